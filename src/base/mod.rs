@@ -1,0 +1,15 @@
+//! The words everything else is written in: ids, numbers with a type each, progress counters.
+//!
+//! This layer does no I/O and imports nothing from the rest of the crate.
+
+pub mod id;
+pub mod name;
+pub mod nonce;
+pub mod progress;
+pub mod units;
+
+pub use id::{ChunkId, PackId, RootHash, SnapshotId, TreeHash};
+pub use name::Name;
+pub use nonce::Nonce;
+pub use progress::Progress;
+pub use units::{ChunkNumber, FileNumber, SlotNumber, SnapshotNumber};

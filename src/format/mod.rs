@@ -1,0 +1,16 @@
+//! Bytes to values and back: pure and total. Foreign bytes give errors, never panics, and never an
+//! allocation whose size was not bounded first. `docs/FORMAT.md` says the same in tables.
+//!
+//! This layer knows nothing of files, remotes or SQLite.
+
+pub(crate) mod bytes;
+pub mod codec;
+pub mod envelope;
+mod error;
+pub mod map;
+pub mod pack;
+pub mod record;
+pub mod root;
+pub mod store_file;
+
+pub use error::FormatError;

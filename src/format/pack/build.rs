@@ -1,0 +1,176 @@
+//! Building a pack in memory, frame by frame.
+
+use std::collections::HashMap;
+
+use crate::base::{ChunkId, PackId, SlotNumber};
+
+use super::{FOOTER_LEN, MAX_BASES, MAX_CHUNK_BYTES, PackRef, put_pack_refs};
+use crate::format::bytes::{put_varint, zigzag};
+use crate::format::codec;
+use crate::format::envelope::{HEADER_LEN, ObjectKind, header};
+
+/// A finished pack.
+#[derive(Clone, Debug)]
+pub struct Pack {
+    /// Its identity, from the ids of its chunks.
+    pub id: PackId,
+    /// The whole object.
+    pub bytes: Vec<u8>,
+    /// The ids of its chunks, in slot order.
+    pub ids: Vec<ChunkId>,
+}
+
+/// A delta about to be stored.
+#[derive(Clone, Debug)]
+pub struct NewDelta {
+    /// The id of the chunk it stands for.
+    pub id: ChunkId,
+    /// The chunk's length in bytes.
+    pub len: u32,
+    /// The encoded delta.
+    pub bytes: Vec<u8>,
+    /// One to four bases, in the order in which they are concatenated. Each is stored whole.
+    pub bases: Vec<(PackRef, SlotNumber)>,
+}
+
+struct FrameColumn {
+    is_delta: bool,
+    slots: u32,
+    payload_len: u32,
+}
+
+/// A pack under construction.
+pub struct PackBuilder {
+    bytes: Vec<u8>,
+    ids: Vec<ChunkId>,
+    lens: Vec<u32>,
+    frames: Vec<FrameColumn>,
+    delta_lens: Vec<u32>,
+    bases: Vec<Vec<(u32, SlotNumber)>>,
+    base_packs: Vec<PackRef>,
+    base_index: HashMap<PackId, u32>,
+}
+
+impl Default for PackBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PackBuilder {
+    /// An empty pack.
+    pub fn new() -> Self {
+        Self {
+            bytes: header(ObjectKind::Pack).to_vec(),
+            ids: Vec::new(),
+            lens: Vec::new(),
+            frames: Vec::new(),
+            delta_lens: Vec::new(),
+            bases: Vec::new(),
+            base_packs: Vec::new(),
+            base_index: HashMap::new(),
+        }
+    }
+
+    /// Whether nothing was added yet.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Bytes of header and frames so far.
+    pub fn stored_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Chunks so far.
+    pub fn slot_count(&self) -> u32 {
+        self.ids.len() as u32
+    }
+
+    fn add_frame(&mut self, is_delta: bool, chunks: impl Iterator<Item = (ChunkId, u32)>) -> SlotNumber {
+        let first = self.slot_count();
+        for (id, len) in chunks {
+            debug_assert!((1..=MAX_CHUNK_BYTES).contains(&len));
+            self.bytes.extend_from_slice(id.as_bytes());
+            self.ids.push(id);
+            self.lens.push(len);
+        }
+        self.frames.push(FrameColumn { is_delta, slots: self.slot_count() - first, payload_len: 0 });
+        SlotNumber(first)
+    }
+
+    fn end_frame(&mut self, payload_len: usize) {
+        self.frames.last_mut().expect("BUG: a frame was begun").payload_len = payload_len as u32;
+    }
+
+    /// Adds a frame of whole chunks, whose concatenation `payload` is the compressed form of; returns its first slot.
+    pub fn add_whole(&mut self, chunks: impl Iterator<Item = (ChunkId, u32)>, payload: &[u8]) -> SlotNumber {
+        let first = self.add_frame(false, chunks);
+        self.bytes.extend_from_slice(payload);
+        self.end_frame(payload.len());
+        first
+    }
+
+    /// Adds a frame of deltas; returns its first slot.
+    pub fn add_deltas(&mut self, deltas: &[NewDelta]) -> SlotNumber {
+        let first = self.add_frame(true, deltas.iter().map(|delta| (delta.id, delta.len)));
+        for delta in deltas {
+            debug_assert!((1..=MAX_BASES).contains(&delta.bases.len()));
+            self.bytes.extend_from_slice(&delta.bytes);
+            self.delta_lens.push(delta.bytes.len() as u32);
+            let bases = delta.bases.iter().map(|(pack, slot)| (self.base_number(pack), *slot)).collect();
+            self.bases.push(bases);
+        }
+        self.end_frame(deltas.iter().map(|delta| delta.bytes.len()).sum());
+        first
+    }
+
+    /// The number of a base's pack in the table's list; a map, since a history of many small packs has many.
+    fn base_number(&mut self, pack: &PackRef) -> u32 {
+        *self.base_index.entry(pack.id).or_insert_with(|| {
+            self.base_packs.push(pack.clone());
+            self.base_packs.len() as u32 - 1
+        })
+    }
+
+    /// Writes table and footer.
+    pub fn finish(mut self) -> Pack {
+        let id = PackId::of(&self.ids);
+        let raw = self.table();
+        let table = codec::compress(&raw);
+        let table_at = self.bytes.len();
+        self.bytes.extend_from_slice(&table);
+
+        let footer_at = self.bytes.len();
+        for number in [table.len() as u32, raw.len() as u32, self.frames.len() as u32, self.slot_count()] {
+            self.bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        let total = (footer_at + FOOTER_LEN) as u64;
+        self.bytes.extend_from_slice(&total.to_le_bytes());
+        self.bytes.extend_from_slice(id.as_bytes());
+        let mut digest = blake3::Hasher::new();
+        digest.update(&self.bytes[..HEADER_LEN]).update(&self.bytes[table_at..]);
+        self.bytes.extend_from_slice(digest.finalize().as_bytes());
+        Pack { id, bytes: self.bytes, ids: self.ids }
+    }
+
+    /// Columns, because zstd finds the repetition in each.
+    fn table(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_pack_refs(&mut out, &self.base_packs);
+        out.extend(self.frames.iter().map(|frame| u8::from(frame.is_delta)));
+        self.frames.iter().for_each(|frame| put_varint(&mut out, frame.slots.into()));
+        self.frames.iter().for_each(|frame| put_varint(&mut out, frame.payload_len.into()));
+        self.lens.iter().for_each(|len| put_varint(&mut out, (*len).into()));
+        self.delta_lens.iter().for_each(|len| put_varint(&mut out, (*len).into()));
+        self.bases.iter().for_each(|bases| put_varint(&mut out, bases.len() as u64));
+        let all_bases = || self.bases.iter().flatten();
+        all_bases().for_each(|(pack, _)| put_varint(&mut out, (*pack).into()));
+        let mut previous = 0i64;
+        for (_, slot) in all_bases() {
+            put_varint(&mut out, zigzag(i64::from(slot.0) - previous));
+            previous = slot.0.into();
+        }
+        out
+    }
+}

@@ -1,0 +1,326 @@
+//! Reading a pack's footer and table.
+
+use crate::base::{ChunkId, PackId, SlotNumber};
+
+use super::{
+    FOOTER_LEN, MAX_BASES, MAX_CHUNK_BYTES, MAX_FRAME_RAW_BYTES, MAX_PACK_BYTES, MAX_SLOTS, MAX_TABLE_BYTES, PackRef,
+    take_pack_refs,
+};
+use crate::format::FormatError;
+use crate::format::bytes::{Cursor, unzigzag};
+use crate::format::codec;
+use crate::format::envelope::{HEADER_LEN, ObjectKind, check_header, header};
+
+const WHAT: &str = "a pack's table";
+
+/// The last 88 bytes of a pack, before the digest is checked: enough to fetch the table.
+#[derive(Clone, Copy, Debug)]
+pub struct PackFooter {
+    /// Stored bytes of the table, directly before the footer.
+    pub table_len: u32,
+    table_raw_len: u32,
+    frame_count: u32,
+    slot_count: u32,
+    total_len: u64,
+    id: PackId,
+    digest: [u8; 32],
+}
+
+impl PackFooter {
+    /// Decodes the last [`FOOTER_LEN`] bytes of a pack of `total_len` bytes.
+    ///
+    /// # Errors
+    /// When a number is out of its range, or the pack's length is not the one it was written with.
+    pub fn decode(bytes: &[u8], total_len: u64) -> Result<Self, FormatError> {
+        let mut cursor = Cursor::new(bytes, "a pack's footer");
+        let footer = Self {
+            table_len: cursor.u32()?,
+            table_raw_len: cursor.u32()?,
+            frame_count: cursor.u32()?,
+            slot_count: cursor.u32()?,
+            total_len: cursor.u64()?,
+            id: PackId(cursor.hash()?),
+            digest: cursor.hash()?,
+        };
+        cursor.finish()?;
+        FormatError::bound("a pack's length", footer.total_len, MAX_PACK_BYTES)?;
+        FormatError::bound("a pack's slot count", footer.slot_count.into(), MAX_SLOTS.into())?;
+        FormatError::bound("a pack's frame count", footer.frame_count.into(), footer.slot_count.into())?;
+        FormatError::bound("a pack's table length", footer.table_raw_len.into(), MAX_TABLE_BYTES.into())?;
+        if footer.total_len != total_len {
+            return Err(FormatError::Truncated { what: "the pack", needed: footer.total_len, available: total_len });
+        }
+        let least = (HEADER_LEN + FOOTER_LEN) as u64;
+        FormatError::bound("a pack's stored table length", footer.table_len.into(), total_len.saturating_sub(least))?;
+        Ok(footer)
+    }
+
+    /// Offset of the table's first byte in the pack.
+    pub fn table_at(&self) -> u64 {
+        self.total_len - FOOTER_LEN as u64 - u64::from(self.table_len)
+    }
+}
+
+/// A frame's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Whether it holds deltas.
+    pub is_delta: bool,
+    /// Its first slot.
+    pub first_slot: u32,
+    /// How many slots it has.
+    pub slots: u32,
+    /// Offset in the pack of its first byte, which is the first of its ids.
+    pub offset: u64,
+    /// Bytes of ids and payload together.
+    pub stored_len: u32,
+    /// For a delta frame, the number of its first delta in the pack.
+    first_delta: u32,
+}
+
+/// A delta's place and bases.
+#[derive(Clone, Copy, Debug)]
+pub struct Delta<'a> {
+    /// Offset of its first byte in the frame's payload.
+    pub offset: u32,
+    /// Its stored length.
+    pub len: u32,
+    /// Its bases.
+    pub bases: &'a [BaseSlot],
+}
+
+/// A base: an entry of [`PackTable::base_packs`] and a slot there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BaseSlot {
+    /// Index into [`PackTable::base_packs`].
+    pub pack: u32,
+    /// The slot in that pack.
+    pub slot: SlotNumber,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct DeltaColumn {
+    offset: u32,
+    len: u32,
+    first_base: u32,
+    bases: u8,
+}
+
+/// Where everything in a pack is.
+#[derive(Clone, Debug)]
+pub struct PackTable {
+    /// The pack's identity.
+    pub id: PackId,
+    /// Its frames, in slot order.
+    pub frames: Vec<Frame>,
+    /// The packs in which its deltas' bases lie.
+    pub base_packs: Vec<PackRef>,
+    /// Length in bytes of each slot's chunk.
+    pub chunk_lens: Vec<u32>,
+    deltas: Vec<DeltaColumn>,
+    bases: Vec<BaseSlot>,
+}
+
+impl PackTable {
+    /// Decodes the table that lies before `footer`.
+    ///
+    /// # Errors
+    /// When the digest does not match, or the table contradicts itself or the pack's length.
+    pub fn decode(footer: &PackFooter, table: &[u8]) -> Result<Self, FormatError> {
+        let computed = footer.digest_with(table);
+        if computed != footer.digest {
+            let hex = |hash: [u8; 32]| blake3::Hash::from_bytes(hash).to_hex().to_string();
+            return Err(FormatError::Digest { what: WHAT, found: hex(footer.digest), computed: hex(computed) });
+        }
+        let raw = codec::decompress(table, footer.table_raw_len as usize)?;
+        let mut cursor = Cursor::new(&raw, WHAT);
+        let base_packs = take_pack_refs(&mut cursor)?;
+        let frames = take_frames(&mut cursor, footer)?;
+        let chunk_lens = take_lens(&mut cursor, &frames)?;
+        let (deltas, bases) = take_deltas(&mut cursor, &frames, base_packs.len())?;
+        cursor.finish()?;
+        Ok(Self { id: footer.id, frames, base_packs, chunk_lens, deltas, bases })
+    }
+
+    /// Decodes the table of a pack whose bytes are all here.
+    ///
+    /// # Errors
+    /// As [`PackFooter::decode`] and [`PackTable::decode`].
+    pub fn of_pack(pack: &[u8]) -> Result<Self, FormatError> {
+        check_header(pack, ObjectKind::Pack)?;
+        let available = pack.len() as u64;
+        let footer_at = pack.len().checked_sub(FOOTER_LEN).ok_or(FormatError::Truncated {
+            what: "the pack",
+            needed: FOOTER_LEN as u64,
+            available,
+        })?;
+        let footer = PackFooter::decode(&pack[footer_at..], available)?;
+        Self::decode(&footer, &pack[footer.table_at() as usize..footer_at])
+    }
+
+    /// The frame that holds a slot.
+    ///
+    /// # Errors
+    /// When the pack has no such slot.
+    pub fn frame_of(&self, slot: SlotNumber) -> Result<usize, FormatError> {
+        let limit = (self.chunk_lens.len() as u64).saturating_sub(1);
+        if slot.0 as usize >= self.chunk_lens.len() {
+            return Err(FormatError::OutOfRange { what: "a slot number", found: slot.0.into(), limit });
+        }
+        Ok(self.frames.partition_point(|frame| frame.first_slot <= slot.0) - 1)
+    }
+
+    /// The delta at a slot of a delta frame.
+    pub fn delta(&self, frame: &Frame, slot: SlotNumber) -> Delta<'_> {
+        debug_assert!(frame.is_delta);
+        let column = self.deltas[(frame.first_delta + slot.0 - frame.first_slot) as usize];
+        let bases = &self.bases[column.first_base as usize..column.first_base as usize + usize::from(column.bases)];
+        Delta { offset: column.offset, len: column.len, bases }
+    }
+
+    /// Lengths of a frame's chunks, in order.
+    pub fn lens_of(&self, frame: &Frame) -> &[u32] {
+        &self.chunk_lens[frame.first_slot as usize..(frame.first_slot + frame.slots) as usize]
+    }
+
+    /// Memory it takes, for caches, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.frames.len() * size_of::<Frame>()
+            + self.chunk_lens.len() * 4
+            + self.deltas.len() * size_of::<DeltaColumn>()
+            + self.bases.len() * size_of::<BaseSlot>()
+            + self.base_packs.len() * size_of::<PackRef>()
+    }
+}
+
+impl PackFooter {
+    /// The digest covers the header, the table, and the footer up to the digest.
+    fn digest_with(&self, table: &[u8]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&header(ObjectKind::Pack)).update(table);
+        for number in [self.table_len, self.table_raw_len, self.frame_count, self.slot_count] {
+            hasher.update(&number.to_le_bytes());
+        }
+        hasher.update(&self.total_len.to_le_bytes()).update(self.id.as_bytes());
+        *hasher.finalize().as_bytes()
+    }
+}
+
+/// Splits a frame's stored bytes into the ids of its chunks and the payload.
+///
+/// # Errors
+/// When the frame is too short for its ids.
+pub fn frame_ids(frame: &Frame, stored: &[u8]) -> Result<(Vec<ChunkId>, usize), FormatError> {
+    let ids_len = frame.slots as usize * 32;
+    let ids = stored.get(..ids_len).ok_or(FormatError::Truncated {
+        what: "a frame",
+        needed: ids_len as u64,
+        available: stored.len() as u64,
+    })?;
+    let ids = ids.chunks_exact(32).map(|id| ChunkId(id.try_into().expect("BUG: chunks of 32"))).collect();
+    Ok((ids, ids_len))
+}
+
+fn take_frames(cursor: &mut Cursor<'_>, footer: &PackFooter) -> Result<Vec<Frame>, FormatError> {
+    let count = footer.frame_count as usize;
+    let kinds = cursor.take(count)?;
+    let mut frames = Vec::with_capacity(count);
+    let (mut first_slot, mut first_delta) = (0u32, 0u32);
+    for &kind in kinds {
+        if kind > 1 {
+            return Err(FormatError::Unknown { what: WHAT, found: format!("frame kind {kind}") });
+        }
+        let left = footer.slot_count - first_slot;
+        let slots = cursor.varint("a frame's slot count", left.into())? as u32;
+        if slots == 0 {
+            return Err(FormatError::Inconsistent { what: WHAT, detail: "a frame without chunks".into() });
+        }
+        frames.push(Frame { is_delta: kind == 1, first_slot, slots, offset: 0, stored_len: 0, first_delta });
+        first_slot += slots;
+        first_delta += if kind == 1 { slots } else { 0 };
+    }
+    if first_slot != footer.slot_count {
+        let detail = format!("its frames hold {first_slot} chunks, its footer says {}", footer.slot_count);
+        return Err(FormatError::Inconsistent { what: WHAT, detail });
+    }
+    let mut offset = HEADER_LEN as u64;
+    for frame in &mut frames {
+        let payload = cursor.varint("a frame's length", footer.table_at())?;
+        let stored = FormatError::bound("a frame's length", payload + 32 * u64::from(frame.slots), u32::MAX.into())?;
+        frame.offset = offset;
+        frame.stored_len = stored as u32;
+        offset += stored;
+    }
+    if offset != footer.table_at() {
+        let detail = format!("its frames end at {offset}, its table begins at {}", footer.table_at());
+        return Err(FormatError::Inconsistent { what: WHAT, detail });
+    }
+    Ok(frames)
+}
+
+fn take_lens(cursor: &mut Cursor<'_>, frames: &[Frame]) -> Result<Vec<u32>, FormatError> {
+    let mut lens = Vec::with_capacity(cursor.remaining().min(MAX_SLOTS as usize));
+    for frame in frames {
+        let mut raw = 0u64;
+        for _ in 0..frame.slots {
+            let len = cursor.varint("a chunk's length", MAX_CHUNK_BYTES.into())?;
+            if len == 0 {
+                return Err(FormatError::Inconsistent { what: WHAT, detail: "a chunk without bytes".into() });
+            }
+            raw += len;
+            lens.push(len as u32);
+        }
+        if !frame.is_delta {
+            FormatError::bound("a frame's content", raw, MAX_FRAME_RAW_BYTES.into())?;
+        }
+    }
+    lens.shrink_to_fit();
+    Ok(lens)
+}
+
+fn take_deltas(
+    cursor: &mut Cursor<'_>,
+    frames: &[Frame],
+    base_packs: usize,
+) -> Result<(Vec<DeltaColumn>, Vec<BaseSlot>), FormatError> {
+    let mut deltas = Vec::new();
+    for frame in frames.iter().filter(|frame| frame.is_delta) {
+        let payload_len = frame.stored_len - 32 * frame.slots;
+        let mut offset = 0u32;
+        for _ in 0..frame.slots {
+            let len = cursor.varint("a delta's length", (payload_len - offset).into())? as u32;
+            deltas.push(DeltaColumn { offset, len, first_base: 0, bases: 0 });
+            offset += len;
+        }
+        if offset != payload_len {
+            let detail = format!("deltas of {offset} bytes in a payload of {payload_len}");
+            return Err(FormatError::Inconsistent { what: WHAT, detail });
+        }
+    }
+    let mut total = 0u32;
+    for delta in &mut deltas {
+        let count = cursor.varint("a delta's number of bases", MAX_BASES as u64)? as u32;
+        if count == 0 {
+            return Err(FormatError::Inconsistent { what: WHAT, detail: "a delta without a base".into() });
+        }
+        delta.first_base = total;
+        delta.bases = count as u8;
+        total += count;
+    }
+    let mut bases = Vec::with_capacity(total as usize);
+    let last_pack = (base_packs as u64).saturating_sub(1);
+    for _ in 0..total {
+        if base_packs == 0 {
+            return Err(FormatError::Inconsistent { what: WHAT, detail: "deltas without packs of bases".into() });
+        }
+        bases.push(BaseSlot { pack: cursor.varint("a base's pack", last_pack)? as u32, slot: SlotNumber(0) });
+    }
+    let mut previous = 0i64;
+    for base in &mut bases {
+        let step = unzigzag(cursor.varint("a base's slot", u64::from(u32::MAX) * 2)?);
+        let slot = u64::try_from(previous + step).unwrap_or(u64::MAX);
+        base.slot = SlotNumber(FormatError::bound("a base's slot", slot, u64::from(MAX_SLOTS) - 1)? as u32);
+        previous = base.slot.0.into();
+    }
+    Ok((deltas, bases))
+}

@@ -1,0 +1,84 @@
+use super::*;
+use crate::base::{ChunkId, SlotNumber};
+use crate::format::codec::{FrameDecoder, FrameEncoder};
+
+fn sample() -> Pack {
+    let mut builder = PackBuilder::new();
+    let chunks: Vec<Vec<u8>> = (0..16u8).map(|n| vec![n; 4096]).collect();
+    let payload = FrameEncoder::new(3).encode(&chunks.concat());
+    builder.add_whole(chunks.iter().map(|chunk| (ChunkId::of(chunk), 4096)), &payload);
+    let base = PackRef { id: PackId([7; 32]), home: Home::Object };
+    let near =
+        PackRef { id: PackId([8; 32]), home: Home::Record { line: Name::main_line(), number: SnapshotNumber(12) } };
+    builder.add_deltas(&[
+        NewDelta {
+            id: ChunkId([1; 32]),
+            len: 4096,
+            bytes: vec![1, 2, 3],
+            bases: vec![(base.clone(), SlotNumber(900))],
+        },
+        NewDelta {
+            id: ChunkId([2; 32]),
+            len: 512,
+            bytes: vec![4],
+            bases: vec![(near, SlotNumber(3)), (base, SlotNumber(1))],
+        },
+    ]);
+    builder.finish()
+}
+
+#[test]
+fn reads_back_what_was_built() {
+    let pack = sample();
+    let table = PackTable::of_pack(&pack.bytes).unwrap();
+    assert_eq!(table.id, pack.id);
+    assert_eq!(table.frames.len(), 2);
+    assert_eq!(table.chunk_lens[16..], [4096, 512]);
+
+    let whole = table.frames[table.frame_of(SlotNumber(3)).unwrap()];
+    let stored = &pack.bytes[whole.offset as usize..][..whole.stored_len as usize];
+    let (ids, payload_at) = frame_ids(&whole, stored).unwrap();
+    let mut raw = Vec::new();
+    FrameDecoder::new().decode(&stored[payload_at..], 16 * 4096, &mut raw).unwrap();
+    for (id, chunk) in ids.iter().zip(raw.chunks(4096)) {
+        assert_eq!(*id, ChunkId::of(chunk));
+    }
+
+    let deltas = table.frames[table.frame_of(SlotNumber(17)).unwrap()];
+    let delta = table.delta(&deltas, SlotNumber(17));
+    assert_eq!((delta.offset, delta.len), (3, 1));
+    let bases: Vec<_> = delta.bases.iter().map(|b| (table.base_packs[b.pack as usize].id.0[0], b.slot.0)).collect();
+    assert_eq!(bases, [(8, 3), (7, 1)]);
+    assert!(table.frame_of(SlotNumber(18)).is_err());
+}
+
+#[test]
+fn every_cut_is_refused() {
+    let pack = sample().bytes;
+    for len in 0..pack.len() {
+        assert!(PackTable::of_pack(&pack[..len]).is_err(), "cut to {len}");
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_table_and_footer_is_refused() {
+    let pack = sample().bytes;
+    let table_at = PackFooter::decode(&pack[pack.len() - FOOTER_LEN..], pack.len() as u64).unwrap().table_at() as usize;
+    for bit in (0..16 * 8).chain(table_at * 8..pack.len() * 8) {
+        let mut bad = pack.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert!(PackTable::of_pack(&bad).is_err(), "bit {bit}");
+    }
+}
+
+#[test]
+fn the_id_names_the_content_not_the_encoding() {
+    let ids = [ChunkId::of(b"a"), ChunkId::of(b"b")];
+    let build = |level| {
+        let mut builder = PackBuilder::new();
+        builder.add_whole(ids.iter().map(|id| (*id, 1)), &FrameEncoder::new(level).encode(b"ab"));
+        builder.finish()
+    };
+    assert_eq!(build(1).id, build(19).id);
+    assert_eq!(build(1).id, PackId::of(&ids));
+}

@@ -1,0 +1,86 @@
+//! `store.json`: what a store says about itself, created once. FORMAT.md, "store.json".
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::FormatError;
+use super::envelope::FORMAT_VERSION;
+use crate::base::Nonce;
+
+const WHAT: &str = "store.json";
+
+/// Largest `store.json` that is read.
+pub const MAX_STORE_FILE_BYTES: u64 = 64 << 10;
+
+/// The content of `store.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreFile {
+    /// Always `pagekeep store`, for whoever finds the bucket.
+    pub what: String,
+    /// Format version of everything in the store.
+    pub format: u32,
+    /// Random identity of the store.
+    pub store_id: Nonce,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// What created it.
+    pub tool: String,
+    /// How the store is encrypted; none in this version.
+    pub encryption: Option<String>,
+}
+
+impl StoreFile {
+    /// The description of a new store.
+    pub fn new(created_at: Timestamp, tool: &str) -> Self {
+        Self {
+            what: "pagekeep store".into(),
+            format: FORMAT_VERSION.into(),
+            store_id: Nonce::fresh(),
+            created_at,
+            tool: tool.into(),
+            encryption: None,
+        }
+    }
+
+    /// Readable JSON.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("BUG: always expressible in JSON");
+        text.push(b'\n');
+        text
+    }
+
+    /// # Errors
+    /// When the text is not a store's, of a newer format, or speaks of something this version does not know.
+    pub fn decode(text: &[u8]) -> Result<Self, FormatError> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let wrong = |source| FormatError::Json { what: WHAT, source };
+        let Version { format } = serde_json::from_slice(text).map_err(wrong)?;
+        if format == 0 || format > FORMAT_VERSION.into() {
+            return Err(FormatError::TooNew { what: WHAT, found: format, supported: FORMAT_VERSION.into() });
+        }
+        let file: StoreFile = serde_json::from_slice(text).map_err(wrong)?;
+        if let Some(encryption) = file.encryption {
+            return Err(FormatError::Unknown { what: WHAT, found: format!("encryption {encryption:?}") });
+        }
+        Ok(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_and_refuses_what_it_does_not_know() {
+        let file = StoreFile::new("2026-11-21T00:00:00Z".parse().unwrap(), "pagekeep test");
+        assert_eq!(StoreFile::decode(&file.encode()).unwrap(), file);
+        let text = String::from_utf8(file.encode()).unwrap();
+        for (from, to) in [("\"format\": 1", "\"format\": 2"), ("null", "\"rot13\""), ("{", "{\"x\":1,")] {
+            assert!(StoreFile::decode(text.replacen(from, to, 1).as_bytes()).is_err(), "{to}");
+        }
+    }
+}
