@@ -1,7 +1,10 @@
 //! pagekeep keeps every past state of SQLite databases in a content-addressed store.
 //!
 //! The layers, each of which imports only those above it; `docs/ARCHITECTURE.md` draws the way of the data:
-//! [`base`], [`format`].
+//! [`base`], [`format`], [`remote`], [`store`], [`map`].
 
 pub mod base;
 pub mod format;
+pub mod map;
+pub mod remote;
+pub mod store;

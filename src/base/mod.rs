@@ -5,6 +5,7 @@
 pub mod id;
 pub mod name;
 pub mod nonce;
+pub mod ordered;
 pub mod progress;
 pub mod units;
 

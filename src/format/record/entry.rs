@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -80,9 +80,9 @@ impl PathText {
     /// When it is absolute, empty, or leads anywhere but down: foreign records must not write elsewhere.
     pub fn to_relative(&self) -> Result<PathBuf, FormatError> {
         let path = self.to_path()?;
-        let downward = path.components().all(|part| matches!(part, Component::Normal(_)));
         let bytes = path.as_os_str().as_bytes();
-        if bytes.is_empty() || bytes.contains(&0) || !downward || path.components().count() == 0 {
+        let downward = |part: &[u8]| !matches!(part, b"" | b"." | b"..");
+        if bytes.contains(&0) || !bytes.split(|byte| *byte == b'/').all(downward) {
             return Err(FormatError::Inconsistent { what: "a path", detail: format!("{path:?} does not lead down") });
         }
         Ok(path)

@@ -1,0 +1,117 @@
+//! A whole snapshot: its list of files and its map, laid together from the records it builds on.
+
+use std::collections::BTreeMap;
+
+use super::Map;
+use crate::base::ordered::ordered;
+use crate::base::{FileNumber, SnapshotId, TreeHash};
+use crate::format::FormatError;
+use crate::format::map::MapPart;
+use crate::format::record::{FileEntry, Files, Header, Record, SnapshotName};
+use crate::store::{Store, StoreError, keys};
+
+/// The files of a snapshot, by number.
+pub type FileList = BTreeMap<FileNumber, FileEntry>;
+
+/// Requests for records under way at once.
+const FETCHES: usize = 8;
+
+/// What one record of the chain adds.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The record.
+    pub name: SnapshotName,
+    /// Its part of the map.
+    pub map: MapPart,
+    /// Its part of the list of files.
+    pub files: Files,
+}
+
+/// A snapshot, complete.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Its identity.
+    pub id: SnapshotId,
+    /// Its header.
+    pub header: Header,
+    /// Its files.
+    pub files: FileList,
+    /// Where their chunks are: each file covered exactly.
+    pub map: Map,
+    /// What it is laid together from: the keyframe first, the snapshot's own part last.
+    pub parts: Vec<Part>,
+}
+
+impl State {
+    /// Reads the records that `record` builds on, several at a time, and lays all together: one round trip.
+    ///
+    /// # Errors
+    /// When a record is missing or damaged, or the result contradicts what the record says of it.
+    pub fn load(store: &Store, record: Record) -> Result<Self, StoreError> {
+        let Record { id, header, map, .. } = record;
+        let mut parts = Vec::with_capacity(header.chain.len() + 1);
+        let chain: Vec<SnapshotName> = header.chain.iter().rev().cloned().collect();
+        ordered(
+            FETCHES.min(chain.len()).max(1),
+            FETCHES,
+            |give| chain.iter().all(|name| give(name.clone())),
+            || (),
+            |(), name| store.record(&header.database, &name.line, name.number),
+            |record: Result<Record, StoreError>| -> Result<(), StoreError> {
+                let record = record?;
+                parts.push(Part { name: record.header.name(), map: record.map, files: record.header.files });
+                Ok(())
+            },
+        )?;
+        parts.push(Part { name: header.name(), map, files: header.files.clone() });
+        let key = keys::snapshot(&header.database, &header.line, header.number);
+        Self::lay(id, header, parts).map_err(|source| store.damaged(&key, source))
+    }
+
+    /// Lays parts together.
+    ///
+    /// # Errors
+    /// When the list of files is not the one the header has the hash of, or a file is not covered.
+    pub fn lay(id: SnapshotId, header: Header, parts: Vec<Part>) -> Result<Self, FormatError> {
+        let (mut files, mut map) = (FileList::new(), Map::default());
+        for part in &parts {
+            for gone in &part.files.removed {
+                files.remove(gone);
+                map.remove(*gone);
+            }
+            for entry in &part.files.changed {
+                files.insert(entry.number, entry.clone());
+            }
+            map.lay(&part.map);
+        }
+        let tree = TreeHash::of(files.values())?;
+        if tree != header.tree {
+            return Err(FormatError::Digest {
+                what: "the list of files",
+                found: header.tree.to_string(),
+                computed: tree.to_string(),
+            });
+        }
+        for file in files.values() {
+            map.truncate(file.number, file.chunks());
+            check_cover(&map, file)?;
+        }
+        Ok(Self { id, header, files, map, parts })
+    }
+}
+
+/// Every chunk of a file must have a place.
+fn check_cover(map: &Map, file: &FileEntry) -> Result<(), FormatError> {
+    let mut end = 0;
+    for extent in map.extents(file.number) {
+        if extent.first.0 != end {
+            break;
+        }
+        end = extent.end();
+    }
+    if end == file.chunks() {
+        return Ok(());
+    }
+    let detail = format!("it says nothing of chunk {end} of file {}", file.number);
+    Err(FormatError::Inconsistent { what: "the map", detail })
+}

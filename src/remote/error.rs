@@ -1,0 +1,83 @@
+//! Why a remote did not do what it was asked.
+
+use std::error::Error as StdError;
+use std::io;
+
+/// What a caller can do about a failed request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteErrorKind {
+    /// There is no such object.
+    NotFound,
+    /// The remote knows us not, or does not let us.
+    Credentials,
+    /// The place is full.
+    Full,
+    /// May not be written to: a read-only file system or folder.
+    ReadOnly,
+    /// It answered with something that cannot be right: other bytes, or fewer, than it spoke of.
+    WrongAnswer,
+    /// Nobody answered in time, or the answer was to come back later.
+    Unavailable,
+}
+
+/// A failed request.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {key:?} at {remote}: {reason}")]
+pub struct RemoteError {
+    /// What a caller can do.
+    pub kind: RemoteErrorKind,
+    /// What was tried: read, write, list, delete.
+    pub verb: &'static str,
+    /// The object's key below the store's prefix; empty for the store itself.
+    pub key: String,
+    /// The remote as people know it, without secrets.
+    pub remote: String,
+    /// The reason in one line.
+    pub reason: String,
+    /// The cause, where there is one.
+    #[source]
+    pub source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Sorts a client's error by what can be done about it.
+pub(super) fn classify(error: &object_store::Error) -> RemoteErrorKind {
+    use object_store::Error;
+    match error {
+        Error::NotFound { .. } => RemoteErrorKind::NotFound,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => match io_kind(error) {
+            Some(_) => RemoteErrorKind::ReadOnly,
+            None => RemoteErrorKind::Credentials,
+        },
+        _ => match io_kind(error) {
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => RemoteErrorKind::Full,
+            Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => RemoteErrorKind::ReadOnly,
+            Some(io::ErrorKind::NotFound) => RemoteErrorKind::NotFound,
+            _ => RemoteErrorKind::Unavailable,
+        },
+    }
+}
+
+/// The kind of the I/O error of a file system, if one lies at the bottom. Network clients wrap I/O errors too, but
+/// never of the kinds that are looked for.
+fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io.kind());
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// The innermost cause in one line: clients wrap the same sentence in three others.
+pub(super) fn reason(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = cause.to_string();
+        next = cause.source();
+    }
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(400).collect()
+}

@@ -1,0 +1,289 @@
+//! Keys to bytes, somewhere: a folder, a bucket, or memory.
+//!
+//! A [`Remote`] blocks: whoever wants several requests under way at once calls it from several threads. It counts every
+//! request, gives every failure a kind that says what to do about it, and trusts no length it did not check. What the
+//! bytes mean is not known here.
+
+mod error;
+mod requests;
+mod runtime;
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+pub use error::{RemoteError, RemoteErrorKind};
+pub use requests::{RequestCounts, Requests};
+
+/// Whether a conditional put created the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// It did.
+    Created,
+    /// An object was there already, and still is.
+    Exists,
+}
+
+/// An object in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key below the store's prefix.
+    pub key: String,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+/// A place that keeps objects under one prefix. Cheap to clone; clones share the counters.
+#[derive(Clone)]
+pub struct Remote {
+    objects: Arc<dyn ObjectStore>,
+    prefix: Path,
+    name: Arc<str>,
+    folder: Option<PathBuf>,
+    requests: Arc<Requests>,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Remote({})", self.name)
+    }
+}
+
+impl Remote {
+    /// Objects of any kind under a prefix; `name` is what people call the place, without secrets.
+    pub fn new(objects: Arc<dyn ObjectStore>, prefix: Path, name: &str) -> Self {
+        Self { objects, prefix, name: name.into(), folder: None, requests: Arc::default() }
+    }
+
+    /// Objects as files below a folder that exists. Every put is on the disk when it returns.
+    ///
+    /// # Errors
+    /// When the folder is not there or cannot be entered.
+    pub fn folder(path: &FilePath) -> Result<Self, RemoteError> {
+        let name = path.display().to_string();
+        let local = object_store::local::LocalFileSystem::new_with_prefix(path);
+        let local = local.map_err(|source| RemoteError {
+            kind: error::classify(&source),
+            verb: "open",
+            key: String::new(),
+            remote: name.clone(),
+            reason: error::reason(&source),
+            source: Some(Box::new(source)),
+        })?;
+        let mut remote = Self::new(Arc::new(local.with_fsync(true)), Path::default(), &name);
+        remote.folder = Some(path.to_owned());
+        Ok(remote)
+    }
+
+    /// Objects in memory, for tests.
+    pub fn memory() -> Self {
+        Self::new(Arc::new(object_store::memory::InMemory::new()), Path::default(), "memory:")
+    }
+
+    /// The same place through another client; the counters start anew.
+    pub fn with_objects(&self, objects: Arc<dyn ObjectStore>) -> Self {
+        Self { objects, requests: Arc::default(), ..self.clone() }
+    }
+
+    /// The client behind it.
+    pub fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.objects)
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The folder in which it keeps its objects, when it is one on this machine.
+    pub fn local_folder(&self) -> Option<&FilePath> {
+        self.folder.as_deref()
+    }
+
+    /// The requests made so far.
+    pub fn counts(&self) -> RequestCounts {
+        self.requests.counts()
+    }
+
+    fn path(&self, key: &str) -> Path {
+        self.prefix.parts().chain(key.split('/').map(Into::into)).collect()
+    }
+
+    fn failed(&self, verb: &'static str, key: &str, source: object_store::Error) -> RemoteError {
+        RemoteError {
+            kind: error::classify(&source),
+            verb,
+            key: key.to_owned(),
+            remote: self.name.to_string(),
+            reason: error::reason(&source),
+            source: Some(Box::new(source)),
+        }
+    }
+
+    fn wrong(&self, verb: &'static str, key: &str, reason: String) -> RemoteError {
+        let (key, remote) = (key.to_owned(), self.name.to_string());
+        RemoteError { kind: RemoteErrorKind::WrongAnswer, verb, key, remote, reason, source: None }
+    }
+
+    /// A whole object of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`RemoteErrorKind::NotFound`] when there is none; [`RemoteErrorKind::WrongAnswer`] when it is larger, or fewer
+    /// bytes came than it is said to have.
+    pub fn get(&self, key: &str, limit: u64) -> Result<Bytes, RemoteError> {
+        Requests::count(&self.requests.get);
+        let fetch = async {
+            let answer = self.objects.get(&self.path(key)).await.map_err(|e| self.failed("read", key, e))?;
+            let size = answer.meta.size;
+            if size > limit {
+                return Err(self.wrong("read", key, format!("it has {size} bytes, at most {limit} make sense")));
+            }
+            let bytes = answer.bytes().await.map_err(|e| self.failed("read", key, e))?;
+            if bytes.len() as u64 != size {
+                return Err(self.wrong("read", key, format!("{} bytes came of {size}", bytes.len())));
+            }
+            Ok(bytes)
+        };
+        self.received(runtime::block_on(fetch))
+    }
+
+    /// Part of an object: exactly the bytes of `range`.
+    ///
+    /// # Errors
+    /// As [`Remote::get`]; also when the object ends before the range does.
+    pub fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, RemoteError> {
+        Requests::count(&self.requests.get);
+        let wanted = range.end - range.start;
+        let fetch = async {
+            let answer = self.objects.get_range(&self.path(key), range.clone()).await;
+            let bytes = answer.map_err(|e| self.failed("read", key, e))?;
+            if bytes.len() as u64 != wanted {
+                let reason = format!("{} bytes came of the {wanted} from {} on", bytes.len(), range.start);
+                return Err(self.wrong("read", key, reason));
+            }
+            Ok(bytes)
+        };
+        self.received(runtime::block_on(fetch))
+    }
+
+    /// The last `len` bytes of an object (all, when it is shorter), and its whole length.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    pub fn get_tail(&self, key: &str, len: u64) -> Result<(Bytes, u64), RemoteError> {
+        Requests::count(&self.requests.get);
+        let options = GetOptions { range: Some(GetRange::Suffix(len)), ..GetOptions::default() };
+        let mut size = 0;
+        let fetch = async {
+            let answer = self.objects.get_opts(&self.path(key), options).await;
+            let answer = answer.map_err(|e| self.failed("read", key, e))?;
+            size = answer.meta.size;
+            let bytes = answer.bytes().await.map_err(|e| self.failed("read", key, e))?;
+            if bytes.len() as u64 != len.min(size) {
+                return Err(self.wrong("read", key, format!("{} bytes came of the last {len}", bytes.len())));
+            }
+            Ok(bytes)
+        };
+        let bytes = self.received(runtime::block_on(fetch))?;
+        Ok((bytes, size))
+    }
+
+    fn received(&self, answer: Result<Bytes, RemoteError>) -> Result<Bytes, RemoteError> {
+        if let Ok(bytes) = &answer {
+            Requests::add(&self.requests.received_bytes, bytes.len());
+        }
+        answer
+    }
+
+    /// Creates an object; what is there already is left alone.
+    ///
+    /// # Errors
+    /// When the remote refuses or cannot be reached. After an error the object may or may not be there.
+    pub fn put_new(&self, key: &str, bytes: impl Into<Bytes>) -> Result<PutOutcome, RemoteError> {
+        Requests::count(&self.requests.put);
+        let bytes: Bytes = bytes.into();
+        let len = bytes.len();
+        let options = PutOptions::from(PutMode::Create);
+        let path = self.path(key);
+        match runtime::block_on(self.objects.put_opts(&path, bytes.into(), options)) {
+            Ok(_) => {
+                Requests::add(&self.requests.sent_bytes, len);
+                Ok(PutOutcome::Created)
+            }
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Ok(PutOutcome::Exists)
+            }
+            Err(error) => Err(self.failed("write", key, error)),
+        }
+    }
+
+    /// The objects below a folder of keys, in order of their keys.
+    ///
+    /// # Errors
+    /// When any page of the listing fails: half a listing is none.
+    pub fn list(&self, folder: &str) -> Result<Vec<Listed>, RemoteError> {
+        self.list_first(folder, usize::MAX)
+    }
+
+    /// The first `count` objects below a folder of keys, in order of their keys. On object storage this fetches no more
+    /// pages than it needs; on disk the folder is read whole.
+    ///
+    /// # Errors
+    /// As [`Remote::list`].
+    pub fn list_first(&self, folder: &str, count: usize) -> Result<Vec<Listed>, RemoteError> {
+        Requests::count(&self.requests.list);
+        let ordered = self.folder.is_none();
+        let from = self.path(folder);
+        let skip = self.prefix.as_ref().len() + usize::from(!self.prefix.as_ref().is_empty());
+        let fetch = async {
+            let mut stream = self.objects.list(Some(&from));
+            let mut found = Vec::new();
+            while found.len() < count || !ordered {
+                let Some(next) = stream.next().await else { break };
+                match next {
+                    Ok(meta) => {
+                        let key = meta.location.as_ref().get(skip..).unwrap_or_default().to_owned();
+                        found.push(Listed { key, size: meta.size });
+                    }
+                    Err(object_store::Error::NotFound { .. }) => break,
+                    Err(error) => return Err(self.failed("list", folder, error)),
+                }
+            }
+            found.sort_by(|a, b| a.key.cmp(&b.key));
+            found.truncate(count);
+            Ok(found)
+        };
+        runtime::block_on(fetch)
+    }
+
+    /// Whether an object is there.
+    ///
+    /// # Errors
+    /// When the remote does not say.
+    pub fn exists(&self, key: &str) -> Result<bool, RemoteError> {
+        Requests::count(&self.requests.head);
+        match runtime::block_on(self.objects.head(&self.path(key))) {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.failed("look for", key, error)),
+        }
+    }
+
+    /// Removes an object; that it was not there is no error.
+    ///
+    /// # Errors
+    /// When the remote refuses or cannot be reached.
+    pub fn delete(&self, key: &str) -> Result<(), RemoteError> {
+        Requests::count(&self.requests.delete);
+        match runtime::block_on(self.objects.delete(&self.path(key))) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed("delete", key, error)),
+        }
+    }
+}

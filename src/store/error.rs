@@ -1,0 +1,58 @@
+//! Why a store could not do what it was asked.
+
+use crate::base::{PackId, SnapshotNumber};
+use crate::format::FormatError;
+use crate::remote::RemoteError;
+
+/// A failure at one store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The remote failed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// An object's bytes are not what they should be.
+    #[error("{key:?} at {remote} cannot be used")]
+    Damaged {
+        /// The object's key.
+        key: String,
+        /// Where it lies.
+        remote: String,
+        /// What is wrong with it.
+        #[source]
+        source: FormatError,
+    },
+    /// Nothing at this place is a store.
+    #[error("there is no pagekeep store at {remote}")]
+    NoStore {
+        /// The place.
+        remote: String,
+    },
+    /// A pack that is needed lies nowhere it was looked for.
+    #[error("pack {id} is missing at {remote}")]
+    PackMissing {
+        /// The pack.
+        id: PackId,
+        /// Where it was looked for.
+        remote: String,
+    },
+    /// There is no such snapshot.
+    #[error("{database}@{number} is not in the store at {remote}")]
+    NoSnapshot {
+        /// The database and line.
+        database: String,
+        /// The number.
+        number: SnapshotNumber,
+        /// Where it was looked for.
+        remote: String,
+    },
+    /// A chunk does not have the content its id stands for.
+    #[error("slot {slot} of pack {pack} at {remote} does not hold the chunk it should")]
+    WrongChunk {
+        /// The pack.
+        pack: PackId,
+        /// The slot.
+        slot: u32,
+        /// Where it was read.
+        remote: String,
+    },
+}

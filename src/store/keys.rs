@@ -1,0 +1,65 @@
+//! Every key of a store, in one place. FORMAT.md, "Keys".
+
+use crate::base::{Name, PackId, SnapshotNumber};
+
+/// The description of the store.
+pub const STORE_FILE: &str = "store.json";
+/// Below it lie the snapshot records.
+pub const SNAPSHOTS: &str = "snapshots";
+/// Below it lie the packs.
+pub const PACKS: &str = "packs";
+/// Below it lie objects that probe what the remote can do; they mean nothing and may be removed.
+pub const PROBES: &str = "probes";
+
+/// Below it lie the records of one line.
+pub fn line_folder(database: &Name, line: &Name) -> String {
+    format!("{SNAPSHOTS}/{}/{}", database.to_key(), line.to_key())
+}
+
+/// A snapshot's record. The key begins with the complement of the number, so that listings, which are in order of keys
+/// and give a thousand at a time, begin with the newest.
+pub fn snapshot(database: &Name, line: &Name, number: SnapshotNumber) -> String {
+    format!("{}/{:08x}-{}", line_folder(database, line), u32::MAX - number.0, number.0)
+}
+
+/// The database, line and number of a record's key; `None` for keys that are not a record's.
+pub fn parse_snapshot(key: &str) -> Option<(Name, Name, SnapshotNumber)> {
+    let rest = key.strip_prefix(SNAPSHOTS)?.strip_prefix('/')?;
+    let mut parts = rest.split('/');
+    let (database, line, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let number = SnapshotNumber(name.split_once('-')?.1.parse().ok()?);
+    let (database, line) = (Name::from_key(database)?, Name::from_key(line)?);
+    (number.0 > 0 && snapshot(&database, &line, number) == key).then_some((database, line, number))
+}
+
+/// A pack.
+pub fn pack(id: &PackId) -> String {
+    let hex = id.to_string();
+    format!("{PACKS}/{}/{hex}", &hex[..2])
+}
+
+/// The pack a key belongs to; `None` for keys that are not a pack's.
+pub fn parse_pack(key: &str) -> Option<PackId> {
+    let id: PackId = key.rsplit('/').next()?.parse().ok()?;
+    (pack(&id) == key).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newest_first_and_back() {
+        let (database, line) = (Name::new("my app").unwrap(), Name::main_line());
+        let keys: Vec<_> = [1, 2, 9, 10, 1024].map(|n| snapshot(&database, &line, SnapshotNumber(n))).into();
+        assert!(keys.is_sorted_by(|a, b| a > b), "{keys:?}");
+        assert_eq!(keys[2], "snapshots/my!20app/main/fffffff6-9");
+        assert_eq!(parse_snapshot(&keys[4]), Some((database, line, SnapshotNumber(1024))));
+        for bad in ["snapshots/a/main/fffffff6-8", "snapshots/a/main/x", "packs/00/00", "snapshots/a/main/b/fffffffe-1"]
+        {
+            assert_eq!(parse_snapshot(bad), None, "{bad}");
+        }
+        let id = PackId([0xab; 32]);
+        assert_eq!(parse_pack(&pack(&id)), Some(id));
+    }
+}

@@ -1,0 +1,97 @@
+//! Ids to bytes: what lies at one place, under one prefix.
+//!
+//! Objects are created once and never overwritten; every race is decided by who creates a key first. Packs come first,
+//! the snapshot record last: a snapshot exists if and only if its record does. This layer checks all that it reads; it
+//! does not know what a database is, nor where the chunks of a file are.
+
+mod chunks;
+mod error;
+pub mod keys;
+mod packs;
+mod snapshots;
+mod writer;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
+use crate::remote::{PutOutcome, Remote, RemoteErrorKind};
+
+pub use chunks::{ChunkReader, DecodedFrame};
+pub use error::StoreError;
+pub use packs::{OpenPack, Packs};
+pub use snapshots::{Created, MAX_RECORD_BYTES};
+pub use writer::{OnStored, PackSink, PackWriter, StoredPack, WriterOptions};
+
+/// A store at one place. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    remote: Remote,
+}
+
+impl Store {
+    /// A store that is known to be there: nothing is asked, so that a small sync is one request.
+    pub fn assume(remote: Remote) -> Self {
+        Self { remote }
+    }
+
+    /// Opens a store, reading its description.
+    ///
+    /// # Errors
+    /// [`StoreError::NoStore`] when there is none; [`StoreError::Damaged`] for one of a newer format.
+    pub fn open(remote: Remote) -> Result<(Self, StoreFile), StoreError> {
+        let store = Self { remote };
+        let text = store.remote.get(keys::STORE_FILE, MAX_STORE_FILE_BYTES).map_err(|error| match error.kind {
+            RemoteErrorKind::NotFound => StoreError::NoStore { remote: store.remote.name().to_owned() },
+            _ => error.into(),
+        })?;
+        let file = StoreFile::decode(&text).map_err(|source| store.damaged(keys::STORE_FILE, source))?;
+        Ok((store, file))
+    }
+
+    /// Creates a store, or opens the one that is there.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when the remote may not be written to.
+    pub fn create(remote: Remote, now: Timestamp, tool: &str) -> Result<(Self, StoreFile), StoreError> {
+        match Self::open(remote.clone()) {
+            Err(StoreError::NoStore { .. }) => {
+                // Whoever comes first decides the store's id; the other opens it.
+                remote.put_new(keys::STORE_FILE, StoreFile::new(now, tool).encode())?;
+                Self::open(remote)
+            }
+            other => other,
+        }
+    }
+
+    /// Where it lies.
+    pub fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Adds an object's name to what is wrong with it.
+    pub(crate) fn damaged(&self, key: &str, source: crate::format::FormatError) -> StoreError {
+        StoreError::Damaged { key: key.to_owned(), remote: self.remote.name().to_owned(), source }
+    }
+
+    /// Stores a pack. That it is there already is as good: its id names its content.
+    ///
+    /// # Errors
+    /// When the remote fails.
+    pub fn put_pack(&self, id: &crate::base::PackId, bytes: Bytes) -> Result<PutOutcome, StoreError> {
+        Ok(self.remote.put_new(&keys::pack(id), bytes)?)
+    }
+
+    /// Creates the same scratch key twice: whether the remote keeps the first.
+    ///
+    /// # Errors
+    /// When the remote may not be written to.
+    pub fn keeps_first_writer(&self, mark: &crate::base::Nonce) -> Result<bool, StoreError> {
+        let key = format!("{}/{mark}", keys::PROBES);
+        let first = self.remote.put_new(&key, Bytes::from_static(b"first"))?;
+        let second = self.remote.put_new(&key, Bytes::from_static(b"second"))?;
+        let kept = self.remote.get(&key, 64)?;
+        self.remote.delete(&key)?;
+        Ok(first == PutOutcome::Created && second == PutOutcome::Exists && &kept[..] == b"first")
+    }
+}

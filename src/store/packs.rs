@@ -1,0 +1,202 @@
+//! Packs opened for reading, wherever they lie: objects of their own, or riding in a snapshot's record.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::{Store, StoreError, keys};
+use crate::base::{Name, PackId};
+use crate::format::FormatError;
+use crate::format::envelope::HEADER_LEN;
+use crate::format::pack::{FOOTER_LEN, Home, MAX_PACK_BYTES, PackFooter, PackRef, PackTable};
+use crate::remote::{Remote, RemoteErrorKind};
+
+/// Bytes fetched from a pack's end at first: the table of a 16 MiB pack of whole frames takes about 5 KB, of deltas up
+/// to some hundred.
+const TAIL_BYTES: u64 = 32 << 10;
+
+/// Memory that opened packs may take together.
+const CACHE_BYTES: u64 = 24 << 20;
+
+/// A pack whose table is known.
+#[derive(Debug)]
+pub struct OpenPack {
+    /// Where everything is.
+    pub table: PackTable,
+    bytes: PackBytes,
+}
+
+#[derive(Debug)]
+enum PackBytes {
+    Object(Remote),
+    Memory(Bytes),
+}
+
+impl OpenPack {
+    /// Opens a pack that is in memory.
+    ///
+    /// # Errors
+    /// When its bytes are not a pack's.
+    pub fn in_memory(bytes: Bytes) -> Result<Self, FormatError> {
+        Ok(Self { table: PackTable::of_pack(&bytes)?, bytes: PackBytes::Memory(bytes) })
+    }
+
+    /// Where it was found, for messages.
+    pub fn place(&self) -> &str {
+        match &self.bytes {
+            PackBytes::Object(remote) => remote.name(),
+            PackBytes::Memory(_) => "a snapshot's record",
+        }
+    }
+
+    /// Part of the pack.
+    ///
+    /// # Errors
+    /// When the remote fails or the pack is shorter.
+    pub fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
+        match &self.bytes {
+            PackBytes::Object(remote) => Ok(remote.get_range(&keys::pack(&self.table.id), range)?),
+            PackBytes::Memory(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
+        }
+    }
+
+    /// Whether its bytes are in memory already.
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.bytes, PackBytes::Memory(_))
+    }
+
+    /// Bytes of its frames: from the first frame to the table.
+    pub fn frames_end(&self) -> u64 {
+        self.table.frames.last().map_or(HEADER_LEN as u64, |frame| frame.offset + u64::from(frame.stored_len))
+    }
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<PackId, Arc<OpenPack>> for Weight {
+    fn weight(&self, _: &PackId, pack: &Arc<OpenPack>) -> u64 {
+        let own = match &pack.bytes {
+            PackBytes::Memory(bytes) => bytes.len(),
+            PackBytes::Object(_) => 0,
+        };
+        (own + pack.table.memory_bytes() + 128) as u64
+    }
+}
+
+/// The packs of one database, looked for in one store after the other; keeps what it opened, within bounds.
+pub struct Packs {
+    stores: Vec<Store>,
+    database: Name,
+    open: Cache<PackId, Arc<OpenPack>, Weight>,
+}
+
+impl Packs {
+    /// Looks in `stores` in the order given: the nearest first.
+    pub fn new(stores: Vec<Store>, database: Name) -> Self {
+        Self { stores, database, open: Cache::with_weighter(4096, CACHE_BYTES, Weight) }
+    }
+
+    /// Opens a pack.
+    ///
+    /// # Errors
+    /// [`StoreError::PackMissing`] when it lies in none of the stores; otherwise the last store's failure.
+    pub fn open(&self, pack: &PackRef) -> Result<Arc<OpenPack>, StoreError> {
+        self.open.get_or_insert_with(&pack.id, || self.find(pack).map(Arc::new))
+    }
+
+    fn find(&self, pack: &PackRef) -> Result<OpenPack, StoreError> {
+        let mut failure = None;
+        for store in &self.stores {
+            match self.find_in(store, pack) {
+                Ok(open) => return Ok(open),
+                // Damage found at one place is told only if no other place has the pack whole.
+                Err(error) if failure.is_none() || !is_absent(&error) => failure = Some(error),
+                Err(_) => {}
+            }
+        }
+        Err(match failure {
+            Some(error) if !is_absent(&error) => error,
+            _ => StoreError::PackMissing { id: pack.id, remote: self.places() },
+        })
+    }
+
+    fn places(&self) -> String {
+        self.stores.iter().map(|store| store.remote().name()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn find_in(&self, store: &Store, pack: &PackRef) -> Result<OpenPack, StoreError> {
+        match &pack.home {
+            Home::Object => store.open_pack(&pack.id),
+            Home::Record { line, number } => {
+                let key = keys::snapshot(&self.database, line, *number);
+                let record = store.record(&self.database, line, *number)?;
+                let wrong = |detail: String| {
+                    store.damaged(&key, FormatError::Inconsistent { what: "the snapshot record", detail })
+                };
+                let bytes = record.pack.ok_or_else(|| wrong(format!("pack {} does not ride in it", pack.id)))?;
+                let open = OpenPack::in_memory(bytes.into()).map_err(|source| store.damaged(&key, source))?;
+                if open.table.id != pack.id {
+                    return Err(wrong(format!("pack {} rides in it, not {}", open.table.id, pack.id)));
+                }
+                Ok(open)
+            }
+        }
+    }
+}
+
+fn is_absent(error: &StoreError) -> bool {
+    match error {
+        StoreError::Remote(error) => error.kind == RemoteErrorKind::NotFound,
+        StoreError::NoSnapshot { .. } | StoreError::PackMissing { .. } => true,
+        _ => false,
+    }
+}
+
+impl Store {
+    /// Opens a pack that is an object of its own: one request, two when its table is large.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn open_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
+        let key = keys::pack(id);
+        let damaged = |source| self.damaged(&key, source);
+        let (tail, total) = self.remote().get_tail(&key, TAIL_BYTES)?;
+        let footer_at = tail.len().checked_sub(FOOTER_LEN).ok_or_else(|| {
+            damaged(FormatError::Truncated { what: "the pack", needed: FOOTER_LEN as u64, available: total })
+        })?;
+        let footer = PackFooter::decode(&tail[footer_at..], total).map_err(damaged)?;
+        let table_len = footer.table_len as usize;
+        let table = if table_len <= footer_at {
+            tail.slice(footer_at - table_len..footer_at)
+        } else {
+            self.remote().get_range(&key, footer.table_at()..footer.table_at() + table_len as u64)?
+        };
+        let table = PackTable::decode(&footer, &table).map_err(damaged)?;
+        self.check_id(&key, id, &table)?;
+        Ok(OpenPack { table, bytes: PackBytes::Object(self.remote().clone()) })
+    }
+
+    /// Fetches a whole pack in one request.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn fetch_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
+        let key = keys::pack(id);
+        let bytes = self.remote().get(&key, MAX_PACK_BYTES)?;
+        let open = OpenPack::in_memory(bytes).map_err(|source| self.damaged(&key, source))?;
+        self.check_id(&key, id, &open.table)?;
+        Ok(open)
+    }
+
+    fn check_id(&self, key: &str, id: &PackId, table: &PackTable) -> Result<(), StoreError> {
+        if table.id == *id {
+            return Ok(());
+        }
+        let detail = format!("it is pack {}", table.id);
+        Err(self.damaged(key, FormatError::Inconsistent { what: "the pack", detail }))
+    }
+}

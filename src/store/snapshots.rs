@@ -1,0 +1,116 @@
+//! Snapshot records: found, read, created.
+
+use bytes::Bytes;
+
+use super::{Store, StoreError, keys};
+use crate::base::{Name, Nonce, SnapshotNumber};
+use crate::format::record::Record;
+use crate::remote::{PutOutcome, RemoteErrorKind};
+
+/// Largest record that is read: its header and map are bounded apart; a pack that rides along is below 1 MiB.
+pub const MAX_RECORD_BYTES: u64 = 1 << 30;
+
+/// What became of the attempt to create a record.
+#[derive(Debug)]
+pub enum Created {
+    /// The snapshot exists, and it is ours.
+    Ours,
+    /// Somebody else's snapshot has this number.
+    Theirs(Box<Record>),
+}
+
+impl Store {
+    /// Reads a snapshot's record.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSnapshot`] when there is none; [`StoreError::Damaged`] when its bytes are wrong, or it is another
+    /// snapshot's record under this key.
+    pub fn record(&self, database: &Name, line: &Name, number: SnapshotNumber) -> Result<Record, StoreError> {
+        let bytes = self.record_bytes(database, line, number)?;
+        self.decode_record(database, line, number, &bytes)
+    }
+
+    /// Reads a snapshot's record as it is stored, checked.
+    ///
+    /// # Errors
+    /// As [`Store::record`].
+    pub fn record_bytes(&self, database: &Name, line: &Name, number: SnapshotNumber) -> Result<Bytes, StoreError> {
+        let key = keys::snapshot(database, line, number);
+        self.remote().get(&key, MAX_RECORD_BYTES).map_err(|error| match error.kind {
+            RemoteErrorKind::NotFound => StoreError::NoSnapshot {
+                database: database.to_string(),
+                number,
+                remote: self.remote().name().to_owned(),
+            },
+            _ => error.into(),
+        })
+    }
+
+    /// Decodes a record that was read for this key.
+    ///
+    /// # Errors
+    /// As [`Store::record`].
+    pub fn decode_record(
+        &self,
+        database: &Name,
+        line: &Name,
+        number: SnapshotNumber,
+        bytes: &[u8],
+    ) -> Result<Record, StoreError> {
+        let key = keys::snapshot(database, line, number);
+        let record = Record::decode(bytes).map_err(|source| self.damaged(&key, source))?;
+        let found = &record.header;
+        if (&found.database, &found.line, found.number) != (database, line, number) {
+            let detail = format!("it is the record of {}:{}@{}", found.database, found.line, found.number);
+            let source = crate::format::FormatError::Inconsistent { what: "the snapshot record", detail };
+            return Err(self.damaged(&key, source));
+        }
+        Ok(record)
+    }
+
+    /// The numbers of a line's snapshots, newest first; at most `count`.
+    ///
+    /// # Errors
+    /// When the remote cannot be listed.
+    pub fn numbers(&self, database: &Name, line: &Name, count: usize) -> Result<Vec<SnapshotNumber>, StoreError> {
+        let listed = self.remote().list_first(&keys::line_folder(database, line), count)?;
+        Ok(listed.iter().filter_map(|object| keys::parse_snapshot(&object.key)).map(|(.., number)| number).collect())
+    }
+
+    /// The newest snapshot's number, if there is one: one listing request.
+    ///
+    /// # Errors
+    /// When the remote cannot be listed.
+    pub fn newest(&self, database: &Name, line: &Name) -> Result<Option<SnapshotNumber>, StoreError> {
+        Ok(self.numbers(database, line, 1)?.first().copied())
+    }
+
+    /// Every snapshot in the store, by database and line, newest first.
+    ///
+    /// # Errors
+    /// When the remote cannot be listed.
+    pub fn all_snapshots(&self) -> Result<Vec<(Name, Name, SnapshotNumber)>, StoreError> {
+        let listed = self.remote().list(keys::SNAPSHOTS)?;
+        Ok(listed.iter().filter_map(|object| keys::parse_snapshot(&object.key)).collect())
+    }
+
+    /// Creates a record. A conditional put that was retried after its answer got lost finds our own record: the nonce
+    /// tells.
+    ///
+    /// # Errors
+    /// When the remote fails; the record may then be there or not, and the attempt can be repeated with the same bytes.
+    pub fn create_record(
+        &self,
+        database: &Name,
+        line: &Name,
+        number: SnapshotNumber,
+        nonce: &Nonce,
+        bytes: Bytes,
+    ) -> Result<Created, StoreError> {
+        if self.remote().put_new(&keys::snapshot(database, line, number), bytes)? == PutOutcome::Created {
+            return Ok(Created::Ours);
+        }
+        let there = self.record(database, line, number)?;
+        Ok(if there.header.nonce == *nonce { Created::Ours } else { Created::Theirs(Box::new(there)) })
+    }
+}

@@ -1,0 +1,202 @@
+//! Frames to packs to stores: packs are cut at a target size and put by a few threads while the next is built.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+
+use super::{Store, StoreError};
+use crate::base::{ChunkId, PackId, Progress, SlotNumber};
+use crate::format::pack::{MAX_SLOTS, NewDelta, Pack, PackBuilder};
+
+/// A pack that is the only one of its snapshot and below this rides inside the snapshot's record.
+const INLINE_BYTES: usize = 1 << 20;
+
+/// Packs under way at once, besides the one being built: enough to keep a disk's flush and a network busy together.
+const PUTTING: usize = 2;
+
+/// Target size of a pack: 16 MiB; for content above 64 GiB more, so that their number stays near four thousand.
+pub(crate) fn target_bytes(content_bytes: u64) -> usize {
+    let wanted = (content_bytes / 4096).next_power_of_two();
+    wanted.clamp(16 << 20, 64 << 20) as usize
+}
+
+/// What is told about each stored pack, from the thread that stored it.
+pub type OnStored = Arc<dyn Fn(&PackId, &[ChunkId]) + Send + Sync>;
+
+/// How packs are written.
+pub struct WriterOptions {
+    /// Where each pack goes: into every one of these.
+    pub stores: Vec<Store>,
+    /// Bytes of content the run may store at most; decides the target size.
+    pub content_bytes: u64,
+    /// Called after a pack is in all stores.
+    pub on_stored: OnStored,
+    /// Counts stored bytes.
+    pub progress: Arc<Progress>,
+}
+
+/// A pack that was written.
+#[derive(Debug)]
+pub struct StoredPack {
+    /// Its identity.
+    pub id: PackId,
+    /// Bytes of the whole object.
+    pub stored_bytes: u64,
+    /// The object itself, when it is to ride in the snapshot's record instead of being stored apart.
+    pub inline: Option<Vec<u8>>,
+}
+
+/// Puts packs into stores from a few threads.
+pub struct PackSink {
+    queue: Option<SyncSender<Pack>>,
+    threads: Vec<JoinHandle<()>>,
+    failure: Arc<Mutex<Option<StoreError>>>,
+}
+
+impl PackSink {
+    /// Starts the threads.
+    pub fn start(stores: Vec<Store>, on_stored: OnStored, progress: Arc<Progress>) -> Self {
+        let (queue, packs) = sync_channel::<Pack>(0);
+        let (packs, failure) = (Arc::new(Mutex::new(packs)), Arc::new(Mutex::new(None)));
+        let worker = |_| {
+            let (stores, on_stored, progress) = (stores.clone(), Arc::clone(&on_stored), Arc::clone(&progress));
+            let (packs, failure) = (Arc::clone(&packs), Arc::clone(&failure));
+            std::thread::spawn(move || put_packs(&stores, &on_stored, &progress, &packs, &failure))
+        };
+        Self { queue: Some(queue), threads: (0..PUTTING).map(worker).collect(), failure }
+    }
+
+    /// Hands over a pack; waits while enough are under way.
+    ///
+    /// # Errors
+    /// The first failure of any put so far.
+    pub fn put(&self, pack: Pack) -> Result<(), StoreError> {
+        let queue = self.queue.as_ref().expect("BUG: the queue is open until finish");
+        match (self.take_failure(), queue.send(pack)) {
+            (Some(error), _) => Err(error),
+            (None, Ok(())) => Ok(()),
+            // The threads only leave early after a failure.
+            (None, Err(_)) => Err(self.take_failure().expect("BUG: threads left without a failure")),
+        }
+    }
+
+    fn take_failure(&self) -> Option<StoreError> {
+        self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+    }
+
+    /// Waits until all packs are stored.
+    ///
+    /// # Errors
+    /// The first failure of any put.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.join();
+        self.take_failure().map_or(Ok(()), Err)
+    }
+
+    fn join(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            thread.join().expect("BUG: a thread that puts packs panicked");
+        }
+    }
+}
+
+impl Drop for PackSink {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.join();
+        }
+    }
+}
+
+fn put_packs(
+    stores: &[Store],
+    on_stored: &OnStored,
+    progress: &Progress,
+    packs: &Mutex<Receiver<Pack>>,
+    failure: &Mutex<Option<StoreError>>,
+) {
+    loop {
+        let next = packs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
+        let Ok(pack) = next else { return };
+        let bytes = Bytes::from(pack.bytes);
+        for store in stores {
+            if let Err(error) = store.put_pack(&pack.id, bytes.clone()) {
+                failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
+                return;
+            }
+        }
+        Progress::add(&progress.moved_bytes, bytes.len() as u64);
+        on_stored(&pack.id, &pack.ids);
+    }
+}
+
+/// Builds packs and hands them to a sink. The packs of one run are numbered from 0; their ids are known at the end.
+pub struct PackWriter {
+    sink: PackSink,
+    builder: PackBuilder,
+    target_bytes: usize,
+    done: Vec<StoredPack>,
+}
+
+impl PackWriter {
+    /// Starts a run.
+    pub fn new(options: WriterOptions) -> Self {
+        Self {
+            target_bytes: target_bytes(options.content_bytes),
+            sink: PackSink::start(options.stores, options.on_stored, options.progress),
+            builder: PackBuilder::new(),
+            done: Vec::new(),
+        }
+    }
+
+    fn cut_if_full(&mut self, more_slots: usize) -> Result<(), StoreError> {
+        let full = self.builder.stored_len() >= self.target_bytes
+            || self.builder.slot_count() as usize + more_slots > MAX_SLOTS as usize;
+        if full { self.cut() } else { Ok(()) }
+    }
+
+    fn cut(&mut self) -> Result<(), StoreError> {
+        let pack = std::mem::take(&mut self.builder).finish();
+        self.done.push(StoredPack { id: pack.id, stored_bytes: pack.bytes.len() as u64, inline: None });
+        self.sink.put(pack)
+    }
+
+    /// Adds a frame of whole chunks; returns the number of its pack and its first slot.
+    ///
+    /// # Errors
+    /// When an earlier pack could not be stored.
+    pub fn add_whole(&mut self, chunks: &[(ChunkId, u32)], payload: &[u8]) -> Result<(u32, SlotNumber), StoreError> {
+        self.cut_if_full(chunks.len())?;
+        Ok((self.done.len() as u32, self.builder.add_whole(chunks.iter().copied(), payload)))
+    }
+
+    /// Adds a frame of deltas; returns the number of its pack and its first slot.
+    ///
+    /// # Errors
+    /// When an earlier pack could not be stored.
+    pub fn add_deltas(&mut self, deltas: &[NewDelta]) -> Result<(u32, SlotNumber), StoreError> {
+        self.cut_if_full(deltas.len())?;
+        Ok((self.done.len() as u32, self.builder.add_deltas(deltas)))
+    }
+
+    /// Ends the run: waits until everything is stored. A single small pack is not stored but given back.
+    ///
+    /// # Errors
+    /// When a pack could not be stored.
+    pub fn finish(mut self) -> Result<Vec<StoredPack>, StoreError> {
+        if !self.builder.is_empty() {
+            if self.done.is_empty() && self.builder.stored_len() < INLINE_BYTES {
+                let pack = std::mem::take(&mut self.builder).finish();
+                let stored_bytes = pack.bytes.len() as u64;
+                self.done.push(StoredPack { id: pack.id, stored_bytes, inline: Some(pack.bytes) });
+            } else {
+                self.cut()?;
+            }
+        }
+        self.sink.finish()?;
+        Ok(self.done)
+    }
+}
