@@ -1,10 +1,11 @@
 //! pagekeep keeps every past state of SQLite databases in a content-addressed store.
 //!
 //! The layers, each of which imports only those above it; `docs/ARCHITECTURE.md` draws the way of the data:
-//! [`base`], [`format`], [`remote`], [`store`], [`map`].
+//! [`base`], [`format`], [`remote`], [`store`], [`map`], [`source`].
 
 pub mod base;
 pub mod format;
 pub mod map;
 pub mod remote;
+pub mod source;
 pub mod store;

@@ -1,0 +1,242 @@
+//! A live SQLite database, pinned at one state and read page by page through SQLite itself.
+//!
+//! One read transaction holds the state; every page comes from `sqlite_dbpage`, as in SQLite's own `sqlite3_rsync`. In WAL
+//! mode that keeps nobody waiting; in rollback mode it holds a shared lock, which keeps writers waiting until the reader
+//! is dropped. Nothing is checkpointed and no mode is changed. Bytes behind the last page (some programs allocate ahead)
+//! are read through SQLite's own file handle: opening the file beside SQLite would drop the process's locks on it.
+
+mod handle;
+mod holder;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{PIECE_BYTES, SourceError};
+use crate::base::Progress;
+use crate::format::record::SqliteFacts;
+
+/// Smallest chunk: pages below this are taken several at a time.
+const LEAST_CHUNK_BYTES: u32 = 4096;
+/// How long one attempt to get the read lock lasts; between attempts a request to stop is heard.
+const ATTEMPT: Duration = Duration::from_millis(200);
+/// The length of a database's header.
+const HEADER_BYTES: usize = 100;
+
+/// A database pinned at one state. The state is released when this is dropped.
+#[derive(Debug)]
+pub struct PinnedDatabase {
+    connection: Connection,
+    path: PathBuf,
+    facts: SqliteFacts,
+    tail_bytes: u64,
+    pinned_at: Instant,
+}
+
+impl PinnedDatabase {
+    /// Opens the database at a canonical path and pins its present state, waiting up to `lock_wait` for programs that
+    /// keep readers out.
+    ///
+    /// # Errors
+    /// [`SourceError`] for everything that makes the database unreadable; it was not changed then either.
+    pub fn open(path: &Path, lock_wait: Duration, progress: &Progress) -> Result<Self, SourceError> {
+        let metadata = std::fs::metadata(path).map_err(|error| SourceError::io(path, error))?;
+        if !metadata.is_file() {
+            let found = if metadata.is_dir() { "a directory" } else { "a special file" };
+            return Err(SourceError::WrongKind { path: path.to_owned(), found });
+        }
+        let deadline = Instant::now() + lock_wait;
+        let mut flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        loop {
+            progress.check()?;
+            let failure = match Self::pin(path, flags) {
+                Ok(pinned) => return Ok(pinned),
+                Err(failure) => failure,
+            };
+            match failure.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                // A crashed program's journal: any reader must roll it back first, and needs to write for that.
+                Some(ErrorCode::ReadOnly) if flags == OpenFlags::SQLITE_OPEN_READ_ONLY => {
+                    flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+                }
+                _ => return Err(explain(path, &failure, lock_wait)),
+            }
+        }
+    }
+
+    fn pin(path: &Path, flags: OpenFlags) -> rusqlite::Result<Self> {
+        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.busy_timeout(ATTEMPT)?;
+        // Memory-mapped reads would end the process if another one truncated the file.
+        connection.pragma_update(None, "mmap_size", 0)?;
+        connection.execute_batch("BEGIN")?;
+        let pinned_at = Instant::now();
+        let page_count: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let page_size: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        // The schema is read here: a database whose schema SQLite cannot read is refused, not kept half understood.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        let header: Vec<u8> = if page_count == 0 {
+            vec![0; HEADER_BYTES]
+        } else {
+            let page = "SELECT substr(data, 1, 100) FROM sqlite_dbpage('main') WHERE pgno = 1";
+            connection.query_row(page, [], |row| row.get(0))?
+        };
+        let facts = facts(&header, page_size, page_count);
+        let tail_bytes = tail_bytes(&connection, &facts)?;
+        Ok(Self { connection, path: path.to_owned(), facts, tail_bytes, pinned_at })
+    }
+
+    /// What SQLite says about the pinned state.
+    pub fn facts(&self) -> &SqliteFacts {
+        &self.facts
+    }
+
+    /// Bytes of the file: pages, and what lies behind them.
+    pub fn size(&self) -> u64 {
+        self.page_bytes() + self.tail_bytes
+    }
+
+    fn page_bytes(&self) -> u64 {
+        u64::from(self.facts.page_size) * u64::from(self.facts.page_count)
+    }
+
+    /// Bytes of a chunk: a page, or as many as make 4 KiB.
+    pub fn chunk_bytes(&self) -> u32 {
+        self.facts.page_size.max(LEAST_CHUNK_BYTES)
+    }
+
+    /// Whether the database is in WAL mode, in which holding a state keeps nobody from writing.
+    pub fn is_wal(&self) -> bool {
+        self.facts.read_version == 2
+    }
+
+    /// When the state was pinned.
+    pub fn pinned_at(&self) -> Instant {
+        self.pinned_at
+    }
+
+    /// Hands over the whole content in order, in pieces of [`PIECE_BYTES`] (the last is shorter). Ends early when
+    /// `give` returns false.
+    ///
+    /// # Errors
+    /// When SQLite cannot read a page.
+    pub fn read(&self, give: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<(), SourceError> {
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        let mut wanted = true;
+        self.read_pages(&mut piece, &mut wanted, give).map_err(|error| explain(&self.path, &error, Duration::ZERO))?;
+        let mut offset = self.page_bytes();
+        while wanted && offset < self.size() {
+            let room = (PIECE_BYTES - piece.len()).min((self.size() - offset) as usize);
+            let start = piece.len();
+            piece.resize(start + room, 0);
+            handle::read_at(&self.connection, &mut piece[start..], offset)
+                .map_err(|error| explain(&self.path, &error, Duration::ZERO))?;
+            offset += room as u64;
+            if piece.len() == PIECE_BYTES {
+                wanted = give(std::mem::replace(&mut piece, Vec::with_capacity(PIECE_BYTES)));
+            }
+        }
+        if wanted && !piece.is_empty() {
+            give(piece);
+        }
+        Ok(())
+    }
+
+    fn read_pages(
+        &self,
+        piece: &mut Vec<u8>,
+        wanted: &mut bool,
+        give: &mut dyn FnMut(Vec<u8>) -> bool,
+    ) -> rusqlite::Result<()> {
+        let mut pages = self.connection.prepare("SELECT data FROM sqlite_dbpage('main')")?;
+        let mut rows = pages.query([])?;
+        let mut count = 0u32;
+        while let Some(row) = rows.next()? {
+            piece.extend_from_slice(row.get_ref(0)?.as_blob()?);
+            count += 1;
+            if piece.len() == PIECE_BYTES {
+                *wanted = give(std::mem::replace(piece, Vec::with_capacity(PIECE_BYTES)));
+                if !*wanted {
+                    return Ok(());
+                }
+            }
+        }
+        if count != self.facts.page_count {
+            // Cannot happen while the transaction holds; a copy with pages missing must never be called good.
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            let text = format!("{count} pages were read of {}", self.facts.page_count);
+            return Err(rusqlite::Error::SqliteFailure(code, Some(text)));
+        }
+        Ok(())
+    }
+}
+
+fn facts(header: &[u8], page_size: u32, page_count: u32) -> SqliteFacts {
+    let number = |at: usize| u32::from_be_bytes(header[at..at + 4].try_into().expect("BUG: four bytes"));
+    SqliteFacts {
+        page_size,
+        page_count,
+        write_version: header[18],
+        read_version: header[19],
+        schema_cookie: number(40),
+        text_encoding: number(56),
+        user_version: number(60),
+        application_id: number(68),
+    }
+}
+
+/// Bytes behind the last page. In WAL mode the file may still be longer than the state because a checkpoint has not
+/// shortened it yet: that is no tail.
+fn tail_bytes(connection: &Connection, facts: &SqliteFacts) -> rusqlite::Result<u64> {
+    let page_bytes = u64::from(facts.page_size) * u64::from(facts.page_count);
+    let behind = handle::file_size(connection)?.saturating_sub(page_bytes);
+    if behind == 0 || facts.page_count == 0 {
+        return Ok(0);
+    }
+    if facts.read_version == 2 {
+        let mut count = [0u8; 4];
+        handle::read_at(connection, &mut count, 28)?;
+        if u32::from_be_bytes(count) > facts.page_count {
+            return Ok(0);
+        }
+    }
+    Ok(behind)
+}
+
+/// SQLite's refusal in our words.
+fn explain(path: &Path, error: &rusqlite::Error, lock_wait: Duration) -> SourceError {
+    let path = path.to_owned();
+    let (code, reason) = match error {
+        rusqlite::Error::SqliteFailure(failure, text) => {
+            (Some(failure.code), text.clone().unwrap_or_else(|| failure.to_string()))
+        }
+        other => (None, other.to_string()),
+    };
+    match code {
+        Some(ErrorCode::NotADatabase) => SourceError::NotADatabase { path },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            let holder = holder::of(&path);
+            SourceError::Locked { path, waited_s: lock_wait.as_secs(), holder }
+        }
+        Some(ErrorCode::ReadOnly) => SourceError::HotJournal { path },
+        Some(ErrorCode::PermissionDenied) => {
+            SourceError::Unreadable { path, source: std::io::ErrorKind::PermissionDenied.into() }
+        }
+        Some(ErrorCode::CannotOpen) => {
+            if let Err(source) = std::fs::File::open(&path) {
+                return SourceError::io(&path, source);
+            }
+            let hint = "a database in WAL mode needs its -shm file, or a folder in which it can be made";
+            SourceError::CannotOpen { path, reason: format!("{reason}; {hint}") }
+        }
+        _ => SourceError::Malformed { path, reason },
+    }
+}
+
+#[cfg(test)]
+mod tests;
