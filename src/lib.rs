@@ -1,7 +1,7 @@
 //! pagekeep keeps every past state of SQLite databases in a content-addressed store.
 //!
 //! The layers, each of which imports only those above it; `docs/ARCHITECTURE.md` draws the way of the data:
-//! [`base`], [`format`], [`remote`], [`store`], [`map`], [`source`].
+//! [`base`], [`format`], [`remote`], [`store`], [`map`], [`source`], [`workspace`].
 
 pub mod base;
 pub mod format;
@@ -9,3 +9,4 @@ pub mod map;
 pub mod remote;
 pub mod source;
 pub mod store;
+pub mod workspace;

@@ -1,0 +1,102 @@
+//! `config.toml`: read strictly, written back in the same order.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::WorkspaceError;
+use super::settings::nearest;
+use crate::base::{Name, Nonce};
+
+/// The version of the file's form.
+const CONFIG_FORMAT: u32 = 1;
+
+/// What a database is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// One SQLite file.
+    Sqlite,
+    /// A directory.
+    Directory,
+}
+
+/// A database that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// Where it is, seen from the workspace's folder.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: SourceKind,
+    /// Which history it belongs to.
+    pub lineage: Nonce,
+    /// The line that new snapshots continue.
+    pub line: Name,
+}
+
+/// A named remote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteConfig {
+    /// Where it is.
+    pub url: String,
+    /// The identity of the store there.
+    pub store_id: Nonce,
+    /// Whether it keeps the first writer of a key, as probed when it was added.
+    pub conditional_put: bool,
+}
+
+/// The content of `config.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Version of the file's form.
+    pub format: u32,
+    /// Settings of this folder, as text.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+    /// Databases by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub databases: BTreeMap<Name, DatabaseConfig>,
+    /// Remotes by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub remotes: BTreeMap<Name, RemoteConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let (settings, databases, remotes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { format: CONFIG_FORMAT, settings, databases, remotes }
+    }
+}
+
+impl Config {
+    /// # Errors
+    /// When the text is not TOML of this form; an unknown key is named with the nearest known one.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, WorkspaceError> {
+        let fail = |reason: String| WorkspaceError::Config { path: path.to_owned(), reason };
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| fail(error.to_string()))?;
+        let known = ["format", "settings", "databases", "remotes"];
+        if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
+            return Err(fail(format!("unknown key '{key}'{}", nearest(key, known.into_iter()))));
+        }
+        match table.get("format").and_then(toml::Value::as_integer) {
+            Some(format) if format <= i64::from(CONFIG_FORMAT) => {}
+            Some(format) => return Err(fail(format!("its form is version {format}, made by a newer pagekeep"))),
+            None => return Err(fail("it has no 'format'".into())),
+        }
+        let config: Config = table.try_into().map_err(|error: toml::de::Error| fail(error.message().to_owned()))?;
+        for (key, value) in &config.settings {
+            super::settings::check(key, value).map_err(fail)?;
+        }
+        Ok(config)
+    }
+
+    /// The file's text.
+    pub fn to_text(&self) -> String {
+        let body = toml::to_string(self).expect("BUG: the configuration is expressible in TOML");
+        format!("# pagekeep's settings for the databases in this folder; `pagekeep config show` explains them.\n{body}")
+    }
+}

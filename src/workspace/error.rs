@@ -1,0 +1,64 @@
+//! Why `.pagekeep` could not be used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::base::Name;
+use crate::store::StoreError;
+
+/// A failure of what lies in `.pagekeep`.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// A file or folder.
+    #[error("cannot {verb} {path:?}")]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A configuration file that is not what it should be.
+    #[error("{path:?}: {reason}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what was probably meant.
+        reason: String,
+    },
+    /// A setting that is none, or a value it cannot have.
+    #[error("{reason}")]
+    Setting {
+        /// What is wrong, and what was probably meant.
+        reason: String,
+    },
+    /// Another database has this name.
+    #[error("another database here is named '{name}'")]
+    NameTaken {
+        /// The name.
+        name: Name,
+    },
+    /// Another run of pagekeep changes something here.
+    #[error("another pagekeep is at work in {path:?}{}", holder_text(.holder))]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+        /// Its process, when known.
+        holder: Option<String>,
+    },
+    /// The local store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn holder_text(holder: &Option<String>) -> String {
+    holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default()
+}
+
+impl WorkspaceError {
+    pub(crate) fn io(verb: &'static str, path: &Path, source: io::Error) -> Self {
+        WorkspaceError::Io { verb, path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,111 @@
+//! What is remembered between runs, as small JSON files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Workspace, WorkspaceError, write_atomically};
+use crate::base::{Name, SnapshotId, SnapshotNumber};
+use crate::source::Seen;
+
+/// What is remembered of a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseMemory {
+    /// The last snapshot that the source was made into, or restored from.
+    pub number: SnapshotNumber,
+    /// Its identity.
+    pub id: SnapshotId,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The source's files as they looked when that state was last seen to be the present one.
+    pub seen: BTreeMap<PathBuf, Seen>,
+    /// When that look was taken.
+    pub seen_at: Timestamp,
+}
+
+/// A snapshot a remote is known to have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pushed {
+    /// Its number.
+    pub number: SnapshotNumber,
+    /// Its identity.
+    pub id: SnapshotId,
+}
+
+/// What is remembered of a remote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteMemory {
+    /// The newest snapshot of each database that is known to be there.
+    pub newest: BTreeMap<Name, Pushed>,
+    /// The last sync that ended well, whether or not there was something to do.
+    pub synced_at: BTreeMap<Name, Timestamp>,
+    /// When the remote was last asked what it has.
+    pub checked_at: BTreeMap<Name, Timestamp>,
+    /// Why the last sync failed, and when; cleared by the next that ends well.
+    pub failure: BTreeMap<Name, (Timestamp, String)>,
+}
+
+impl Workspace {
+    fn database_memory_path(&self, database: &Name) -> PathBuf {
+        self.path(&format!("state/{}.json", database.to_key()))
+    }
+
+    fn remote_memory_path(&self, remote: &Name) -> PathBuf {
+        self.path(&format!("state/remotes/{}.json", remote.to_key()))
+    }
+
+    /// What is remembered of a database; `None` when nothing is, or it cannot be understood: it is only a memory.
+    pub fn recall_database(&self, database: &Name) -> Option<DatabaseMemory> {
+        recall(self.database_memory_path(database))
+    }
+
+    /// Remembers a database.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn remember_database(&self, database: &Name, memory: &DatabaseMemory) -> Result<(), WorkspaceError> {
+        remember(self.database_memory_path(database), memory)
+    }
+
+    /// What is remembered of a remote; nothing when that cannot be understood.
+    pub fn recall_remote(&self, remote: &Name) -> RemoteMemory {
+        recall(self.remote_memory_path(remote)).unwrap_or_default()
+    }
+
+    /// Remembers a remote.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn remember_remote(&self, remote: &Name, memory: &RemoteMemory) -> Result<(), WorkspaceError> {
+        remember(self.remote_memory_path(remote), memory)
+    }
+
+    /// Forgets a remote.
+    ///
+    /// # Errors
+    /// When its file cannot be removed.
+    pub fn forget_remote(&self, remote: &Name) -> Result<(), WorkspaceError> {
+        let path = self.remote_memory_path(remote);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => Err(WorkspaceError::io("remove", &path, source)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn recall<T: DeserializeOwned>(path: PathBuf) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn remember<T: Serialize>(path: PathBuf, memory: &T) -> Result<(), WorkspaceError> {
+    let text = serde_json::to_vec(memory).expect("BUG: a memory is expressible in JSON");
+    write_atomically(&path, &text)
+}
