@@ -133,6 +133,8 @@ async fn a_last_resort_that_does_not_answer_tells_everything_that_was_tried() {
         assert!(matches!(found, CredentialError::NotFound { source: Some(_), .. }), "{found:?}");
         assert!(found.to_string().starts_with(expected), "{found}");
         assert!(begun.elapsed() < Duration::from_secs(5), "{url} took {:?}", begun.elapsed());
+        assert_eq!(crate::remote::error::classify(&error), crate::remote::RemoteErrorKind::Credentials);
+        assert!(crate::remote::error::reason(&error).starts_with(expected));
         let put = opened.store.put(&"x".into(), "y".into()).await.unwrap_err();
         assert!(credential_error(&put).is_some(), "{put:?}");
     }
