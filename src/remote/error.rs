@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use super::credentials::credential_error;
+
 /// What a caller can do about a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoteErrorKind {
@@ -42,6 +44,10 @@ pub struct RemoteError {
 /// Sorts a client's error by what can be done about it.
 pub(super) fn classify(error: &object_store::Error) -> RemoteErrorKind {
     use object_store::Error;
+    // Before the causes are looked at: a metadata service that is not there fails with an I/O error too.
+    if credential_error(error).is_some() {
+        return RemoteErrorKind::Credentials;
+    }
     match error {
         Error::NotFound { .. } => RemoteErrorKind::NotFound,
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => match io_kind(error) {
@@ -70,8 +76,12 @@ fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
     None
 }
 
-/// The innermost cause in one line: clients wrap the same sentence in three others.
+/// The innermost cause in one line: clients wrap the same sentence in three others. Missing credentials are told whole,
+/// with every source that was tried.
 pub(super) fn reason(error: &(dyn StdError + 'static)) -> String {
+    if let Some(missing) = credential_error(error) {
+        return missing.to_string();
+    }
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -4,9 +4,13 @@
 //! request, gives every failure a kind that says what to do about it, and trusts no length it did not check. What the
 //! bytes mean is not known here.
 
+pub mod credentials;
+pub mod environment;
 mod error;
+pub mod open;
 mod requests;
 mod runtime;
+pub mod url;
 
 use std::fmt;
 use std::ops::Range;
@@ -18,8 +22,12 @@ use futures::StreamExt;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
+pub use credentials::{CredentialError, Skipped, credential_error};
+pub use environment::Environment;
 pub use error::{RemoteError, RemoteErrorKind};
+pub use open::{OpenError, OpenOptions, OpenedStore, create_folder, open};
 pub use requests::{RequestCounts, Requests};
+pub use url::{AzureAddress, GcsAddress, RemoteKind, RemoteUrl, S3Address, UrlError};
 
 /// Whether a conditional put created the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
