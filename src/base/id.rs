@@ -77,8 +77,9 @@ hash_type!(
     "a chunk id"
 );
 hash_type!(
-    /// The identity of a pack: BLAKE3 of its chunk ids, concatenated in slot order.
-    /// It names the content; two encodings of the same chunks have the same id.
+    /// The identity of a pack: BLAKE3 of, for each slot in order, a byte (0 whole, 1 delta) and the chunk's id.
+    /// It names the content, not its compression. A slot never changes from one kind to the other: whatever is stored
+    /// whole can serve as a base wherever a pack of this name lies.
     PackId,
     "a pack id"
 );
@@ -98,6 +99,15 @@ hash_type!(
     "a tree hash"
 );
 
+/// What a slot of a pack holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotContent {
+    /// The chunk.
+    pub id: ChunkId,
+    /// Whether it is stored as a delta.
+    pub is_delta: bool,
+}
+
 impl ChunkId {
     /// Hashes a chunk's bytes.
     pub fn of(bytes: &[u8]) -> Self {
@@ -106,11 +116,11 @@ impl ChunkId {
 }
 
 impl PackId {
-    /// Hashes chunk ids in slot order.
-    pub fn of(ids: &[ChunkId]) -> Self {
+    /// Hashes slots in order: each chunk's id, and whether it is stored as a delta.
+    pub fn of(slots: &[SlotContent]) -> Self {
         let mut hasher = blake3::Hasher::new();
-        for id in ids {
-            hasher.update(id.as_bytes());
+        for slot in slots {
+            hasher.update(&[u8::from(slot.is_delta)]).update(slot.id.as_bytes());
         }
         hasher.finalize().into()
     }

@@ -9,7 +9,7 @@ pub mod ordered;
 pub mod progress;
 pub mod units;
 
-pub use id::{ChunkId, PackId, RootHash, SnapshotId, TreeHash};
+pub use id::{ChunkId, PackId, RootHash, SlotContent, SnapshotId, TreeHash};
 pub use name::Name;
 pub use nonce::Nonce;
 pub use progress::Progress;

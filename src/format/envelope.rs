@@ -14,6 +14,8 @@ pub const FORMAT_VERSION: u8 = 1;
 const SKIPPABLE: u32 = 0x184D_2A50;
 const MARK: [u8; 4] = *b"pgkp";
 
+/// Offset of the version in the header.
+pub(crate) const VERSION_AT: usize = 13;
 /// Bytes of [`header`].
 pub const HEADER_LEN: usize = 16;
 /// Bytes of the trailer that [`seal`] appends.

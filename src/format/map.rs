@@ -170,6 +170,7 @@ impl MapPart {
         for extent in files.iter_mut().flat_map(|file| &mut file.extents) {
             let pack = cursor.varint("an extent's pack", packs.len() as u64)? as u32;
             if pack > 0 {
+                FormatError::bound("an extent's length", extent.count.into(), MAX_SLOTS.into())?;
                 extent.place = Place::Slots { pack: pack - 1, first: SlotNumber(0) };
             }
         }

@@ -1,12 +1,13 @@
 //! A pack: frames of chunks, a table that says where each chunk is, a footer. FORMAT.md, "Pack".
 //!
 //! ```text
-//! header 16 | frame | frame | … | table (zstd) | footer 88
+//! header 16 | frame | frame | … | table (zstd) | footer 92
 //! frame: 32-byte ids of its chunks | payload
 //! ```
 //!
-//! A frame carries the ids of its own chunks, so that one range read both fetches and checks. The table is all that
-//! is needed to plan reads; ids are never read in bulk. A reader trusts a table after its digest, a chunk after its id.
+//! A frame carries the ids of its own chunks, so that one range read both fetches and checks. The table is all that is
+//! needed to plan reads. A reader trusts the table after its digest, a frame's ids after their hash in the table, and a
+//! chunk after its id.
 
 mod build;
 mod table;
@@ -32,7 +33,9 @@ pub const MAX_TABLE_BYTES: u32 = 48 << 20;
 /// Most bases of a delta.
 pub const MAX_BASES: usize = 4;
 /// Bytes of the footer.
-pub const FOOTER_LEN: usize = 88;
+pub const FOOTER_LEN: usize = 92;
+/// Bytes of BLAKE3 by which the table knows the ids in a frame.
+pub const IDS_HASH_LEN: usize = 16;
 
 /// Where a pack was put by whoever wrote it. Prune may move it; the locator knows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +58,12 @@ pub struct PackRef {
     pub id: PackId,
     /// Where it was put.
     pub home: Home,
+}
+
+/// The hash by which the table knows a frame's ids.
+fn ids_hash(ids: &[u8]) -> [u8; IDS_HASH_LEN] {
+    let hash = blake3::hash(ids);
+    hash.as_bytes()[..IDS_HASH_LEN].try_into().expect("BUG: 16 of 32 bytes")
 }
 
 /// Writes a list of packs: count, then per pack its id, and the number (0 for an object) and line of its home.
@@ -83,9 +92,9 @@ pub(crate) fn take_pack_refs(cursor: &mut Cursor<'_>) -> Result<Vec<PackRef>, Fo
             0 => Home::Object,
             number => {
                 let len = cursor.varint("length of a line's name", 80)? as usize;
-                let text = String::from_utf8_lossy(cursor.take(len)?).into_owned();
-                let line = Name::new(&text)
-                    .map_err(|error| FormatError::Inconsistent { what: "a pack's home", detail: error.to_string() })?;
+                let wrong = |detail| FormatError::Inconsistent { what: "a pack's home", detail };
+                let text = std::str::from_utf8(cursor.take(len)?).map_err(|error| wrong(error.to_string()))?;
+                let line = Name::new(text).map_err(|error| wrong(error.to_string()))?;
                 Home::Record { line, number: SnapshotNumber(number as u32) }
             }
         };

@@ -11,7 +11,7 @@ mod entry;
 mod header;
 
 pub use entry::{FileEntry, FileKind, PathText, SqliteFacts};
-pub use header::{Files, Header, MAX_CHAIN, SnapshotName, Totals};
+pub use header::{Files, Header, MAX_CHAIN, SnapshotName, SourceKind, Totals};
 
 use crate::base::SnapshotId;
 

@@ -8,6 +8,7 @@ use super::envelope::FORMAT_VERSION;
 use crate::base::Nonce;
 
 const WHAT: &str = "store.json";
+const WHAT_IT_IS: &str = "pagekeep store";
 
 /// Largest `store.json` that is read.
 pub const MAX_STORE_FILE_BYTES: u64 = 64 << 10;
@@ -34,7 +35,7 @@ impl StoreFile {
     /// The description of a new store.
     pub fn new(created_at: Timestamp, tool: &str) -> Self {
         Self {
-            what: "pagekeep store".into(),
+            what: WHAT_IT_IS.into(),
             format: FORMAT_VERSION.into(),
             store_id: Nonce::fresh(),
             created_at,
@@ -63,6 +64,9 @@ impl StoreFile {
             return Err(FormatError::TooNew { what: WHAT, found: format, supported: FORMAT_VERSION.into() });
         }
         let file: StoreFile = serde_json::from_slice(text).map_err(wrong)?;
+        if file.what != WHAT_IT_IS {
+            return Err(FormatError::Inconsistent { what: WHAT, detail: format!("it describes {:?}", file.what) });
+        }
         if let Some(encryption) = file.encryption {
             return Err(FormatError::Unknown { what: WHAT, found: format!("encryption {encryption:?}") });
         }

@@ -12,7 +12,7 @@ use crate::format::record::{Files, SnapshotName};
 
 /// Numbers between two keyframes.
 const KEYFRAME_EVERY: u32 = 1024;
-/// Longest chain a writer makes.
+/// Most records a new one builds on.
 const LONGEST_CHAIN: usize = 16;
 /// A part may be this much larger than the change alone before the chain is made longer instead, in bytes.
 const SPARE_BYTES: usize = 4096;
@@ -35,10 +35,10 @@ impl NewPart {
         let on = |keep: usize| -> NewPart { merge(parent, keep, &map, &files) };
         let base = number.0 & (number.0 - 1);
         let at = parts.iter().position(|part| part.name.number.0 == base && part.name.line == parent.header.line);
-        let mut best = match at {
-            Some(at) if !number.0.is_multiple_of(KEYFRAME_EVERY) => on(at + 1),
-            _ => on(0),
-        };
+        if number.0.is_multiple_of(KEYFRAME_EVERY) {
+            return on(0);
+        }
+        let mut best = on(at.map_or(0, |at| (at + 1).min(LONGEST_CHAIN)));
         if parts.len() < LONGEST_CHAIN && best.chain.len() != parts.len() {
             let direct = on(parts.len());
             if best.stored_bytes() > direct.stored_bytes() + SPARE_BYTES {

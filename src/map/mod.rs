@@ -33,6 +33,11 @@ impl PackList {
         })
     }
 
+    /// All of them, in order of their numbers.
+    pub fn into_refs(self) -> Vec<PackRef> {
+        self.refs
+    }
+
     /// The pack with this number.
     pub fn get(&self, number: u32) -> &PackRef {
         &self.refs[number as usize]

@@ -59,6 +59,11 @@ impl State {
             |(), name| store.record(&header.database, &name.line, name.number),
             |record: Result<Record, StoreError>| -> Result<(), StoreError> {
                 let record = record?;
+                if record.header.lineage != header.lineage {
+                    let key = keys::snapshot(&header.database, &record.header.line, record.header.number);
+                    let detail = "it belongs to another history".into();
+                    return Err(store.damaged(&key, FormatError::Inconsistent { what: "the snapshot record", detail }));
+                }
                 parts.push(Part { name: record.header.name(), map: record.map, files: record.header.files });
                 Ok(())
             },

@@ -77,7 +77,11 @@ pub struct Walk {
 pub fn walk(root: &Path, selection: &Selection) -> Result<Walk, SourceError> {
     let mut walk = Walk::default();
     let entries = WalkDir::new(root).min_depth(1).sort_by_file_name().into_iter();
-    for entry in entries.filter_entry(|entry| entry.file_name() != OsStr::new(OWN_FOLDER)) {
+    let wanted = |entry: &walkdir::DirEntry| {
+        let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        entry.file_name() != OsStr::new(OWN_FOLDER) && !selection.exclude.is_match(relative)
+    };
+    for entry in entries.filter_entry(wanted) {
         let entry = entry.map_err(|error| {
             let path = error.path().unwrap_or(root).to_owned();
             let source = error.into_io_error().unwrap_or_else(|| std::io::Error::other("a loop of links"));
@@ -88,9 +92,8 @@ pub fn walk(root: &Path, selection: &Selection) -> Result<Walk, SourceError> {
             SourceError::io(entry.path(), error.into_io_error().unwrap_or_else(|| std::io::ErrorKind::NotFound.into()))
         })?;
         let file_type = metadata.file_type();
-        let excluded = selection.exclude.is_match(&relative);
         let included = selection.include.as_ref().is_none_or(|set| set.is_match(&relative));
-        if excluded || (!included && !file_type.is_dir()) {
+        if !included && !file_type.is_dir() {
             continue;
         }
         let special = file_type.is_socket() || file_type.is_fifo() || file_type.is_block_device();

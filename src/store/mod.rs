@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteErrorKind};
 
+pub(crate) use chunks::damaged;
 pub use chunks::{ChunkReader, DecodedFrame};
 pub use error::StoreError;
 pub use packs::{OpenPack, Packs};

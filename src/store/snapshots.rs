@@ -73,8 +73,16 @@ impl Store {
     /// # Errors
     /// When the remote cannot be listed.
     pub fn numbers(&self, database: &Name, line: &Name, count: usize) -> Result<Vec<SnapshotNumber>, StoreError> {
-        let listed = self.remote().list_first(&keys::line_folder(database, line), count)?;
-        Ok(listed.iter().filter_map(|object| keys::parse_snapshot(&object.key)).map(|(.., number)| number).collect())
+        let folder = keys::line_folder(database, line);
+        let parse = |listed: Vec<crate::remote::Listed>| -> Vec<SnapshotNumber> {
+            let numbers = listed.iter().filter_map(|object| keys::parse_snapshot(&object.key));
+            numbers.map(|(.., number)| number).take(count).collect()
+        };
+        let listed = self.remote().list_first(&folder, count)?;
+        let wanted = listed.len();
+        let numbers = parse(listed);
+        // Something that is not ours lies among the records: look behind it.
+        if numbers.len() < wanted { Ok(parse(self.remote().list(&folder)?)) } else { Ok(numbers) }
     }
 
     /// The newest snapshot's number, if there is one: one listing request.

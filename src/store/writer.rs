@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 
 use super::{Store, StoreError};
-use crate::base::{ChunkId, PackId, Progress, SlotNumber};
+use crate::base::{ChunkId, PackId, Progress, SlotContent, SlotNumber};
 use crate::format::pack::{MAX_SLOTS, NewDelta, Pack, PackBuilder};
 
 /// A pack that is the only one of its snapshot and below this rides inside the snapshot's record.
@@ -23,7 +23,7 @@ pub(crate) fn target_bytes(content_bytes: u64) -> usize {
 }
 
 /// What is told about each stored pack, from the thread that stored it.
-pub type OnStored = Arc<dyn Fn(&PackId, &[ChunkId]) + Send + Sync>;
+pub type OnStored = Arc<dyn Fn(&PackId, &[SlotContent]) + Send + Sync>;
 
 /// How packs are written.
 pub struct WriterOptions {
@@ -129,7 +129,7 @@ fn put_packs(
             }
         }
         Progress::add(&progress.moved_bytes, bytes.len() as u64);
-        on_stored(&pack.id, &pack.ids);
+        on_stored(&pack.id, &pack.slots);
     }
 }
 

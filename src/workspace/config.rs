@@ -8,19 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::WorkspaceError;
 use super::settings::nearest;
 use crate::base::{Name, Nonce};
+use crate::format::record::SourceKind;
 
 /// The version of the file's form.
 const CONFIG_FORMAT: u32 = 1;
-
-/// What a database is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceKind {
-    /// One SQLite file.
-    Sqlite,
-    /// A directory.
-    Directory,
-}
 
 /// A database that is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -33,7 +33,8 @@ use crate::remote::Remote;
 use crate::source::tree::OWN_FOLDER;
 use crate::store::Store;
 
-pub use config::{Config, DatabaseConfig, RemoteConfig, SourceKind};
+pub use crate::format::record::SourceKind;
+pub use config::{Config, DatabaseConfig, RemoteConfig};
 pub use error::WorkspaceError;
 pub use lock::Lock;
 pub use memory::{DatabaseMemory, Pushed, RemoteMemory};

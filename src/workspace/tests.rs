@@ -1,6 +1,6 @@
 use super::ids::{IdIndex, IdsFile, IdsWriter};
 use super::*;
-use crate::base::{ChunkId, ChunkNumber, FileNumber, PackId};
+use crate::base::{ChunkId, ChunkNumber, FileNumber, PackId, SlotContent};
 use std::time::Duration;
 
 fn workspace() -> (tempfile::TempDir, Workspace) {
@@ -83,11 +83,11 @@ fn ids_are_found_by_place_and_by_content() {
 fn uploads_are_recalled_until_cleared_and_only_when_whole() {
     let (_folder, workspace) = workspace();
     let uploads = workspace.uploads("offsite", &Name::new("app").unwrap());
-    let ids = [ChunkId::of(b"a"), ChunkId::of(b"b")];
+    let ids = [b"a", b"b"].map(|text| SlotContent { id: ChunkId::of(text), is_delta: false });
     uploads.note(&PackId::of(&ids), &ids);
     uploads.note(&PackId([1; 32]), &ids);
     let chunks = uploads.recall();
-    assert_eq!(chunks.find(&ids[1]).unwrap().0, PackId::of(&ids));
+    assert_eq!(chunks.find(&ids[1].id).unwrap().0, PackId::of(&ids));
     uploads.clear().unwrap();
     assert!(uploads.recall().is_empty());
 }

@@ -1,6 +1,6 @@
 //! Packs that an unfinished run brought to a remote, so that the next run goes on from them.
 //!
-//! One small file per pack: the pack's name, its content the ids of its chunks. They are removed when a snapshot exists
+//! One small file per pack: its name the pack's id, its content for each slot a byte (0 whole, 1 delta) and the chunk's id. They are removed when a snapshot exists
 //! that uses them, and forgotten after a day, before any prune may remove a pack that no snapshot uses.
 
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Workspace, WorkspaceError};
-use crate::base::{ChunkId, Name, PackId, SlotNumber};
+use crate::base::{ChunkId, Name, PackId, SlotContent, SlotNumber};
 
 /// How long an unfinished upload counts.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
@@ -48,8 +48,9 @@ impl Workspace {
 
 impl Uploads {
     /// Notes a pack that has arrived. A note that cannot be written costs the next run time, nothing else.
-    pub fn note(&self, pack: &PackId, ids: &[ChunkId]) {
-        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.0).collect();
+    pub fn note(&self, pack: &PackId, slots: &[SlotContent]) {
+        let entry = |slot: &SlotContent| std::iter::once(u8::from(slot.is_delta)).chain(slot.id.0);
+        let bytes: Vec<u8> = slots.iter().flat_map(entry).collect();
         let _ = fs::create_dir_all(&self.folder);
         let _ = fs::write(self.folder.join(pack.to_string()), bytes);
     }
@@ -65,12 +66,16 @@ impl Uploads {
                 .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age < REMEMBERED));
             let Some(pack) = entry.file_name().to_str().and_then(|name| name.parse::<PackId>().ok()) else { continue };
             let Ok(bytes) = fs::read(entry.path()) else { continue };
-            let ids: Vec<ChunkId> =
-                bytes.chunks_exact(32).map(|id| ChunkId(id.try_into().expect("BUG: 32 bytes"))).collect();
-            if fresh && PackId::of(&ids) == pack {
+            let slot = |entry: &[u8]| SlotContent {
+                is_delta: entry[0] != 0,
+                id: ChunkId(entry[1..].try_into().expect("BUG: 33 bytes")),
+            };
+            let slots: Vec<SlotContent> = bytes.chunks_exact(33).map(slot).collect();
+            if fresh && PackId::of(&slots) == pack {
                 let number = chunks.packs.len() as u32;
                 chunks.packs.push(pack);
-                chunks.places.extend(ids.iter().enumerate().map(|(at, id)| (*id, (number, SlotNumber(at as u32)))));
+                let places = slots.iter().enumerate().map(|(at, slot)| (slot.id, (number, SlotNumber(at as u32))));
+                chunks.places.extend(places);
             }
         }
         chunks

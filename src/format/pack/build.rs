@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::base::{ChunkId, PackId, SlotNumber};
+use crate::base::{ChunkId, PackId, SlotContent, SlotNumber};
 
-use super::{FOOTER_LEN, MAX_BASES, MAX_CHUNK_BYTES, PackRef, put_pack_refs};
+use super::{FOOTER_LEN, IDS_HASH_LEN, MAX_BASES, MAX_CHUNK_BYTES, PackRef, ids_hash, put_pack_refs};
 use crate::format::bytes::{put_varint, zigzag};
 use crate::format::codec;
-use crate::format::envelope::{HEADER_LEN, ObjectKind, header};
+use crate::format::envelope::{FORMAT_VERSION, HEADER_LEN, ObjectKind, header};
 
 /// A finished pack.
 #[derive(Clone, Debug)]
@@ -16,8 +16,8 @@ pub struct Pack {
     pub id: PackId,
     /// The whole object.
     pub bytes: Vec<u8>,
-    /// The ids of its chunks, in slot order.
-    pub ids: Vec<ChunkId>,
+    /// What each slot holds.
+    pub slots: Vec<SlotContent>,
 }
 
 /// A delta about to be stored.
@@ -35,6 +35,7 @@ pub struct NewDelta {
 
 struct FrameColumn {
     is_delta: bool,
+    ids_hash: [u8; IDS_HASH_LEN],
     slots: u32,
     payload_len: u32,
 }
@@ -42,7 +43,7 @@ struct FrameColumn {
 /// A pack under construction.
 pub struct PackBuilder {
     bytes: Vec<u8>,
-    ids: Vec<ChunkId>,
+    content: Vec<SlotContent>,
     lens: Vec<u32>,
     frames: Vec<FrameColumn>,
     delta_lens: Vec<u32>,
@@ -62,7 +63,7 @@ impl PackBuilder {
     pub fn new() -> Self {
         Self {
             bytes: header(ObjectKind::Pack).to_vec(),
-            ids: Vec::new(),
+            content: Vec::new(),
             lens: Vec::new(),
             frames: Vec::new(),
             delta_lens: Vec::new(),
@@ -74,7 +75,7 @@ impl PackBuilder {
 
     /// Whether nothing was added yet.
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.content.is_empty()
     }
 
     /// Bytes of header and frames so far.
@@ -84,18 +85,19 @@ impl PackBuilder {
 
     /// Chunks so far.
     pub fn slot_count(&self) -> u32 {
-        self.ids.len() as u32
+        self.content.len() as u32
     }
 
     fn add_frame(&mut self, is_delta: bool, chunks: impl Iterator<Item = (ChunkId, u32)>) -> SlotNumber {
-        let first = self.slot_count();
+        let (first, ids_at) = (self.slot_count(), self.bytes.len());
         for (id, len) in chunks {
             debug_assert!((1..=MAX_CHUNK_BYTES).contains(&len));
             self.bytes.extend_from_slice(id.as_bytes());
-            self.ids.push(id);
+            self.content.push(SlotContent { id, is_delta });
             self.lens.push(len);
         }
-        self.frames.push(FrameColumn { is_delta, slots: self.slot_count() - first, payload_len: 0 });
+        let ids_hash = ids_hash(&self.bytes[ids_at..]);
+        self.frames.push(FrameColumn { is_delta, ids_hash, slots: self.slot_count() - first, payload_len: 0 });
         SlotNumber(first)
     }
 
@@ -135,13 +137,14 @@ impl PackBuilder {
 
     /// Writes table and footer.
     pub fn finish(mut self) -> Pack {
-        let id = PackId::of(&self.ids);
+        let id = PackId::of(&self.content);
         let raw = self.table();
         let table = codec::compress(&raw);
         let table_at = self.bytes.len();
         self.bytes.extend_from_slice(&table);
 
         let footer_at = self.bytes.len();
+        self.bytes.extend_from_slice(&[FORMAT_VERSION, 0, 0, 0]);
         for number in [table.len() as u32, raw.len() as u32, self.frames.len() as u32, self.slot_count()] {
             self.bytes.extend_from_slice(&number.to_le_bytes());
         }
@@ -151,7 +154,7 @@ impl PackBuilder {
         let mut digest = blake3::Hasher::new();
         digest.update(&self.bytes[..HEADER_LEN]).update(&self.bytes[table_at..]);
         self.bytes.extend_from_slice(digest.finalize().as_bytes());
-        Pack { id, bytes: self.bytes, ids: self.ids }
+        Pack { id, bytes: self.bytes, slots: self.content }
     }
 
     /// Columns, because zstd finds the repetition in each.
@@ -161,6 +164,7 @@ impl PackBuilder {
         out.extend(self.frames.iter().map(|frame| u8::from(frame.is_delta)));
         self.frames.iter().for_each(|frame| put_varint(&mut out, frame.slots.into()));
         self.frames.iter().for_each(|frame| put_varint(&mut out, frame.payload_len.into()));
+        self.frames.iter().for_each(|frame| out.extend_from_slice(&frame.ids_hash));
         self.lens.iter().for_each(|len| put_varint(&mut out, (*len).into()));
         self.delta_lens.iter().for_each(|len| put_varint(&mut out, (*len).into()));
         self.bases.iter().for_each(|bases| put_varint(&mut out, bases.len() as u64));

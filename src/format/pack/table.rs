@@ -3,19 +3,20 @@
 use crate::base::{ChunkId, PackId, SlotNumber};
 
 use super::{
-    FOOTER_LEN, MAX_BASES, MAX_CHUNK_BYTES, MAX_FRAME_RAW_BYTES, MAX_PACK_BYTES, MAX_SLOTS, MAX_TABLE_BYTES, PackRef,
-    take_pack_refs,
+    FOOTER_LEN, IDS_HASH_LEN, MAX_BASES, MAX_CHUNK_BYTES, MAX_FRAME_RAW_BYTES, MAX_PACK_BYTES, MAX_SLOTS,
+    MAX_TABLE_BYTES, PackRef, ids_hash, take_pack_refs,
 };
 use crate::format::FormatError;
 use crate::format::bytes::{Cursor, unzigzag};
 use crate::format::codec;
-use crate::format::envelope::{HEADER_LEN, ObjectKind, check_header, header};
+use crate::format::envelope::{FORMAT_VERSION, HEADER_LEN, ObjectKind, VERSION_AT, check_header, header};
 
 const WHAT: &str = "a pack's table";
 
 /// The last 88 bytes of a pack, before the digest is checked: enough to fetch the table.
 #[derive(Clone, Copy, Debug)]
 pub struct PackFooter {
+    version: u8,
     /// Stored bytes of the table, directly before the footer.
     pub table_len: u32,
     table_raw_len: u32,
@@ -33,7 +34,16 @@ impl PackFooter {
     /// When a number is out of its range, or the pack's length is not the one it was written with.
     pub fn decode(bytes: &[u8], total_len: u64) -> Result<Self, FormatError> {
         let mut cursor = Cursor::new(bytes, "a pack's footer");
+        let (version, reserved) = (cursor.u8()?, cursor.take(3)?);
+        if version == 0 || version > FORMAT_VERSION {
+            let supported = FORMAT_VERSION.into();
+            return Err(FormatError::TooNew { what: "the pack", found: version.into(), supported });
+        }
+        if reserved != [0; 3] {
+            return Err(FormatError::Unknown { what: "a pack's footer", found: format!("flags {reserved:02x?}") });
+        }
         let footer = Self {
+            version,
             table_len: cursor.u32()?,
             table_raw_len: cursor.u32()?,
             frame_count: cursor.u32()?,
@@ -76,6 +86,7 @@ pub struct Frame {
     pub stored_len: u32,
     /// For a delta frame, the number of its first delta in the pack.
     first_delta: u32,
+    ids_hash: [u8; IDS_HASH_LEN],
 }
 
 /// A delta's place and bases.
@@ -197,7 +208,9 @@ impl PackFooter {
     /// The digest covers the header, the table, and the footer up to the digest.
     fn digest_with(&self, table: &[u8]) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&header(ObjectKind::Pack)).update(table);
+        let mut header = header(ObjectKind::Pack);
+        header[VERSION_AT] = self.version;
+        hasher.update(&header).update(table).update(&[self.version, 0, 0, 0]);
         for number in [self.table_len, self.table_raw_len, self.frame_count, self.slot_count] {
             hasher.update(&number.to_le_bytes());
         }
@@ -209,7 +222,7 @@ impl PackFooter {
 /// Splits a frame's stored bytes into the ids of its chunks and the payload.
 ///
 /// # Errors
-/// When the frame is too short for its ids.
+/// When the frame is too short for its ids, or they are not those the table knows.
 pub fn frame_ids(frame: &Frame, stored: &[u8]) -> Result<(Vec<ChunkId>, usize), FormatError> {
     let ids_len = frame.slots as usize * 32;
     let ids = stored.get(..ids_len).ok_or(FormatError::Truncated {
@@ -217,6 +230,9 @@ pub fn frame_ids(frame: &Frame, stored: &[u8]) -> Result<(Vec<ChunkId>, usize), 
         needed: ids_len as u64,
         available: stored.len() as u64,
     })?;
+    if ids_hash(ids) != frame.ids_hash {
+        return Err(FormatError::Inconsistent { what: "a frame", detail: "its ids are not those of the table".into() });
+    }
     let ids = ids.chunks_exact(32).map(|id| ChunkId(id.try_into().expect("BUG: chunks of 32"))).collect();
     Ok((ids, ids_len))
 }
@@ -235,7 +251,16 @@ fn take_frames(cursor: &mut Cursor<'_>, footer: &PackFooter) -> Result<Vec<Frame
         if slots == 0 {
             return Err(FormatError::Inconsistent { what: WHAT, detail: "a frame without chunks".into() });
         }
-        frames.push(Frame { is_delta: kind == 1, first_slot, slots, offset: 0, stored_len: 0, first_delta });
+        let is_delta = kind == 1;
+        frames.push(Frame {
+            is_delta,
+            first_slot,
+            slots,
+            offset: 0,
+            stored_len: 0,
+            first_delta,
+            ids_hash: [0; IDS_HASH_LEN],
+        });
         first_slot += slots;
         first_delta += if kind == 1 { slots } else { 0 };
     }
@@ -250,6 +275,9 @@ fn take_frames(cursor: &mut Cursor<'_>, footer: &PackFooter) -> Result<Vec<Frame
         frame.offset = offset;
         frame.stored_len = stored as u32;
         offset += stored;
+    }
+    for frame in &mut frames {
+        frame.ids_hash.copy_from_slice(cursor.take(IDS_HASH_LEN)?);
     }
     if offset != footer.table_at() {
         let detail = format!("its frames end at {offset}, its table begins at {}", footer.table_at());

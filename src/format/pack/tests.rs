@@ -1,5 +1,5 @@
 use super::*;
-use crate::base::{ChunkId, SlotNumber};
+use crate::base::{ChunkId, SlotContent, SlotNumber};
 use crate::format::codec::{FrameDecoder, FrameEncoder};
 
 fn sample() -> Pack {
@@ -80,5 +80,7 @@ fn the_id_names_the_content_not_the_encoding() {
         builder.finish()
     };
     assert_eq!(build(1).id, build(19).id);
-    assert_eq!(build(1).id, PackId::of(&ids));
+    let slots = ids.map(|id| SlotContent { id, is_delta: false });
+    assert_eq!(build(1).id, PackId::of(&slots));
+    assert_ne!(build(1).id, PackId::of(&slots.map(|slot| SlotContent { is_delta: true, ..slot })));
 }

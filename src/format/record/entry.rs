@@ -33,7 +33,7 @@ impl FileKind {
 
 /// A path or link target: text where it is UTF-8, hexadecimal bytes where it is not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum PathText {
     /// UTF-8.
     Text(String),
@@ -64,7 +64,9 @@ impl PathText {
         match self {
             PathText::Text(text) => Ok(PathBuf::from(text)),
             PathText::Bytes { hex } => {
-                let digit = |at: usize| hex.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+                let is_hex = |pair: &&str| pair.bytes().all(|byte| byte.is_ascii_hexdigit());
+                let pair = |at: usize| hex.get(at..at + 2).filter(is_hex);
+                let digit = |at: usize| pair(at).and_then(|pair| u8::from_str_radix(pair, 16).ok());
                 let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(digit).collect();
                 bytes.map(|bytes| PathBuf::from(OsString::from_vec(bytes))).ok_or_else(|| FormatError::Inconsistent {
                     what: "a path",

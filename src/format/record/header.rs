@@ -40,7 +40,8 @@ impl FromStr for SnapshotName {
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || format!("{text:?} is not of the form line@number");
         let (line, number) = text.split_once('@').ok_or_else(bad)?;
-        let number = number.parse().ok().filter(|number| *number > 0).ok_or_else(bad)?;
+        let digits = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
+        let number = number.parse().ok().filter(|_| digits).ok_or_else(bad)?;
         Ok(Self { line: Name::new(line).map_err(|error| error.to_string())?, number: SnapshotNumber(number) })
     }
 }
@@ -55,6 +56,16 @@ impl<'de> Deserialize<'de> for SnapshotName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
+}
+
+/// What a database is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// One SQLite file.
+    Sqlite,
+    /// A directory.
+    Directory,
 }
 
 /// What a snapshot adds to the list of files of the record it builds on.
@@ -100,6 +111,8 @@ pub struct Header {
     pub line: Name,
     /// The place in the line.
     pub number: SnapshotNumber,
+    /// What the database is made of.
+    pub source: SourceKind,
     /// The snapshot this one follows.
     pub parent: Option<SnapshotId>,
     /// When the source's state was pinned.
@@ -156,6 +169,10 @@ impl Header {
             return Err(FormatError::Inconsistent { what: WHAT, detail: "snapshot numbers begin at 1".into() });
         }
         FormatError::bound("a snapshot's chain", header.chain.len() as u64, MAX_CHAIN as u64)?;
+        let own = header.name();
+        if header.chain.iter().any(|name| name.line == own.line && name.number >= own.number) {
+            return Err(FormatError::Inconsistent { what: WHAT, detail: "it builds on itself or a later one".into() });
+        }
         header.files.changed.iter().try_for_each(FileEntry::check)?;
         Ok(header)
     }

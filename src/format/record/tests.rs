@@ -33,6 +33,7 @@ pub(crate) fn sample_header() -> Header {
         lineage: nonce.clone(),
         line: Name::main_line(),
         number: SnapshotNumber(13),
+        source: SourceKind::Sqlite,
         parent: Some(SnapshotId([3; 32])),
         created_at: "2026-11-21T02:00:00Z".parse().unwrap(),
         host: "shop".into(),

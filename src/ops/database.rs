@@ -1,0 +1,149 @@
+//! A database that is kept here: found by path, by name, or as the only one of a folder.
+
+use std::path::{Path, PathBuf};
+
+use super::{Context, OpError};
+use crate::base::Name;
+use crate::source::{SourceError, tree::OWN_FOLDER};
+use crate::store::Store;
+use crate::workspace::{DatabaseConfig, Keep, Origin, Settings, SourceKind, Workspace};
+
+/// A database and the workspace it is kept in.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// The workspace.
+    pub workspace: Workspace,
+    /// The database's name.
+    pub name: Name,
+    /// The settings that hold for it.
+    pub settings: Settings,
+}
+
+impl Database {
+    /// What is configured about it.
+    pub fn config(&self) -> &DatabaseConfig {
+        &self.workspace.config.databases[&self.name]
+    }
+
+    /// The path of its file or directory.
+    pub fn source(&self) -> PathBuf {
+        self.workspace.home().join(&self.config().path)
+    }
+
+    /// The local store.
+    ///
+    /// # Errors
+    /// When its folder cannot be used.
+    pub fn local_store(&self, context: &Context) -> Result<Store, OpError> {
+        Ok(self.workspace.local_store(context.now(), &context.tool)?)
+    }
+
+    /// Which packs stay here, when remotes on this machine's file systems are reachable (`near`) or not.
+    pub fn keep(&self, near: bool) -> Keep {
+        match self.settings.keep() {
+            Keep::Auto if near => Keep::None,
+            Keep::Auto => Keep::Latest,
+            keep => keep,
+        }
+    }
+
+    /// Finds what `--db` means, or the only database of the current folder or one above it. With `create`, a path that is
+    /// not kept yet gets a workspace.
+    ///
+    /// # Errors
+    /// When nothing or more than one database could be meant, or the path cannot be kept.
+    pub fn find(context: &Context, wanted: Option<&str>, settings: &Settings, create: bool) -> Result<Self, OpError> {
+        let by_name = |workspace: Workspace, name: Name| Self::new(workspace, name, settings.clone());
+        let around = workspace_around(&context.current_folder)?;
+        let Some(text) = wanted else {
+            let Some(workspace) = around else {
+                return Err(OpError::WhichDatabase {
+                    reason: "nothing is kept in this folder yet; say which database: --db PATH".into(),
+                });
+            };
+            let names: Vec<_> = workspace.config.databases.keys().cloned().collect();
+            return match names.as_slice() {
+                [name] => by_name(workspace, name.clone()),
+                [] => Err(OpError::WhichDatabase {
+                    reason: "no database is kept in this folder; say which: --db PATH".into(),
+                }),
+                names => {
+                    let names = names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+                    Err(OpError::WhichDatabase {
+                        reason: format!("several databases are kept here, choose one with --db: {names}"),
+                    })
+                }
+            };
+        };
+        if let (Some(workspace), Ok(name)) = (around, Name::new(text))
+            && workspace.config.databases.contains_key(&name)
+        {
+            return by_name(workspace, name);
+        }
+        Self::at_path(context, Path::new(text), None, settings, create)
+    }
+
+    /// The database at a path; with `create`, one that is not kept yet gets a workspace.
+    ///
+    /// # Errors
+    /// When there is nothing, or nothing that can be kept, at the path.
+    pub fn at_path(
+        context: &Context,
+        path: &Path,
+        name: Option<Name>,
+        settings: &Settings,
+        create: bool,
+    ) -> Result<Self, OpError> {
+        let path = context.current_folder.join(path);
+        let path = path.canonicalize().map_err(|error| SourceError::io(&path, error))?;
+        let metadata = std::fs::metadata(&path).map_err(|error| SourceError::io(&path, error))?;
+        let (home, kind) = if metadata.is_dir() {
+            (path.clone(), SourceKind::Directory)
+        } else {
+            (path.parent().unwrap_or(Path::new("/")).to_owned(), SourceKind::Sqlite)
+        };
+        if path.file_name().is_some_and(|name| name == OWN_FOLDER) {
+            return Err(SourceError::WrongKind { path, found: "pagekeep's own folder" }.into());
+        }
+        let mut workspace = match Workspace::open(&home)? {
+            Some(workspace) => workspace,
+            None if create => Workspace::create(&home)?,
+            None => {
+                return Err(OpError::WhichDatabase {
+                    reason: format!("{} is not kept yet; `pagekeep init {0}` begins", path.display()),
+                });
+            }
+        };
+        let below = path.strip_prefix(&home).unwrap_or(&path);
+        let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+        let known = workspace.config.databases.iter().find(|(_, known)| known.path == below);
+        let name = match known {
+            Some((name, _)) => name.clone(),
+            None if create => workspace.add_database(&path, kind, name)?,
+            None => {
+                return Err(OpError::WhichDatabase {
+                    reason: format!("{} is not kept yet; `pagekeep init {0}` begins", path.display()),
+                });
+            }
+        };
+        Self::new(workspace, name, settings.clone())
+    }
+
+    /// Adds what the folder's file sets to what the caller set.
+    fn new(workspace: Workspace, name: Name, mut settings: Settings) -> Result<Self, OpError> {
+        for (key, value) in &workspace.config.settings {
+            settings.set(key, value, Origin::Folder)?;
+        }
+        Ok(Self { workspace, name, settings })
+    }
+}
+
+/// The workspace of a folder, or of the nearest above it.
+fn workspace_around(folder: &Path) -> Result<Option<Workspace>, OpError> {
+    for folder in folder.ancestors() {
+        if let Some(workspace) = Workspace::open(folder)? {
+            return Ok(Some(workspace));
+        }
+    }
+    Ok(None)
+}

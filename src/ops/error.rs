@@ -1,0 +1,327 @@
+//! What went wrong, what kind of thing that is, and what to do next.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::base::progress::Cancelled;
+use crate::base::{Name, SnapshotNumber};
+use crate::format::FormatError;
+use crate::remote::{OpenError, RemoteErrorKind, UrlError};
+use crate::source::SourceError;
+use crate::store::StoreError;
+use crate::workspace::WorkspaceError;
+
+/// What a caller can do about a failure; each kind has one exit code (`docs/EXIT-CODES.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request makes no sense as it stands.
+    Usage,
+    /// Nobody let us in.
+    Credentials,
+    /// There is no store, or no database, at this place.
+    NoStore,
+    /// Another run is at work here.
+    Busy,
+    /// Bytes are not those that were written.
+    Corruption,
+    /// The source is missing, unreadable, or kept locked.
+    Source,
+    /// There is no such snapshot.
+    NoSnapshot,
+    /// Something is in the way at the destination.
+    TargetExists,
+    /// Made by a newer pagekeep.
+    TooNew,
+    /// Somebody else wrote first, or it is another database's history.
+    Conflict,
+    /// It may work later: the network, a full disk.
+    Temporary,
+    /// Asked to stop.
+    Interrupted,
+    /// Anything else.
+    Other,
+}
+
+/// A failed operation.
+#[derive(Debug, thiserror::Error)]
+pub enum OpError {
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What lies in `.pagekeep`.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// An address.
+    #[error("{text:?} is not an address of a store")]
+    Url {
+        /// What was given, when it may be shown.
+        text: String,
+        /// Why.
+        #[source]
+        source: UrlError,
+    },
+    /// A remote that cannot be opened.
+    #[error("cannot open {url}")]
+    Open {
+        /// Its address.
+        url: String,
+        /// Why.
+        #[source]
+        source: OpenError,
+    },
+    /// A file of ours, or of the destination.
+    #[error("cannot {verb} {path:?}")]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// The operating system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// What was put together is not what the snapshot's record says.
+    #[error("the content of {what} is not what the snapshot says")]
+    WrongContent {
+        /// The file.
+        what: String,
+    },
+    /// What was laid together for a new snapshot contradicts itself.
+    #[error("a new snapshot contradicts itself and was not kept")]
+    Inconsistent(#[source] FormatError),
+    /// No database is chosen and it is not clear which is meant.
+    #[error("{reason}")]
+    WhichDatabase {
+        /// What there is to choose from.
+        reason: String,
+    },
+    /// No remote has this name.
+    #[error("backup '{name}' not found")]
+    NoBackup {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A remote of this name is there already.
+    #[error("backup '{name}' already exists")]
+    BackupExists {
+        /// The name.
+        name: Name,
+    },
+    /// Two names for one place.
+    #[error("address conflict with a remote: '{name}' -> {url}")]
+    AddressConflict {
+        /// The other name.
+        name: Name,
+        /// The place.
+        url: String,
+    },
+    /// The text names no snapshot.
+    #[error("{text:?} does not name a snapshot: {reason}")]
+    BadSpec {
+        /// The text.
+        text: String,
+        /// What is expected.
+        reason: String,
+    },
+    /// There is no snapshot of this name.
+    #[error("there is no snapshot {spec} at {remote}{}", if .has.is_empty() { String::new() } else { format!(" (it has {})", .has) })]
+    NoSnapshot {
+        /// What was asked for.
+        spec: String,
+        /// Where.
+        remote: String,
+        /// What there is.
+        has: String,
+    },
+    /// Somebody else made the next snapshot of this history.
+    #[error("{database}@{number} at {remote} was made by {host} at {time}, after the last snapshot known here")]
+    Overtaken {
+        /// The database.
+        database: Name,
+        /// The contended number.
+        number: SnapshotNumber,
+        /// Where.
+        remote: String,
+        /// Who.
+        host: String,
+        /// When.
+        time: Timestamp,
+    },
+    /// The history at the remote belongs to another database of the same name.
+    #[error("{remote} holds another database named '{database}' (last written by {host} at {time})")]
+    OtherLineage {
+        /// The database.
+        database: Name,
+        /// Where.
+        remote: String,
+        /// Who wrote it last.
+        host: String,
+        /// When.
+        time: Timestamp,
+    },
+    /// The store at a known address is not the one that was added.
+    #[error("the store at {remote} is not the one that was added as '{name}'")]
+    OtherStore {
+        /// The remote's name.
+        name: Name,
+        /// Its address.
+        remote: String,
+    },
+    /// The remote has less than it had.
+    #[error("{remote} had {database}@{known} and now has {found}")]
+    RemoteLostHistory {
+        /// Where.
+        remote: String,
+        /// The database.
+        database: Name,
+        /// The newest it was known to have.
+        known: SnapshotNumber,
+        /// What it has.
+        found: String,
+    },
+    /// Something is at the destination.
+    #[error("{what} '{}' already exists, use '--force' to overwrite", .path.display())]
+    TargetExists {
+        /// Database or directory.
+        what: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
+    /// The destination cannot be one.
+    #[error("cannot restore to {path:?}: {reason}")]
+    BadTarget {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The destination is open in another program.
+    #[error("{path:?} is open in {holder}")]
+    TargetInUse {
+        /// The path.
+        path: PathBuf,
+        /// Who has it open.
+        holder: String,
+    },
+    /// Asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl OpError {
+    /// Adds what was tried, and where, to an I/O error.
+    pub(crate) fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpError {
+        let path = path.to_owned();
+        move |source| OpError::Io { verb, path, source }
+    }
+
+    /// What can be done about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            OpError::Source(SourceError::Cancelled(_)) | OpError::Cancelled(_) => ErrorKind::Interrupted,
+            OpError::Source(_) => ErrorKind::Source,
+            OpError::Store(error) | OpError::Workspace(WorkspaceError::Store(error)) => store_kind(error),
+            OpError::Workspace(WorkspaceError::Busy { .. }) => ErrorKind::Busy,
+            OpError::Workspace(WorkspaceError::Io { source, .. }) | OpError::Io { source, .. } => io_kind(source),
+            OpError::Workspace(_) | OpError::Url { .. } | OpError::BadSpec { .. } => ErrorKind::Usage,
+            OpError::Open { source: OpenError::Credentials(_), .. } => ErrorKind::Credentials,
+            OpError::Open { source: OpenError::FolderMissing { .. }, .. } => ErrorKind::NoStore,
+            OpError::Open { .. } => ErrorKind::Usage,
+            OpError::WrongContent { .. } | OpError::Inconsistent(_) => ErrorKind::Corruption,
+            OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
+            OpError::BackupExists { .. } | OpError::AddressConflict { .. } => ErrorKind::Usage,
+            OpError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
+            OpError::Overtaken { .. } | OpError::OtherLineage { .. } | OpError::OtherStore { .. } => {
+                ErrorKind::Conflict
+            }
+            OpError::RemoteLostHistory { .. } => ErrorKind::Conflict,
+            OpError::TargetExists { .. } | OpError::BadTarget { .. } | OpError::TargetInUse { .. } => {
+                ErrorKind::TargetExists
+            }
+        }
+    }
+
+    /// The next thing to do, as a sentence or a command.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            OpError::Source(SourceError::Locked { .. }) => {
+                "close the program that holds it, or wait longer with --lock-wait 5m".into()
+            }
+            OpError::Source(SourceError::NotADatabase { .. }) => {
+                "an encrypted database can be kept as plain bytes: keep its folder, with `pagekeep init FOLDER`".into()
+            }
+            OpError::Source(SourceError::Malformed { path, .. }) => {
+                format!("see what SQLite says: sqlite3 {} 'PRAGMA integrity_check'", shown(path))
+            }
+            OpError::Source(SourceError::HotJournal { .. }) => "run pagekeep as a user who may write to it".into(),
+            OpError::Store(StoreError::NoStore { .. }) => {
+                "check the address; `pagekeep backup add NAME URL` makes a store there".into()
+            }
+            OpError::Open { source: OpenError::FolderMissing { path }, .. } => {
+                format!("mount it, or create it: mkdir -p {}", shown(path))
+            }
+            OpError::NoBackup { known, .. } if known.is_empty() => "add one: pagekeep backup add NAME URL".into(),
+            OpError::NoBackup { known, .. } => format!("there are: {}", known.join(", ")),
+            OpError::BackupExists { name } => format!("remove it first: pagekeep backup remove {name}"),
+            OpError::Overtaken { .. } => {
+                "nothing is lost; put this machine's state after theirs: pagekeep backup sync NAME --rebase".into()
+            }
+            OpError::OtherLineage { database, .. } => format!(
+                "keep both under different prefixes or names; if this file is a copy of that database, go on with its \
+                 history: pagekeep backup add NAME URL --join {database}"
+            ),
+            OpError::OtherStore { name, .. } => {
+                format!("if that is intended: pagekeep backup remove {name}, then add it again")
+            }
+            OpError::RemoteLostHistory { .. } => {
+                "look at the remote before anything else; `pagekeep backup remove` and `add` start afresh there".into()
+            }
+            OpError::TargetInUse { .. } => "stop that program, then restore again".into(),
+            OpError::NoSnapshot { .. } => "list what there is: pagekeep backup list".into(),
+            OpError::Workspace(WorkspaceError::Busy { .. }) => "wait until it is done, or raise --lock-wait".into(),
+            _ => match self.kind() {
+                ErrorKind::Corruption => "restore an older snapshot, or the same from another remote".into(),
+                ErrorKind::TooNew => "use the pagekeep that made it, or a newer one".into(),
+                _ => return None,
+            },
+        };
+        Some(hint)
+    }
+}
+
+fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    if text.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c)) { text } else { format!("{text:?}") }
+}
+
+fn store_kind(error: &StoreError) -> ErrorKind {
+    match error {
+        StoreError::Remote(error) => match error.kind {
+            RemoteErrorKind::Credentials => ErrorKind::Credentials,
+            RemoteErrorKind::NotFound => ErrorKind::NoStore,
+            RemoteErrorKind::WrongAnswer => ErrorKind::Corruption,
+            RemoteErrorKind::Full | RemoteErrorKind::Unavailable => ErrorKind::Temporary,
+            RemoteErrorKind::ReadOnly => ErrorKind::Other,
+        },
+        StoreError::Damaged { source: FormatError::TooNew { .. }, .. } => ErrorKind::TooNew,
+        StoreError::Damaged { .. } | StoreError::PackMissing { .. } | StoreError::WrongChunk { .. } => {
+            ErrorKind::Corruption
+        }
+        StoreError::NoStore { .. } => ErrorKind::NoStore,
+        StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
+    }
+}
+
+fn io_kind(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Temporary,
+        _ => ErrorKind::Other,
+    }
+}

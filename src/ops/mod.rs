@@ -1,0 +1,31 @@
+//! The verbs: what pagekeep does with databases, stores and remotes.
+//!
+//! Options go in, reports come out. Nothing here prints, asks, or reads the environment; the caller says who and where it
+//! is in a [`Context`].
+
+mod context;
+mod database;
+mod error;
+mod remotes;
+mod snapshot;
+
+pub use context::Context;
+pub use database::Database;
+pub use error::{ErrorKind, OpError};
+pub use remotes::{OpenRemote, is_near};
+pub use snapshot::{Outcome, SnapshotOptions, SnapshotReport, Targets, snapshot};
+
+use crate::base::Nonce;
+use crate::format::record::Header;
+use crate::store::Store;
+
+/// Why somebody else's record stands where ours was to be.
+fn conflict(theirs: &Header, lineage: &Nonce, store: &Store) -> OpError {
+    let (database, remote) = (theirs.database.clone(), store.remote().name().to_owned());
+    let (host, time) = (theirs.host.clone(), theirs.created_at);
+    if theirs.lineage == *lineage {
+        OpError::Overtaken { database, number: theirs.number, remote, host, time }
+    } else {
+        OpError::OtherLineage { database, remote, host, time }
+    }
+}

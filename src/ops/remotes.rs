@@ -1,0 +1,92 @@
+//! Remotes: by name, by URL, or `.` for the local store.
+
+use super::{Context, Database, OpError};
+use crate::base::Name;
+use crate::remote::{OpenOptions, Remote, RemoteUrl, UrlError, open};
+use crate::store::Store;
+
+/// A remote that was opened, not yet contacted.
+#[derive(Clone, Debug)]
+pub struct OpenRemote {
+    /// Its name here, when it has one.
+    pub name: Option<Name>,
+    /// Its address, without secrets.
+    pub url: String,
+    /// What lies there.
+    pub store: Store,
+    /// Where the credentials came from.
+    pub credentials: String,
+}
+
+/// Whether a store lies on this machine's file systems, so that reading it costs no request.
+pub fn is_near(store: &Store) -> bool {
+    store.remote().local_folder().is_some()
+}
+
+impl Context {
+    /// Understands an address.
+    ///
+    /// # Errors
+    /// When it is none, or holds what belongs elsewhere.
+    pub fn parse_url(&self, text: &str) -> Result<RemoteUrl, OpError> {
+        RemoteUrl::parse(text, &self.current_folder).map_err(|source| {
+            // A text that holds a secret must not be repeated.
+            let secret = matches!(source, UrlError::Credentials { .. });
+            OpError::Url { text: if secret { "(not shown)".into() } else { text.to_owned() }, source }
+        })
+    }
+
+    /// Opens what lies at an address, without contacting it. With `create`, the folder of a `file:` address is made.
+    ///
+    /// # Errors
+    /// When credentials or the folder are missing.
+    pub fn open_url(&self, url: &RemoteUrl, create: bool) -> Result<OpenRemote, OpError> {
+        let options = OpenOptions { create, ..self.patience.clone() };
+        let fail = |source| OpError::Open { url: url.to_string(), source };
+        let opened = open(url, &self.environment, &options).map_err(fail)?;
+        let remote = match url.as_folder() {
+            Some(folder) => Remote::folder(folder).map_err(crate::store::StoreError::from)?,
+            None => Remote::new(opened.store, opened.prefix, &url.to_string()),
+        };
+        let credentials = opened.credential_source;
+        Ok(OpenRemote { name: None, url: url.to_string(), store: Store::assume(remote), credentials })
+    }
+}
+
+impl Database {
+    /// The remotes' names.
+    pub fn remote_names(&self) -> Vec<Name> {
+        self.workspace.config.remotes.keys().cloned().collect()
+    }
+
+    /// Opens a remote by its name, without contacting it.
+    ///
+    /// # Errors
+    /// When there is none of this name, or credentials are missing.
+    pub fn open_remote(&self, context: &Context, name: &str) -> Result<OpenRemote, OpError> {
+        let remotes = &self.workspace.config.remotes;
+        let found = Name::new(name).ok().and_then(|name| remotes.get_key_value(&name));
+        let Some((name, config)) = found else {
+            let known = remotes.keys().map(Name::to_string).collect();
+            return Err(OpError::NoBackup { name: name.to_owned(), known });
+        };
+        let url = context.parse_url(&config.url)?;
+        Ok(OpenRemote { name: Some(name.clone()), ..context.open_url(&url, false)? })
+    }
+
+    /// The stores from which old content can be read at the cost of a file: the local one, and remotes that are folders.
+    ///
+    /// # Errors
+    /// When the local store cannot be opened. A remote that cannot be is left out.
+    pub fn near_stores(&self, context: &Context) -> Result<Vec<Store>, OpError> {
+        let mut stores = vec![self.local_store(context)?];
+        for name in self.remote_names() {
+            if let Ok(remote) = self.open_remote(context, name.as_str())
+                && is_near(&remote.store)
+            {
+                stores.push(remote.store);
+            }
+        }
+        Ok(stores)
+    }
+}

@@ -1,0 +1,111 @@
+//! Which files a snapshot is made of.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use super::{OpError, file_numbers};
+use crate::base::FileNumber;
+use crate::format::record::{FileEntry, FileKind};
+use crate::map::State;
+use crate::ops::Database;
+use crate::source::tree::{self, Found};
+use crate::source::{Seen, SourceError};
+use crate::workspace::SourceKind;
+
+/// The files of a database as they lie there.
+pub(super) struct Listing {
+    root: PathBuf,
+    files: Vec<Found>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// A file about to be read, or known not to have changed.
+pub(super) struct SourceFile {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// What was found.
+    pub(super) found: Found,
+    /// Its number.
+    pub(super) number: FileNumber,
+    /// Its entry in the parent.
+    pub(super) before: Option<FileEntry>,
+    /// Whether its look from outside proves that its content is the parent's.
+    pub(super) settled: bool,
+}
+
+/// All files in the order of their numbers, and what goes with them.
+pub(super) struct Sources {
+    pub(super) files: Vec<SourceFile>,
+    pub(super) removed: Vec<FileNumber>,
+    pub(super) next_file: FileNumber,
+    pub(super) warnings: Vec<String>,
+}
+
+/// Lists the files of a database: one, or all of a directory.
+pub(super) fn list(database: &Database) -> Result<Listing, OpError> {
+    let source = database.source();
+    let path = source.canonicalize().map_err(|error| SourceError::io(&source, error))?;
+    match database.config().kind {
+        SourceKind::Sqlite => {
+            let metadata = std::fs::metadata(&path).map_err(|error| SourceError::io(&path, error))?;
+            let found = Found {
+                relative: PathBuf::from(source.file_name().unwrap_or_default()),
+                kind: FileKind::Sqlite,
+                mode: metadata.permissions().mode() & 0o7777,
+                mtime_ns: tree::mtime_ns(&metadata),
+                target: None,
+            };
+            Ok(Listing { root: path, files: vec![found], warnings: Vec::new() })
+        }
+        SourceKind::Directory => {
+            let walk = tree::walk(&path, &database.settings.selection())?;
+            let left_out =
+                |path: &PathBuf| format!("left out, since it is a socket, pipe or device: {}", path.display());
+            let warnings = walk.special.iter().map(left_out).collect();
+            Ok(Listing { root: path, files: walk.files, warnings })
+        }
+    }
+}
+
+impl Listing {
+    fn path(&self, found: &Found) -> PathBuf {
+        if self.root.is_dir() { self.root.join(&found.relative) } else { self.root.clone() }
+    }
+}
+
+/// Looks at every file with content from outside.
+pub(super) fn look(list: &Listing) -> Result<BTreeMap<PathBuf, Seen>, OpError> {
+    let with_content = list.files.iter().filter(|file| file.kind.has_content());
+    with_content
+        .map(|found| {
+            let path = list.path(found);
+            let seen = Seen::look(&path).map_err(|error| SourceError::io(&path, error))?;
+            Ok((found.relative.clone(), seen))
+        })
+        .collect()
+}
+
+/// Gives each file the number its path had in the parent, or a new one.
+pub(super) fn number(list: Listing, parent: Option<&State>, settled: impl Fn(&PathBuf) -> bool) -> Sources {
+    let (mut known, mut next_file) = file_numbers(parent);
+    let mut files = Vec::with_capacity(list.files.len());
+    let single = !list.root.is_dir();
+    for found in &list.files {
+        // A single database keeps its number when its file is given another name.
+        let key = if single { known.keys().next().cloned() } else { Some(found.relative.clone()) };
+        let number = key.and_then(|key| known.remove(&key)).unwrap_or_else(|| {
+            let number = next_file;
+            next_file = FileNumber(next_file.0 + 1);
+            number
+        });
+        let before = parent.and_then(|parent| parent.files.get(&number)).cloned();
+        let same_kind = before.as_ref().is_some_and(|before| before.kind == found.kind);
+        let settled = same_kind && found.kind.has_content() && settled(&found.relative);
+        files.push(SourceFile { path: list.path(found), found: found.clone(), number, before, settled });
+    }
+    files.sort_by_key(|file| file.number);
+    let mut removed: Vec<_> = known.into_values().collect();
+    removed.sort();
+    Sources { files, removed, next_file, warnings: list.warnings }
+}

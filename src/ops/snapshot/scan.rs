@@ -1,0 +1,385 @@
+//! Reading the source and finding what changed.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::OpError;
+use super::files::{SourceFile, Sources};
+use super::reference::Reference;
+use super::spool::Spool;
+use crate::base::ordered::{ordered, thread_count};
+use crate::base::{ChunkId, ChunkNumber, FileNumber, Progress};
+use crate::format::map::{Extent, Place};
+use crate::format::record::{FileEntry, FileKind, PathText};
+use crate::format::root::RootBuilder;
+use crate::source::SourceError;
+use crate::source::plain::{self, PlainFile};
+use crate::source::sqlite::PinnedDatabase;
+use crate::workspace::ids::{IdsReader, IdsWriter};
+
+/// Content of changed chunks that is handed on together: four frames, or 64 deltas of 4 KiB pages.
+const BATCH_BYTES: usize = 256 << 10;
+/// Files below this are hashed where they are read: starting threads would take longer.
+const SMALL_FILE_BYTES: u64 = 1 << 20;
+/// Chunks of this run that are remembered, so that content that appears twice is stored once.
+const RECENT_CHUNKS: usize = 1 << 16;
+
+/// Changed chunks of one file, ascending.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) file: FileNumber,
+    pub(super) chunks: Vec<(ChunkNumber, ChunkId, u32)>,
+    /// Their content, one after the other.
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Batch {
+    fn new(file: FileNumber) -> Self {
+        Self { file, chunks: Vec::new(), bytes: Vec::new() }
+    }
+}
+
+/// What reading found.
+pub(super) struct Scanned {
+    /// Every file's entry as it is now.
+    pub(super) entries: Vec<FileEntry>,
+    pub(super) removed: Vec<FileNumber>,
+    pub(super) next_file: FileNumber,
+    /// Chunks of zeros among the changed.
+    pub(super) zeros: Vec<(FileNumber, Extent)>,
+    /// Changed chunks that have the content of another changed chunk.
+    pub(super) twins: Vec<(ChunkName, ChunkName)>,
+    pub(super) ids: IdsWriter,
+    pub(super) changed_chunks: u64,
+    pub(super) read_bytes: u64,
+    pub(super) pinned_at: Option<Timestamp>,
+    pub(super) lock_held: Option<Duration>,
+    pub(super) read_time: Duration,
+    pub(super) warnings: Vec<String>,
+}
+
+/// A chunk of a file.
+pub(super) type ChunkName = (FileNumber, ChunkNumber);
+
+/// How to read.
+pub(super) struct Scan<'a> {
+    pub(super) sources: Sources,
+    pub(super) reference: Option<&'a Reference<'a>>,
+    pub(super) lock_wait: Duration,
+    pub(super) spool_bytes: u64,
+    pub(super) scratch: &'a Path,
+    pub(super) progress: &'a Progress,
+}
+
+impl Scan<'_> {
+    /// Reads everything, handing changed chunks to `give` until it returns false.
+    pub(super) fn run(self, ids: IdsWriter, give: &mut dyn FnMut(Batch) -> bool) -> Result<Scanned, OpError> {
+        let Sources { files, removed, next_file, warnings } = self.sources;
+        let mut spool = Spool::new(self.scratch, self.spool_bytes);
+        let mut reading = Reading {
+            reference: self.reference,
+            lock_wait: self.lock_wait,
+            progress: self.progress,
+            recent: HashMap::new(),
+            out: Scanned {
+                entries: Vec::with_capacity(files.len()),
+                removed,
+                next_file,
+                zeros: Vec::new(),
+                twins: Vec::new(),
+                ids,
+                changed_chunks: 0,
+                read_bytes: 0,
+                pinned_at: None,
+                lock_held: None,
+                read_time: Duration::ZERO,
+                warnings,
+            },
+        };
+        let sizes = files.iter().filter_map(|file| std::fs::metadata(&file.path).ok()).map(|metadata| metadata.len());
+        self.progress.total_bytes.store(sizes.sum(), std::sync::atomic::Ordering::Relaxed);
+        for file in files {
+            self.progress.check()?;
+            reading.file(file, &mut spool, give)?;
+        }
+        Ok(reading.out)
+    }
+}
+
+struct Reading<'a> {
+    reference: Option<&'a Reference<'a>>,
+    lock_wait: Duration,
+    progress: &'a Progress,
+    /// Where content was met in this run.
+    recent: HashMap<ChunkId, ChunkName>,
+    out: Scanned,
+}
+
+impl Reading<'_> {
+    fn file(
+        &mut self,
+        file: SourceFile,
+        spool: &mut Spool,
+        give: &mut dyn FnMut(Batch) -> bool,
+    ) -> Result<(), OpError> {
+        if file.settled && self.keep_settled(&file)? {
+            return Ok(());
+        }
+        let mut entry = FileEntry {
+            number: file.number,
+            path: PathText::new(&file.found.relative),
+            kind: file.found.kind,
+            mode: file.found.mode,
+            mtime_ns: file.found.mtime_ns,
+            size: 0,
+            chunk_size: 0,
+            root: None,
+            target: file.found.target.as_deref().map(PathText::new),
+            sqlite: None,
+        };
+        match file.found.kind {
+            FileKind::Sqlite => self.sqlite(&file, &mut entry, spool, give)?,
+            FileKind::File => self.plain(&file, &mut entry, give)?,
+            FileKind::Directory | FileKind::Symlink => {}
+        }
+        self.out.entries.push(entry);
+        Ok(())
+    }
+
+    /// Takes over what the parent has of a file that did not change; false when its ids are not at hand.
+    fn keep_settled(&mut self, file: &SourceFile) -> Result<bool, OpError> {
+        let (Some(before), Some(reference)) = (&file.before, self.reference) else { return Ok(false) };
+        let mut known = reference.ids.read(file.number);
+        self.out.ids.begin(file.number);
+        let mut ids = Vec::with_capacity(before.chunks() as usize);
+        while let Some(id) = known.next().map_err(OpError::io("read the ids of", &file.path))? {
+            ids.push(id);
+        }
+        self.out.ids.push(&ids).map_err(OpError::io("write the ids of", &file.path))?;
+        self.out.entries.push(FileEntry { mode: file.found.mode, ..before.clone() });
+        Progress::add(&self.progress.done_bytes, before.size);
+        Ok(true)
+    }
+
+    fn sqlite(
+        &mut self,
+        file: &SourceFile,
+        entry: &mut FileEntry,
+        spool: &mut Spool,
+        give: &mut dyn FnMut(Batch) -> bool,
+    ) -> Result<(), OpError> {
+        let pinned = PinnedDatabase::open(&file.path, self.lock_wait, self.progress)?;
+        self.out.pinned_at.get_or_insert_with(Timestamp::now);
+        entry.size = pinned.size();
+        entry.chunk_size = pinned.chunk_bytes();
+        entry.sqlite = Some(pinned.facts().clone());
+        check_size(&file.path, entry)?;
+        let (wal, pinned_at) = (pinned.is_wal(), pinned.pinned_at());
+        let read = move |take: &mut dyn FnMut(Vec<u8>) -> bool| {
+            let outcome = pinned.read(take);
+            // The state is let go of here: as soon as the last page has been read.
+            drop(pinned);
+            (outcome, Instant::now())
+        };
+        let released = if wal {
+            self.content(file, entry, read, give)?
+        } else {
+            // Writers wait for us: set aside what changed, and compress it when they no longer do.
+            let released = self.content(file, entry, read, &mut |batch| spool.push(batch, give))?;
+            spool.drain(give).map_err(OpError::io("read the spool of", &file.path))?;
+            released
+        };
+        if !wal {
+            let held = released.duration_since(pinned_at);
+            self.out.lock_held = Some(self.out.lock_held.unwrap_or_default().max(held));
+        }
+        Ok(())
+    }
+
+    fn plain(
+        &mut self,
+        file: &SourceFile,
+        entry: &mut FileEntry,
+        give: &mut dyn FnMut(Batch) -> bool,
+    ) -> Result<(), OpError> {
+        for attempt in 0..plain::ATTEMPTS {
+            let mut open = PlainFile::open(&file.path)?;
+            entry.size = open.size();
+            entry.chunk_size = plain::CHUNK_BYTES;
+            check_size(&file.path, entry)?;
+            // A file that changes meanwhile is read again from the start; chunks already handed on stay, unused.
+            if attempt > 0 {
+                self.out.ids.restart(file.number).map_err(OpError::io("write the ids of", &file.path))?;
+            }
+            let path = file.path.clone();
+            let steady = self.content(
+                file,
+                entry,
+                move |take| {
+                    let outcome = open.read(&path, take);
+                    match outcome {
+                        Ok(steady) => (Ok(()), steady),
+                        Err(error) => (Err(error), false),
+                    }
+                },
+                give,
+            )?;
+            if steady {
+                return Ok(());
+            }
+        }
+        Err(SourceError::Restless { path: file.path.clone() }.into())
+    }
+
+    /// Reads one file's content, hashes it on all processors, and compares it with the parent's.
+    fn content<R: Send>(
+        &mut self,
+        file: &SourceFile,
+        entry: &mut FileEntry,
+        read: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> bool) -> (Result<(), SourceError>, R) + Send,
+        give: &mut dyn FnMut(Batch) -> bool,
+    ) -> Result<R, OpError> {
+        let started = Instant::now();
+        self.out.ids.begin(file.number);
+        let chunk_bytes = entry.chunk_size as usize;
+        let same_chunks = file.before.as_ref().is_some_and(|before| before.chunk_size == entry.chunk_size);
+        let known = self.reference.filter(|reference| same_chunks && reference.has(file.number));
+        let mut compare = Compare {
+            file: file.number,
+            path: &file.path,
+            known: known.map(|reference| reference.ids.read(file.number)),
+            next: 0,
+            root: RootBuilder::new(),
+            batch: Batch::new(file.number),
+            reading: self,
+        };
+        let hash = |piece: Vec<u8>| {
+            let hashed = piece.chunks(chunk_bytes).map(|chunk| (ChunkId::of(chunk), is_zero(chunk))).collect();
+            Hashed { bytes: piece, ids: hashed }
+        };
+        let (outcome, rest) = if entry.size <= SMALL_FILE_BYTES {
+            let mut failure = None;
+            let (outcome, rest) = read(&mut |piece| match compare.piece(hash(piece), chunk_bytes, give) {
+                Ok(()) => true,
+                Err(error) => {
+                    failure = Some(error);
+                    false
+                }
+            });
+            failure.map_or(Ok(()), Err)?;
+            (outcome, rest)
+        } else {
+            let under_way = 4 * thread_count() + 8;
+            ordered(
+                thread_count(),
+                under_way,
+                read,
+                || (),
+                |(), piece| hash(piece),
+                |hashed| compare.piece(hashed, chunk_bytes, give),
+            )?
+        };
+        outcome?;
+        compare.flush(give);
+        let root = std::mem::take(&mut compare.root);
+        entry.root = Some(root.finish(entry.size, entry.chunk_size));
+        self.out.read_time += started.elapsed();
+        Ok(rest)
+    }
+}
+
+struct Hashed {
+    bytes: Vec<u8>,
+    ids: Vec<(ChunkId, bool)>,
+}
+
+struct Compare<'a, 'b> {
+    file: FileNumber,
+    path: &'a Path,
+    known: Option<IdsReader<'a>>,
+    next: u32,
+    root: RootBuilder,
+    batch: Batch,
+    reading: &'a mut Reading<'b>,
+}
+
+impl Compare<'_, '_> {
+    fn piece(
+        &mut self,
+        hashed: Hashed,
+        chunk_bytes: usize,
+        give: &mut dyn FnMut(Batch) -> bool,
+    ) -> Result<(), OpError> {
+        self.reading.progress.check()?;
+        let ids: Vec<ChunkId> = hashed.ids.iter().map(|(id, _)| *id).collect();
+        let write = OpError::io("write the ids of", self.path);
+        self.reading.out.ids.push(&ids).map_err(write)?;
+        let mut kept = 0u64;
+        for ((id, zero), bytes) in hashed.ids.iter().zip(hashed.bytes.chunks(chunk_bytes)) {
+            let chunk = ChunkNumber(self.next);
+            self.next += 1;
+            self.root.push(id);
+            let before = match &mut self.known {
+                Some(known) => known.next().map_err(OpError::io("read the ids of", self.path))?,
+                None => None,
+            };
+            if before == Some(*id) {
+                kept += bytes.len() as u64;
+            } else {
+                self.changed(chunk, *id, *zero, bytes);
+            }
+        }
+        let progress = self.reading.progress;
+        Progress::add(&progress.done_bytes, hashed.bytes.len() as u64);
+        Progress::add(&progress.reused_bytes, kept);
+        self.reading.out.read_bytes += hashed.bytes.len() as u64;
+        if self.batch.bytes.len() >= BATCH_BYTES {
+            self.flush(give);
+        }
+        Ok(())
+    }
+
+    fn changed(&mut self, chunk: ChunkNumber, id: ChunkId, zero: bool, bytes: &[u8]) {
+        let reading = &mut *self.reading;
+        reading.out.changed_chunks += 1;
+        if zero {
+            let extent = Extent { first: chunk, count: 1, place: Place::Zeros };
+            reading.out.zeros.push((self.file, extent));
+            return;
+        }
+        if let Some(twin) = reading.recent.get(&id) {
+            reading.out.twins.push(((self.file, chunk), *twin));
+            return;
+        }
+        if reading.recent.len() >= RECENT_CHUNKS {
+            reading.recent.clear();
+        }
+        reading.recent.insert(id, (self.file, chunk));
+        self.batch.chunks.push((chunk, id, bytes.len() as u32));
+        self.batch.bytes.extend_from_slice(bytes);
+    }
+
+    fn flush(&mut self, give: &mut dyn FnMut(Batch) -> bool) {
+        if !self.batch.chunks.is_empty() {
+            let batch = std::mem::replace(&mut self.batch, Batch::new(self.file));
+            // When nobody takes it the other end has failed, and says why.
+            give(batch);
+        }
+    }
+}
+
+fn is_zero(chunk: &[u8]) -> bool {
+    let (words, rest) = chunk.as_chunks::<16>();
+    words.iter().all(|word| u128::from_ne_bytes(*word) == 0) && rest.iter().all(|byte| *byte == 0)
+}
+
+fn check_size(path: &Path, entry: &FileEntry) -> Result<(), SourceError> {
+    let chunks = entry.size.div_ceil(entry.chunk_size.into());
+    if chunks >= u64::from(u32::MAX) {
+        return Err(SourceError::TooLarge { path: path.to_owned(), size: entry.size });
+    }
+    Ok(())
+}
