@@ -1,9 +1,10 @@
 //! pagekeep keeps every past state of SQLite databases in a content-addressed store.
 //!
 //! The layers, each of which imports only those above it; `docs/ARCHITECTURE.md` draws the way of the data:
-//! [`base`], [`format`], [`remote`], [`store`], [`map`], [`source`], [`workspace`], [`ops`].
+//! [`base`], [`format`], [`remote`], [`store`], [`map`], [`source`], [`workspace`], [`ops`], [`cli`].
 
 pub mod base;
+pub mod cli;
 pub mod format;
 pub mod map;
 pub mod ops;

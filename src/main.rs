@@ -1,1 +1,27 @@
-fn main() {}
+//! The `pagekeep` program: finds out where it is, and hands over to [`pagekeep::cli`].
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use pagekeep::base::Progress;
+use pagekeep::cli::{Surroundings, run};
+
+fn main() -> ExitCode {
+    let progress = Arc::new(Progress::new());
+    let stop = Arc::clone(&progress);
+    // Without a handler Ctrl-C ends the process at once, which is safe too, only less polite.
+    let _ = ctrlc::set_handler(move || stop.cancel());
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let surroundings = Surroundings {
+        environment: std::env::vars_os().filter_map(text).collect(),
+        home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
+        current_folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        terminal: std::io::stderr().is_terminal(),
+        progress,
+    };
+    ExitCode::from(run(std::env::args_os(), surroundings))
+}

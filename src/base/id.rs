@@ -77,9 +77,9 @@ hash_type!(
     "a chunk id"
 );
 hash_type!(
-    /// The identity of a pack: BLAKE3 of, for each slot in order, a byte (0 whole, 1 delta) and the chunk's id.
-    /// It names the content, not its compression. A slot never changes from one kind to the other: whatever is stored
-    /// whole can serve as a base wherever a pack of this name lies.
+    /// The identity of a pack: BLAKE3 of, for each slot in order, a byte (0 whole, 1 delta) and the chunk's id, and then of
+    /// what its table says of the deltas' bases. It names the content, not its compression. Whatever is stored whole can
+    /// serve as a base wherever a pack of this name lies, and two histories share a delta only with its bases.
     PackId,
     "a pack id"
 );
@@ -116,12 +116,14 @@ impl ChunkId {
 }
 
 impl PackId {
-    /// Hashes slots in order: each chunk's id, and whether it is stored as a delta.
-    pub fn of(slots: &[SlotContent]) -> Self {
+    /// Hashes slots in order: each chunk's id, and whether it is stored as a delta; then `bases`, the encoded list of
+    /// bases, which is empty when there is no delta.
+    pub fn of(slots: &[SlotContent], bases: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
         for slot in slots {
             hasher.update(&[u8::from(slot.is_delta)]).update(slot.id.as_bytes());
         }
+        hasher.update(bases);
         hasher.finalize().into()
     }
 }

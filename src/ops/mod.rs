@@ -3,17 +3,34 @@
 //! Options go in, reports come out. Nothing here prints, asks, or reads the environment; the caller says who and where it
 //! is in a [`Context`].
 
+mod clone;
 mod context;
 mod database;
 mod error;
+mod history;
+mod lineage;
+mod proof;
+mod push;
 mod remotes;
+mod restore;
 mod snapshot;
+mod spec;
+mod status;
+mod sync;
+mod trim;
 
+pub use clone::{CloneReport, clone};
 pub use context::Context;
 pub use database::Database;
 pub use error::{ErrorKind, OpError};
+pub use history::{History, Listed};
+pub use lineage::{AddReport, add_remote};
 pub use remotes::{OpenRemote, is_near};
+pub use restore::{Known, RestoreOptions, RestoreReport, restore};
 pub use snapshot::{Outcome, SnapshotOptions, SnapshotReport, Targets, snapshot};
+pub use spec::{Spec, Version};
+pub use status::{RemoteStatus, status};
+pub use sync::{SyncOptions, SyncReport, create, sync};
 
 use crate::base::Nonce;
 use crate::format::record::Header;

@@ -58,6 +58,19 @@ impl Requests {
 }
 
 impl RequestCounts {
+    /// What was added since an earlier count.
+    pub fn since(&self, before: &RequestCounts) -> RequestCounts {
+        RequestCounts {
+            get: self.get - before.get,
+            put: self.put - before.put,
+            list: self.list - before.list,
+            head: self.head - before.head,
+            delete: self.delete - before.delete,
+            sent_bytes: self.sent_bytes - before.sent_bytes,
+            received_bytes: self.received_bytes - before.received_bytes,
+        }
+    }
+
     /// Requests of all verbs.
     pub fn total(&self) -> u64 {
         self.get + self.put + self.list + self.head + self.delete

@@ -10,6 +10,7 @@ pub mod sqlite;
 pub mod tree;
 
 pub use error::SourceError;
+pub(crate) use seen::with_suffix;
 pub use seen::{FileStamp, Seen};
 
 /// Bytes handed on at a time; a multiple of every chunk size.

@@ -53,6 +53,18 @@ impl DecodedFrame {
         (ChunkId::of(bytes) == self.ids[index]).then_some((self.ids[index], bytes))
     }
 
+    /// Consecutive chunks, if each has the content its id stands for; otherwise the index of the first that has not.
+    ///
+    /// # Errors
+    /// That index.
+    pub fn chunks(&self, range: std::ops::Range<usize>) -> Result<(&[ChunkId], &[u8]), usize> {
+        if let Some(wrong) = range.clone().find(|index| self.chunk(*index).is_none()) {
+            return Err(wrong);
+        }
+        let bytes = &self.raw[self.offsets[range.start] as usize..self.offsets[range.end] as usize];
+        Ok((&self.ids[range], bytes))
+    }
+
     /// Gives its memory back for the next frame.
     pub fn into_buffer(self) -> Vec<u8> {
         self.raw
@@ -69,20 +81,15 @@ impl Weighter<(PackId, u32), Arc<DecodedFrame>> for Weight {
 }
 
 /// Reads single chunks, keeping the frames it decoded last.
-pub struct ChunkReader {
-    packs: Packs,
+pub struct ChunkReader<'a> {
+    packs: &'a Packs,
     frames: Cache<(PackId, u32), Arc<DecodedFrame>, Weight>,
 }
 
-impl ChunkReader {
+impl<'a> ChunkReader<'a> {
     /// Reads from these packs.
-    pub fn new(packs: Packs) -> Self {
+    pub fn over(packs: &'a Packs) -> Self {
         Self { packs, frames: Cache::with_weighter(256, FRAME_CACHE_BYTES, Weight) }
-    }
-
-    /// The packs it reads from.
-    pub fn packs(&self) -> &Packs {
-        &self.packs
     }
 
     fn frame(&self, open: &OpenPack, frame: &Frame) -> Result<Arc<DecodedFrame>, StoreError> {

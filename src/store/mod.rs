@@ -17,8 +17,8 @@ use jiff::Timestamp;
 use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteErrorKind};
 
-pub(crate) use chunks::damaged;
 pub use chunks::{ChunkReader, DecodedFrame};
+pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::StoreError;
 pub use packs::{OpenPack, Packs};
 pub use snapshots::{Created, MAX_RECORD_BYTES};

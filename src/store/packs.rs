@@ -108,6 +108,20 @@ impl Packs {
         self.open.get_or_insert_with(&pack.id, || self.find(pack).map(Arc::new))
     }
 
+    /// Opens a pack of which much will be read: from afar it is fetched whole, and not kept.
+    ///
+    /// # Errors
+    /// As [`Packs::open`].
+    pub fn open_for_all(&self, pack: &PackRef) -> Result<Arc<OpenPack>, StoreError> {
+        let open = self.open(pack)?;
+        match &open.bytes {
+            PackBytes::Object(remote) if remote.local_folder().is_none() => {
+                Ok(Arc::new(Store::assume(remote.clone()).fetch_pack(&pack.id)?))
+            }
+            _ => Ok(open),
+        }
+    }
+
     fn find(&self, pack: &PackRef) -> Result<OpenPack, StoreError> {
         let mut failure = None;
         for store in &self.stores {

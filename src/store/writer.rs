@@ -86,6 +86,14 @@ impl PackSink {
         self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
     }
 
+    /// Hands over the bytes of a pack that was built before.
+    ///
+    /// # Errors
+    /// As [`PackSink::put`].
+    pub fn put_bytes(&self, id: PackId, bytes: Bytes) -> Result<(), StoreError> {
+        self.put(Pack { id, bytes: bytes.into(), slots: Vec::new() })
+    }
+
     /// Waits until all packs are stored.
     ///
     /// # Errors

@@ -84,10 +84,14 @@ fn uploads_are_recalled_until_cleared_and_only_when_whole() {
     let (_folder, workspace) = workspace();
     let uploads = workspace.uploads("offsite", &Name::new("app").unwrap());
     let ids = [b"a", b"b"].map(|text| SlotContent { id: ChunkId::of(text), is_delta: false });
-    uploads.note(&PackId::of(&ids), &ids);
-    uploads.note(&PackId([1; 32]), &ids);
+    let pack = PackId([1; 32]);
+    uploads.note(&pack, &ids);
     let chunks = uploads.recall();
-    assert_eq!(chunks.find(&ids[1].id).unwrap().0, PackId::of(&ids));
+    assert_eq!(chunks.find(&ids[1].id), Some((pack, crate::base::SlotNumber(1))));
+    let note = workspace.path(&format!("uploads/offsite/app/{pack}"));
+    let bytes = std::fs::read(&note).unwrap();
+    std::fs::write(&note, &bytes[32..]).unwrap();
+    assert!(uploads.recall().is_empty(), "half a note");
     uploads.clear().unwrap();
     assert!(uploads.recall().is_empty());
 }

@@ -1,6 +1,6 @@
 //! Packs that an unfinished run brought to a remote, so that the next run goes on from them.
 //!
-//! One small file per pack: its name the pack's id, its content for each slot a byte (0 whole, 1 delta) and the chunk's id. They are removed when a snapshot exists
+//! One small file per pack, named by the pack's id: the ids of its chunks in slot order, and BLAKE3 of name and ids. They are removed when a snapshot exists
 //! that uses them, and forgotten after a day, before any prune may remove a pack that no snapshot uses.
 
 use std::collections::HashMap;
@@ -49,13 +49,14 @@ impl Workspace {
 impl Uploads {
     /// Notes a pack that has arrived. A note that cannot be written costs the next run time, nothing else.
     pub fn note(&self, pack: &PackId, slots: &[SlotContent]) {
-        let entry = |slot: &SlotContent| std::iter::once(u8::from(slot.is_delta)).chain(slot.id.0);
-        let bytes: Vec<u8> = slots.iter().flat_map(entry).collect();
+        let mut bytes: Vec<u8> = slots.iter().flat_map(|slot| slot.id.0).collect();
+        let check = check(pack, &bytes);
+        bytes.extend_from_slice(&check);
         let _ = fs::create_dir_all(&self.folder);
         let _ = fs::write(self.folder.join(pack.to_string()), bytes);
     }
 
-    /// What has arrived in the last day. A note whose ids do not give its pack's name is not believed.
+    /// What has arrived in the last day. A note that is not whole is not believed.
     pub fn recall(&self) -> UploadedChunks {
         let mut chunks = UploadedChunks::default();
         let Ok(entries) = fs::read_dir(&self.folder) else { return chunks };
@@ -66,16 +67,14 @@ impl Uploads {
                 .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age < REMEMBERED));
             let Some(pack) = entry.file_name().to_str().and_then(|name| name.parse::<PackId>().ok()) else { continue };
             let Ok(bytes) = fs::read(entry.path()) else { continue };
-            let slot = |entry: &[u8]| SlotContent {
-                is_delta: entry[0] != 0,
-                id: ChunkId(entry[1..].try_into().expect("BUG: 33 bytes")),
-            };
-            let slots: Vec<SlotContent> = bytes.chunks_exact(33).map(slot).collect();
-            if fresh && PackId::of(&slots) == pack {
+            let Some((ids, found)) = bytes.split_last_chunk::<32>() else { continue };
+            if fresh && check(&pack, ids) == *found {
                 let number = chunks.packs.len() as u32;
                 chunks.packs.push(pack);
-                let places = slots.iter().enumerate().map(|(at, slot)| (slot.id, (number, SlotNumber(at as u32))));
-                chunks.places.extend(places);
+                for (at, id) in ids.chunks_exact(32).enumerate() {
+                    let id = ChunkId(id.try_into().expect("BUG: 32 bytes"));
+                    chunks.places.insert(id, (number, SlotNumber(at as u32)));
+                }
             }
         }
         chunks
@@ -93,4 +92,8 @@ impl Uploads {
             _ => Ok(()),
         }
     }
+}
+
+fn check(pack: &PackId, ids: &[u8]) -> [u8; 32] {
+    *blake3::Hasher::new().update(pack.as_bytes()).update(ids).finalize().as_bytes()
 }

@@ -137,8 +137,9 @@ impl PackBuilder {
 
     /// Writes table and footer.
     pub fn finish(mut self) -> Pack {
-        let id = PackId::of(&self.content);
-        let raw = self.table();
+        let bases = self.bases_columns();
+        let id = PackId::of(&self.content, if self.bases.is_empty() { &[] } else { &bases });
+        let raw = self.table(&bases);
         let table = codec::compress(&raw);
         let table_at = self.bytes.len();
         self.bytes.extend_from_slice(&table);
@@ -158,15 +159,22 @@ impl PackBuilder {
     }
 
     /// Columns, because zstd finds the repetition in each.
-    fn table(&self) -> Vec<u8> {
+    fn table(&self, bases: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        put_pack_refs(&mut out, &self.base_packs);
         out.extend(self.frames.iter().map(|frame| u8::from(frame.is_delta)));
         self.frames.iter().for_each(|frame| put_varint(&mut out, frame.slots.into()));
         self.frames.iter().for_each(|frame| put_varint(&mut out, frame.payload_len.into()));
         self.frames.iter().for_each(|frame| out.extend_from_slice(&frame.ids_hash));
         self.lens.iter().for_each(|len| put_varint(&mut out, (*len).into()));
         self.delta_lens.iter().for_each(|len| put_varint(&mut out, (*len).into()));
+        out.extend_from_slice(bases);
+        out
+    }
+
+    /// The deltas' bases: the packs they lie in, how many each delta has, and of each its pack and slot.
+    fn bases_columns(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_pack_refs(&mut out, &self.base_packs);
         self.bases.iter().for_each(|bases| put_varint(&mut out, bases.len() as u64));
         let all_bases = || self.bases.iter().flatten();
         all_bases().for_each(|(pack, _)| put_varint(&mut out, (*pack).into()));

@@ -13,7 +13,7 @@ use crate::format::envelope::{FORMAT_VERSION, HEADER_LEN, ObjectKind, VERSION_AT
 
 const WHAT: &str = "a pack's table";
 
-/// The last 88 bytes of a pack, before the digest is checked: enough to fetch the table.
+/// The last 92 bytes of a pack, before the digest is checked: enough to fetch the table.
 #[derive(Clone, Copy, Debug)]
 pub struct PackFooter {
     version: u8,
@@ -145,10 +145,11 @@ impl PackTable {
         }
         let raw = codec::decompress(table, footer.table_raw_len as usize)?;
         let mut cursor = Cursor::new(&raw, WHAT);
-        let base_packs = take_pack_refs(&mut cursor)?;
         let frames = take_frames(&mut cursor, footer)?;
         let chunk_lens = take_lens(&mut cursor, &frames)?;
-        let (deltas, bases) = take_deltas(&mut cursor, &frames, base_packs.len())?;
+        let mut deltas = take_delta_lens(&mut cursor, &frames)?;
+        let base_packs = take_pack_refs(&mut cursor)?;
+        let bases = take_bases(&mut cursor, &mut deltas, base_packs.len())?;
         cursor.finish()?;
         Ok(Self { id: footer.id, frames, base_packs, chunk_lens, deltas, bases })
     }
@@ -306,11 +307,7 @@ fn take_lens(cursor: &mut Cursor<'_>, frames: &[Frame]) -> Result<Vec<u32>, Form
     Ok(lens)
 }
 
-fn take_deltas(
-    cursor: &mut Cursor<'_>,
-    frames: &[Frame],
-    base_packs: usize,
-) -> Result<(Vec<DeltaColumn>, Vec<BaseSlot>), FormatError> {
+fn take_delta_lens(cursor: &mut Cursor<'_>, frames: &[Frame]) -> Result<Vec<DeltaColumn>, FormatError> {
     let mut deltas = Vec::new();
     for frame in frames.iter().filter(|frame| frame.is_delta) {
         let payload_len = frame.stored_len - 32 * frame.slots;
@@ -325,8 +322,16 @@ fn take_deltas(
             return Err(FormatError::Inconsistent { what: WHAT, detail });
         }
     }
+    Ok(deltas)
+}
+
+fn take_bases(
+    cursor: &mut Cursor<'_>,
+    deltas: &mut [DeltaColumn],
+    base_packs: usize,
+) -> Result<Vec<BaseSlot>, FormatError> {
     let mut total = 0u32;
-    for delta in &mut deltas {
+    for delta in deltas {
         let count = cursor.varint("a delta's number of bases", MAX_BASES as u64)? as u32;
         if count == 0 {
             return Err(FormatError::Inconsistent { what: WHAT, detail: "a delta without a base".into() });
@@ -350,5 +355,5 @@ fn take_deltas(
         base.slot = SlotNumber(FormatError::bound("a base's slot", slot, u64::from(MAX_SLOTS) - 1)? as u32);
         previous = base.slot.0.into();
     }
-    Ok((deltas, bases))
+    Ok(bases)
 }

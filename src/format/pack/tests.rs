@@ -81,6 +81,20 @@ fn the_id_names_the_content_not_the_encoding() {
     };
     assert_eq!(build(1).id, build(19).id);
     let slots = ids.map(|id| SlotContent { id, is_delta: false });
-    assert_eq!(build(1).id, PackId::of(&slots));
-    assert_ne!(build(1).id, PackId::of(&slots.map(|slot| SlotContent { is_delta: true, ..slot })));
+    assert_eq!(build(1).id, PackId::of(&slots, &[]));
+    assert_ne!(build(1).id, PackId::of(&slots.map(|slot| SlotContent { is_delta: true, ..slot }), &[]));
+}
+
+#[test]
+fn deltas_to_other_bases_are_another_pack() {
+    let build = |number| {
+        let home = Home::Record { line: Name::main_line(), number: SnapshotNumber(number) };
+        let base = PackRef { id: PackId([8; 32]), home };
+        let mut builder = PackBuilder::new();
+        let (id, bases) = (ChunkId([2; 32]), vec![(base, SlotNumber(3))]);
+        builder.add_deltas(&[NewDelta { id, len: 512, bytes: vec![4], bases }]);
+        builder.finish().id
+    };
+    assert_eq!(build(12), build(12));
+    assert_ne!(build(12), build(13));
 }

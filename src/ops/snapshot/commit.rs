@@ -71,6 +71,7 @@ impl Commit<'_> {
                 reference
             })
             .collect();
+        let stored_packs = packs.iter().filter(|pack| pack.home == Home::Object).map(|pack| pack.id).collect();
         let map = encoded.placed.into_part(&packs, scanned.zeros, &scanned.twins);
         let changed =
             files.values().filter(|entry| self.parent.and_then(|p| p.files.get(&entry.number)) != Some(*entry));
@@ -133,6 +134,7 @@ impl Commit<'_> {
             changed_chunks: scanned.changed_chunks,
             new_chunks: encoded.new_chunks,
             delta_chunks: encoded.delta_chunks,
+            stored_packs,
             stored_bytes: added_bytes + bytes.len() as u64 - inline_bytes,
             lock_held: scanned.lock_held,
             phases: vec![

@@ -59,7 +59,7 @@ pub(super) struct Encoder<'a> {
     writer: PackWriter,
     reference: Option<&'a Reference<'a>>,
     index: OnceLock<Option<IdIndex<'a>>>,
-    reader: ChunkReader,
+    reader: ChunkReader<'a>,
     unreachable: Mutex<HashSet<PackId>>,
     uploaded: UploadedChunks,
     level: i32,
@@ -89,7 +89,7 @@ impl<'a> Encoder<'a> {
     pub(super) fn new(
         writer: WriterOptions,
         reference: Option<&'a Reference<'a>>,
-        packs: Packs,
+        packs: &'a Packs,
         uploaded: UploadedChunks,
         level: i32,
     ) -> Self {
@@ -97,7 +97,7 @@ impl<'a> Encoder<'a> {
             writer: PackWriter::new(writer),
             reference,
             index: OnceLock::new(),
-            reader: ChunkReader::new(packs),
+            reader: ChunkReader::over(packs),
             unreachable: Mutex::default(),
             uploaded,
             level,
@@ -155,7 +155,7 @@ pub(super) fn run(scan: Scan<'_>, ids: IdsWriter, encoder: Encoder<'_>) -> Resul
 struct Worker<'w, 'a> {
     reference: Option<&'a Reference<'a>>,
     index: &'w OnceLock<Option<IdIndex<'a>>>,
-    reader: &'w ChunkReader,
+    reader: &'w ChunkReader<'a>,
     unreachable: &'w Mutex<HashSet<PackId>>,
     uploaded: &'w UploadedChunks,
     times: &'w Times,

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 
 use super::{Context, Database, OpError};
 use crate::base::progress::Phase;
-use crate::base::{FileNumber, SnapshotId, SnapshotNumber};
+use crate::base::{FileNumber, PackId, SnapshotId, SnapshotNumber};
 use crate::map::State;
 use crate::store::{Store, WriterOptions};
 use crate::workspace::ids::IdsWriter;
@@ -100,6 +100,8 @@ pub struct SnapshotReport {
     pub new_chunks: u64,
     /// Of those, stored as deltas.
     pub delta_chunks: u64,
+    /// Packs it stored as objects of their own.
+    pub stored_packs: Vec<PackId>,
     /// Bytes stored: packs and record.
     pub stored_bytes: u64,
     /// How long readers' locks kept writers of a database in rollback mode waiting; `None` in WAL mode.
@@ -160,7 +162,7 @@ pub fn snapshot(
         progress: Arc::clone(&context.progress),
     };
     let packs = crate::store::Packs::new(targets.near.clone(), database.name.clone());
-    let encoder = Encoder::new(writer, reference.as_ref(), packs, uploaded, database.settings.level());
+    let encoder = Encoder::new(writer, reference.as_ref(), &packs, uploaded, database.settings.level());
     let scan = Scan {
         sources,
         reference: reference.as_ref(),

@@ -1,11 +1,14 @@
 //! What a new snapshot is compared with: its parent, and the ids of the parent's chunks.
 
+use std::collections::BTreeMap;
+
 use super::{Database, OpError, Targets};
-use crate::base::{ChunkId, FileNumber};
-use crate::format::map::Place;
+use crate::base::{ChunkId, FileNumber, SlotNumber};
+use crate::format::map::{Extent, Place};
 use crate::format::pack::frame_ids;
 use crate::map::State;
-use crate::store::{Packs, StoreError};
+use crate::ops::proof::Proof;
+use crate::store::{OpenPack, Packs, StoreError, damaged};
 use crate::workspace::DatabaseMemory;
 use crate::workspace::ids::{IdsFile, IdsWriter};
 
@@ -72,51 +75,59 @@ pub(super) fn open<'a>(
     }
 }
 
-/// Reads the ids of a snapshot's chunks from its packs. Packs that lie on a file system are read where the ids are; others
-/// are fetched whole, once.
+/// Reads the ids of a snapshot's chunks from its packs, each pack once. Packs that lie on a file system are read only where
+/// the ids are; others are fetched whole: one request each.
 fn rebuild(database: &Database, state: &State, packs: &Packs) -> Result<(), OpError> {
     let scratch = database.workspace.scratch()?;
     let path = database.workspace.ids_path(&database.name);
     let write = || OpError::io("write", &path);
-    let mut out = IdsWriter::create(&scratch).map_err(write())?;
-    for file in state.files.values().filter(|file| file.kind.has_content()) {
-        out.begin(file.number);
+    let files: Vec<_> = state.files.values().filter(|file| file.kind.has_content()).collect();
+    let mut by_pack: BTreeMap<u32, Vec<(usize, Extent)>> = BTreeMap::new();
+    let mut proofs = Vec::with_capacity(files.len());
+    for (number, file) in files.iter().enumerate() {
+        let proof = Proof::create(&scratch, file).map_err(write())?;
         for extent in state.map.extents(file.number) {
-            let mut ids = Vec::with_capacity(extent.count as usize);
             match extent.place {
-                Place::Zeros => ids.extend(
-                    (extent.first.0..extent.end()).map(|chunk| ChunkId::of(&vec![0; file.chunk_len(chunk) as usize])),
-                ),
-                Place::Slots { pack, first } => {
-                    slot_ids(packs, state, pack, first.0..first.0 + extent.count, &mut ids)?;
+                Place::Slots { pack, .. } => by_pack.entry(pack).or_default().push((number, *extent)),
+                Place::Zeros => {
+                    for chunk in extent.first.0..extent.end() {
+                        let id = ChunkId::of(&vec![0; file.chunk_len(chunk) as usize]);
+                        proof.put(chunk, &[id]).map_err(write())?;
+                    }
                 }
             }
-            out.push(&ids).map_err(write())?;
         }
+        proofs.push(proof);
+    }
+    for (pack, extents) in by_pack {
+        let open = packs.open_for_all(state.map.pack(pack))?;
+        for (number, extent) in extents {
+            let Place::Slots { first, .. } = extent.place else { continue };
+            let ids = slot_ids(&open, first.0..first.0 + extent.count)?;
+            proofs[number].put(extent.first.0, &ids).map_err(write())?;
+        }
+    }
+    let mut out = IdsWriter::create(&scratch).map_err(write())?;
+    for (file, proof) in files.into_iter().zip(&proofs) {
+        proof.copy_to(file, &mut out).map_err(write())?;
     }
     out.finish(&path).map_err(write())
 }
 
-fn slot_ids(
-    packs: &Packs,
-    state: &State,
-    pack: u32,
-    slots: std::ops::Range<u32>,
-    out: &mut Vec<ChunkId>,
-) -> Result<(), StoreError> {
-    let open = packs.open(state.map.pack(pack))?;
+fn slot_ids(open: &OpenPack, slots: std::ops::Range<u32>) -> Result<Vec<ChunkId>, StoreError> {
+    let mut out = Vec::with_capacity(slots.len());
     let mut slot = slots.start;
     while slot < slots.end {
-        let number = open.table.frame_of(crate::base::SlotNumber(slot)).map_err(|e| crate::store::damaged(&open, e))?;
+        let number = open.table.frame_of(SlotNumber(slot)).map_err(|error| damaged(open, error))?;
         let frame = open.table.frames[number];
         let stored = open.read(frame.offset..frame.offset + 32 * u64::from(frame.slots))?;
-        let (ids, _) = frame_ids(&frame, &stored).map_err(|e| crate::store::damaged(&open, e))?;
+        let (ids, _) = frame_ids(&frame, &stored).map_err(|error| damaged(open, error))?;
         let from = (slot - frame.first_slot) as usize;
         let to = (slots.end.min(frame.first_slot + frame.slots) - frame.first_slot) as usize;
         out.extend_from_slice(&ids[from..to]);
         slot += (to - from) as u32;
     }
-    Ok(())
+    Ok(out)
 }
 
 impl Reference<'_> {

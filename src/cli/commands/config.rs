@@ -1,0 +1,48 @@
+//! `pagekeep config`.
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::args::Config;
+use crate::cli::output::{Output, table};
+use crate::cli::session::Session;
+use crate::ops::OpError;
+use crate::workspace::{KEYS, Origin};
+
+pub(crate) fn run(session: &Session, command: Config) -> Result<Output, OpError> {
+    match command {
+        Config::Show { origin } => show(session, origin),
+        Config::Set { key, value } => set(session, &key, &value),
+    }
+}
+
+fn show(session: &Session, origin: bool) -> Result<Output, OpError> {
+    // Outside of any kept folder there are still the user's settings.
+    let settings = match session.database(false) {
+        Ok(database) => database.settings,
+        Err(OpError::WhichDatabase { .. }) => session.settings.clone(),
+        Err(error) => return Err(error),
+    };
+    let mut object = Map::new();
+    let mut rows = Vec::new();
+    for (name, value, from) in settings.all() {
+        object.insert(name.to_owned(), json!({"value": value, "origin": from.to_string()}));
+        let help = KEYS.iter().find(|key| key.name == name).map_or("", |key| key.help);
+        let shown = if value.is_empty() { "(empty)" } else { value };
+        rows.push(match origin {
+            true => vec![name.to_owned(), shown.to_owned(), from.to_string()],
+            false => vec![name.to_owned(), shown.to_owned(), help.to_owned()],
+        });
+    }
+    let head = if origin { ["KEY", "VALUE", "FROM"] } else { ["KEY", "VALUE", "MEANING"] };
+    Ok(Output::new(table(&head, rows), Value::Object(object)))
+}
+
+fn set(session: &Session, key: &str, value: &str) -> Result<Output, OpError> {
+    let mut database = session.database(false)?;
+    database.settings.set(key, value, Origin::Flag)?;
+    database.workspace.config.settings.insert(key.to_owned(), value.to_owned());
+    database.workspace.save()?;
+    let path = database.workspace.path("config.toml");
+    Ok(Output::new(String::new(), json!({"key": key, "value": value}))
+        .say(format!("{key} = {value} in {}", path.display())))
+}

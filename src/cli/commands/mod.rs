@@ -1,0 +1,13 @@
+//! One file per command.
+
+pub(crate) mod about;
+pub(crate) mod backup;
+pub(crate) mod clone;
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod init;
+pub(crate) mod log;
+mod remotes;
+mod restore;
+mod status;
+mod sync;

@@ -1,0 +1,72 @@
+//! `pagekeep backup`, `backup add`, `backup remove`.
+
+use serde_json::json;
+
+use super::status;
+use crate::cli::output::{Output, table};
+use crate::cli::session::Session;
+use crate::ops::{self, OpError};
+
+pub(super) fn list(session: &Session) -> Result<Output, OpError> {
+    let database = session.database(false)?;
+    let names = database.remote_names();
+    if session.globals.verbose || session.globals.json {
+        return status::remotes(session, &database);
+    }
+    let rows = names.iter().map(|name| vec![name.to_string()]);
+    let text =
+        if names.is_empty() { String::new() } else { rows.map(|row| row.concat()).collect::<Vec<_>>().join("\n") };
+    let output = Output::new(text, json!({"remotes": names}));
+    Ok(if names.is_empty() { output.say("no remote yet; add one: pagekeep backup add NAME URL") } else { output })
+}
+
+pub(super) fn add(session: &Session, name: &str, url: &str, join: Option<&str>) -> Result<Output, OpError> {
+    let mut database = session.database(true)?;
+    let name = session.name(name)?;
+    let join = join.map(|name| session.name(name)).transpose()?;
+    let report = ops::add_remote(&session.context, &mut database, &name, url, join.as_ref())?;
+    let json = json!({
+        "name": name,
+        "url": report.url,
+        "created": report.created,
+        "conditional_put": report.conditional_put,
+        "newest": report.newest,
+        "joined": report.joined,
+        "database": database.name,
+    });
+    let verb = if report.created { "created a store at" } else { "opened the store at" };
+    let mut output = Output::new(String::new(), json).say(format!("{name}: {verb} {}", report.url));
+    if session.globals.verbose {
+        output = output.say(format!("credentials: {}", report.credentials));
+    }
+    if report.joined {
+        output = output.say(format!("this database goes on with the history of {} that lies there", database.name));
+    }
+    if let Some(newest) = report.newest {
+        output = output.say(format!("newest snapshot there: {}@{newest}", database.name));
+    }
+    if !report.conditional_put {
+        output = output.say(
+            "warning: this remote overwrites objects although it is asked not to: let only one machine write there",
+        );
+    }
+    Ok(output)
+}
+
+pub(super) fn remove(session: &Session, name: &str) -> Result<Output, OpError> {
+    let mut database = session.database(false)?;
+    let found = session.name(name).ok().and_then(|name| database.workspace.config.remotes.remove_entry(&name));
+    let Some((name, config)) = found else {
+        let known = database.remote_names().iter().map(ToString::to_string).collect();
+        return Err(OpError::NoBackup { name: name.to_owned(), known });
+    };
+    database.workspace.save()?;
+    database.workspace.forget_remote(&name)?;
+    let said = format!("{name} is forgotten; what lies at {} stays", config.url);
+    Ok(Output::new(String::new(), json!({"removed": name, "url": config.url})).say(said))
+}
+
+/// Shared by lists: a table or, when empty, nothing.
+pub(super) fn rows_or_nothing(head: &[&str], rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() { String::new() } else { table(head, rows) }
+}

@@ -1,0 +1,90 @@
+//! `pagekeep backup status`, and the list of remotes with details.
+
+use serde_json::{Value, json};
+
+use super::remotes::rows_or_nothing;
+use crate::cli::exit;
+use crate::cli::output::{Output, age, moment, size};
+use crate::cli::session::Session;
+use crate::ops::{self, Database, OpError, RemoteStatus};
+use crate::workspace::{WorkspaceError, duration};
+
+pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
+    let database = session.database(false)?;
+    let max_age = duration(max_age).map_err(|reason| WorkspaceError::Setting { reason })?;
+    let all = ops::status(&session.context, &database, max_age)?;
+    let rows = all.iter().map(|one| {
+        vec![
+            one.name.to_string(),
+            one.age.map_or("never".into(), age),
+            one.newest.map_or("-".into(), |number| format!("{}@{number}", database.name)),
+            if one.behind == 0 {
+                "nothing".into()
+            } else {
+                format!("{} snapshots, {}", one.behind, size(one.behind_bytes))
+            },
+            state(one).into(),
+        ]
+    });
+    let text = rows_or_nothing(&["NAME", "AGE", "NEWEST", "TO MOVE", "STATE"], rows.collect());
+    let stale = all.iter().any(|one| one.stale);
+    let mut output = Output::new(text, json!({"remotes": all.iter().map(json_of).collect::<Vec<_>>(), "stale": stale}));
+    if all.is_empty() {
+        output = output.say("no remote yet; add one: pagekeep backup add NAME URL");
+    }
+    output = complaints(&all, output);
+    output.exit = if stale || all.is_empty() { exit::STALE } else { exit::OK };
+    Ok(output)
+}
+
+/// The remotes with address, last sync, age, and whether they are up to date.
+pub(super) fn remotes(session: &Session, database: &Database) -> Result<Output, OpError> {
+    let all = ops::status(&session.context, database, std::time::Duration::MAX)?;
+    let rows = all.iter().map(|one| {
+        let synced = one.synced_at.map_or("never".into(), moment);
+        let age = one.age.map_or("-".into(), age);
+        vec![one.name.to_string(), one.url.clone(), synced, age, state(one).into()]
+    });
+    let text = rows_or_nothing(&["NAME", "URL", "LAST SYNC", "AGE", "STATE"], rows.collect());
+    Ok(complaints(&all, Output::new(text, json!({"remotes": all.iter().map(json_of).collect::<Vec<_>>()}))))
+}
+
+fn complaints(all: &[RemoteStatus], mut output: Output) -> Output {
+    for one in all {
+        if let Some((since, why)) = &one.failing {
+            output = output.say(format!("{} fails since {}: {why}", one.name, moment(*since)));
+        }
+        if !one.conditional_put {
+            output = output.say(format!("{}: let only one machine write there", one.name));
+        }
+    }
+    output
+}
+
+fn state(one: &RemoteStatus) -> &'static str {
+    if one.failing.is_some() {
+        "failing"
+    } else if one.stale {
+        "stale"
+    } else if one.is_up_to_date() {
+        "up to date"
+    } else {
+        "behind"
+    }
+}
+
+fn json_of(one: &RemoteStatus) -> Value {
+    json!({
+        "name": one.name,
+        "url": one.url,
+        "synced_at": one.synced_at,
+        "age_s": one.age.map(|age| age.as_secs()),
+        "newest": one.newest,
+        "behind": one.behind,
+        "behind_bytes": one.behind_bytes,
+        "up_to_date": one.is_up_to_date(),
+        "stale": one.stale,
+        "failing": one.failing.as_ref().map(|(since, why)| json!({"since": since, "why": why})),
+        "conditional_put": one.conditional_put,
+    })
+}

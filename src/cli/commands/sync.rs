@@ -1,0 +1,179 @@
+//! `pagekeep backup sync`, `backup sync-url`.
+
+use serde_json::{Map, Value, json};
+
+use crate::base::Name;
+use crate::cli::exit;
+use crate::cli::output::{Output, count, size, time};
+use crate::cli::session::Session;
+use crate::ops::{
+    self, Database, OpError, OpenRemote, Outcome, SnapshotOptions, SnapshotReport, SyncOptions, SyncReport,
+};
+
+pub(super) fn run(
+    session: &Session,
+    name: Option<&str>,
+    rebase: bool,
+    snapshot: SnapshotOptions,
+) -> Result<Output, OpError> {
+    let mut database = session.database(false)?;
+    let options = SyncOptions { snapshot, rebase };
+    if let Some(name) = name {
+        let remote = database.open_remote(&session.context, name)?;
+        return one(session, &mut database, &remote, &options);
+    }
+    let names = database.remote_names();
+    if names.is_empty() {
+        return Err(OpError::NoBackup { name: "--all".into(), known: Vec::new() });
+    }
+    let mut all = Output::new(String::new(), json!({"remotes": []}));
+    let mut failures = Vec::new();
+    for name in &names {
+        let done = database
+            .open_remote(&session.context, name.as_str())
+            .and_then(|remote| one(session, &mut database, &remote, &options));
+        match done {
+            Ok(output) => {
+                all.text = output.text;
+                all.talk.extend(output.talk.into_iter().map(|line| format!("{name}: {line}")));
+                push(&mut all.json, output.json);
+            }
+            Err(error) if error.kind() == ops::ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                all.talk.push(format!("{name}: error: {error}"));
+                push(&mut all.json, json!({"remote": name, "error": error.to_string()}));
+                failures.push(error);
+            }
+        }
+    }
+    if failures.len() == names.len() {
+        return Err(failures.remove(0));
+    }
+    if !failures.is_empty() {
+        all.exit = exit::PARTIAL;
+    }
+    Ok(all)
+}
+
+fn push(list: &mut Value, item: Value) {
+    if let Some(list) = list["remotes"].as_array_mut() {
+        list.push(item);
+    }
+}
+
+pub(super) fn to_url(session: &Session, url: &str, snapshot: SnapshotOptions) -> Result<Output, OpError> {
+    let mut database = session.database(true)?;
+    let url = session.context.parse_url(url)?;
+    let remote = session.context.open_url(&url, true)?;
+    let now = session.context.now();
+    crate::store::Store::create(remote.store.remote().clone(), now, &session.context.tool)?;
+    one(session, &mut database, &remote, &SyncOptions { snapshot, rebase: false })
+}
+
+fn one(
+    session: &Session,
+    database: &mut Database,
+    remote: &OpenRemote,
+    options: &SyncOptions,
+) -> Result<Output, OpError> {
+    let report = ops::sync(&session.context, database, remote, options)?;
+    let name = format!("{}@{}", database.name, report.outcome.number());
+    let mut output = Output::new(name.clone(), json(&database.name, &report));
+    output.talk.push(closing_line(&report, &name));
+    if let Outcome::Created(snapshot) = &report.outcome {
+        output.talk.extend(remarks(snapshot, session.globals.verbose));
+    }
+    if let Some(aside) = &report.set_aside {
+        output.talk.push(format!("this machine's earlier history was set aside in {}", aside.display()));
+    }
+    if session.globals.verbose {
+        let r = &report.requests;
+        output.talk.push(format!(
+            "requests: {} put, {} get, {} list, {} head, {} delete",
+            r.put, r.get, r.list, r.head, r.delete
+        ));
+    }
+    Ok(output)
+}
+
+/// The closing line, in Dolt's words.
+fn closing_line(report: &SyncReport, name: &str) -> String {
+    let sent = size(report.requests.sent_bytes);
+    let elapsed = time(report.elapsed);
+    match (&report.outcome, report.pushed.is_empty()) {
+        (Outcome::Unchanged { .. }, true) => {
+            format!("Nothing changed since {name}, {} is up to date ({elapsed})", report.remote)
+        }
+        (Outcome::Created(snapshot), _) => {
+            let (new, all) = (count(snapshot.new_chunks), count(snapshot.chunks));
+            format!("Uploaded {sent} of {sent} ({new} of {all} chunks new) in {elapsed}")
+        }
+        (Outcome::Unchanged { .. }, false) => {
+            format!("Uploaded {sent} of {sent} ({} snapshots) in {elapsed}", report.pushed.len())
+        }
+    }
+}
+
+/// What a person should know about a snapshot.
+pub(super) fn remarks(report: &SnapshotReport, verbose: bool) -> Vec<String> {
+    let mut lines: Vec<String> = report.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
+    if let Some(held) = report.lock_held
+        && (verbose || held.as_millis() >= 1000)
+    {
+        lines.push(format!("writers were kept waiting for {} (the database is not in WAL mode)", time(held)));
+    }
+    if verbose {
+        let phases = report.phases.iter().map(|(name, spent)| format!("{name} {}", time(*spent)));
+        lines.push(format!("time: {}", phases.collect::<Vec<_>>().join(", ")));
+        lines.push(format!(
+            "chunks: {} changed, {} stored, {} of them as deltas",
+            count(report.changed_chunks),
+            count(report.new_chunks),
+            count(report.delta_chunks)
+        ));
+    }
+    lines
+}
+
+/// What became of a snapshot, for programs.
+pub(super) fn outcome_json(database: &Name, outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Unchanged { number, id, read_bytes } => json!({
+            "database": database, "number": number, "id": id, "changed": false, "read_bytes": read_bytes,
+        }),
+        Outcome::Created(report) => {
+            let phases: Map<String, Value> = report
+                .phases
+                .iter()
+                .map(|(name, spent)| ((*name).to_owned(), json!(spent.as_millis() as u64)))
+                .collect();
+            json!({
+                "database": database,
+                "number": report.number,
+                "id": report.id,
+                "changed": true,
+                "created_at": report.created_at,
+                "size_bytes": report.size_bytes,
+                "chunks": report.chunks,
+                "changed_chunks": report.changed_chunks,
+                "new_chunks": report.new_chunks,
+                "delta_chunks": report.delta_chunks,
+                "stored_bytes": report.stored_bytes,
+                "lock_held_ms": report.lock_held.map(|held| held.as_millis() as u64),
+                "phases": phases,
+                "warnings": report.warnings,
+            })
+        }
+    }
+}
+
+fn json(database: &Name, report: &SyncReport) -> Value {
+    let mut value = outcome_json(database, &report.outcome);
+    value["snapshot"] = json!(format!("{database}@{}", report.outcome.number()));
+    value["remote"] = json!(report.remote);
+    value["pushed"] = json!(report.pushed);
+    value["requests"] = json!(report.requests);
+    value["uploaded_bytes"] = json!(report.requests.sent_bytes);
+    value["duration_ms"] = json!(report.elapsed.as_millis() as u64);
+    value
+}

@@ -1,0 +1,131 @@
+//! One run: who calls, where, with which settings.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::args::Globals;
+use crate::base::{Name, Progress};
+use crate::ops::{Context, Database, OpError, OpenRemote};
+use crate::remote::{Environment, OpenOptions};
+use crate::workspace::{Origin, Settings, WorkspaceError};
+
+/// What the program finds around it.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
+    /// The user's home.
+    pub home: Option<PathBuf>,
+    /// The current folder.
+    pub current_folder: PathBuf,
+    /// The machine's name.
+    pub host: String,
+    /// Whether stderr is a terminal.
+    pub terminal: bool,
+    /// Counts, and asks to stop.
+    pub progress: Arc<Progress>,
+}
+
+/// What a command works with.
+pub(crate) struct Session {
+    pub(crate) context: Context,
+    pub(crate) globals: Globals,
+    pub(crate) settings: Settings,
+    pub(crate) terminal: bool,
+}
+
+/// Variables that begin with PAGEKEEP_ and are not settings.
+const OTHER_VARIABLES: &[&str] = &["DB"];
+
+impl Session {
+    pub(crate) fn new(globals: Globals, around: Surroundings) -> Result<Self, OpError> {
+        let mut settings = Settings::default();
+        let mut environment = Environment::from_pairs(around.environment);
+        if let Some(home) = &around.home {
+            environment = environment.with_home(home.clone());
+        }
+        user_settings(&environment, &mut settings)?;
+        for (name, value) in environment.vars() {
+            let Some(key) = name.strip_prefix("PAGEKEEP_") else { continue };
+            if OTHER_VARIABLES.contains(&key) || key.starts_with("TEST_") {
+                continue;
+            }
+            settings
+                .set(&key.to_lowercase(), value, Origin::Environment)
+                .map_err(|error| WorkspaceError::Setting { reason: format!("environment variable {name}: {error}") })?;
+        }
+        if let Some(wait) = &globals.lock_wait {
+            settings.set("lock_wait", wait, Origin::Flag)?;
+        }
+        for (key, value) in &globals.set {
+            settings.set(key, value, Origin::Flag)?;
+        }
+        let context = Context {
+            environment,
+            current_folder: around.current_folder,
+            host: around.host,
+            tool: format!("pagekeep {}", env!("CARGO_PKG_VERSION")),
+            clock: Timestamp::now,
+            patience: OpenOptions::default(),
+            progress: around.progress,
+        };
+        Ok(Self { context, globals, settings, terminal: around.terminal })
+    }
+
+    pub(crate) fn quiet(&self) -> bool {
+        self.globals.quiet
+    }
+
+    /// The database meant; with `create`, begun when it is not kept yet.
+    pub(crate) fn database(&self, create: bool) -> Result<Database, OpError> {
+        Database::find(&self.context, self.globals.db.as_deref(), &self.settings, create)
+    }
+
+    /// What `FROM` means: `.`, a remote's name, or an address. A name needs a database here, an address does not.
+    pub(crate) fn from(&self, from: &str) -> Result<(OpenRemote, Option<Database>), OpError> {
+        if from == "." {
+            let database = self.database(false)?;
+            let store = database.local_store(&self.context)?;
+            let url = store.remote().name().to_owned();
+            let remote = OpenRemote { name: None, url, store, credentials: String::new() };
+            return Ok((remote, Some(database)));
+        }
+        let database = self.database(false);
+        let looks_like_an_address = from.contains("://") || from.contains('/') || from.starts_with('~');
+        if let (false, Ok(database)) = (looks_like_an_address, &database) {
+            match database.open_remote(&self.context, from) {
+                Err(OpError::NoBackup { .. }) if self.context.current_folder.join(from).is_dir() => {}
+                other => return Ok((other?, Some(database.clone()))),
+            }
+        } else if !looks_like_an_address && !self.context.current_folder.join(from).is_dir() {
+            return Err(OpError::NoBackup { name: from.to_owned(), known: Vec::new() });
+        }
+        let url = self.context.parse_url(from)?;
+        Ok((self.context.open_url(&url, false)?, database.ok()))
+    }
+
+    /// A name given on the command line.
+    pub(crate) fn name(&self, text: &str) -> Result<Name, OpError> {
+        Name::new(text).map_err(|error| WorkspaceError::Setting { reason: error.to_string() }.into())
+    }
+}
+
+/// Reads the user's own settings, if there are any.
+fn user_settings(environment: &Environment, settings: &mut Settings) -> Result<(), OpError> {
+    let folder = match environment.get("XDG_CONFIG_HOME") {
+        Some(folder) if folder.starts_with('/') => PathBuf::from(folder),
+        _ => match environment.home() {
+            Some(home) => home.join(".config"),
+            None => return Ok(()),
+        },
+    };
+    let path = folder.join("pagekeep/config.toml");
+    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
+    let config = crate::workspace::Config::parse(&text, &path)?;
+    for (key, value) in &config.settings {
+        settings.set(key, value, Origin::User)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! Clone: a store's whole history beside restored databases, ready to go on.
+
+use std::path::{Path, PathBuf};
+
+use super::restore::{RestoreOptions, restore};
+use super::{Context, OpError, OpenRemote};
+use crate::base::ordered::ordered;
+use crate::base::{Name, Progress};
+use crate::format::record::SourceKind;
+use crate::map::State;
+use crate::remote::Remote;
+use crate::store::{Store, StoreError, keys};
+use crate::workspace::{DatabaseConfig, DatabaseMemory, Pushed, RemoteConfig, Workspace};
+
+/// The name a cloned store's origin gets.
+const ORIGIN: &str = "origin";
+/// Objects under way at once.
+const COPYING: usize = 6;
+
+/// What cloning did.
+#[derive(Clone, Debug, Default)]
+pub struct CloneReport {
+    /// Objects copied.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The databases that were restored, and where.
+    pub databases: Vec<(Name, PathBuf)>,
+}
+
+/// Copies a store to a new folder, restores the newest snapshot of each database there, and remembers where it came from.
+///
+/// # Errors
+/// When the folder is not empty, or anything cannot be read. What was copied until then stays, and a clone into the same
+/// folder is refused: remove it first.
+pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<CloneReport, OpError> {
+    let folder = context.current_folder.join(folder);
+    let empty = std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none());
+    if !empty {
+        return Err(OpError::TargetExists { what: "directory", path: folder });
+    }
+    let (store, file) = Store::open(remote.store.remote().clone())?;
+    std::fs::create_dir_all(&folder).map_err(OpError::io("create", &folder))?;
+    let folder = folder.canonicalize().map_err(OpError::io("open", &folder))?;
+    let mut workspace = Workspace::create(&folder)?;
+    let local = workspace.local_store(context.now(), &context.tool)?;
+    let mut report = copy(context, store.remote(), local.remote())?;
+
+    let origin = Name::new(ORIGIN).expect("BUG: a constant name");
+    let config = RemoteConfig { url: remote.url.clone(), store_id: file.store_id, conditional_put: true };
+    workspace.config.remotes.insert(origin.clone(), config);
+    workspace.config.settings.insert("keep".into(), "all".into());
+    let mut remembered = workspace.recall_remote(&origin);
+    let mut newest: Vec<_> = local.all_snapshots()?;
+    newest.dedup_by(|a, b| (&a.0, &a.1) == (&b.0, &b.1));
+    for (name, line, number) in newest.into_iter().filter(|(_, line, _)| *line == Name::main_line()) {
+        let record = local.record(&name, &line, number)?;
+        let state = State::load(&local, record)?;
+        let path = place(&state, &name)?;
+        let (lineage, kind) = (state.header.lineage.clone(), state.header.source);
+        workspace.config.databases.insert(name.clone(), DatabaseConfig { path: path.clone(), kind, lineage, line });
+        workspace.save()?;
+        let options = RestoreOptions { ids_path: Some(workspace.ids_path(&name)), ..RestoreOptions::default() };
+        restore(context, &local, &state, &folder.join(&path), options)?;
+        let memory = DatabaseMemory {
+            number,
+            id: state.id,
+            created_at: state.header.created_at,
+            seen: Default::default(),
+            seen_at: context.now(),
+        };
+        workspace.remember_database(&name, &memory)?;
+        let now = context.now();
+        remembered.newest.insert(name.clone(), Pushed { number, id: state.id });
+        remembered.checked_at.insert(name.clone(), now);
+        remembered.synced_at.insert(name.clone(), now);
+        report.databases.push((name, folder.join(path)));
+    }
+    workspace.save()?;
+    workspace.remember_remote(&origin, &remembered)?;
+    Ok(report)
+}
+
+/// Where a database goes in the new folder: under its file's name, or, for a directory, its own name.
+fn place(state: &State, name: &Name) -> Result<PathBuf, OpError> {
+    match state.header.source {
+        SourceKind::Directory => Ok(PathBuf::from(name.as_str())),
+        SourceKind::Sqlite => {
+            let entry = super::restore::single_entry(state)?;
+            entry.path.to_relative().map_err(OpError::Inconsistent)
+        }
+    }
+}
+
+/// Copies every pack, then every record.
+fn copy(context: &Context, from: &Remote, to: &Remote) -> Result<CloneReport, OpError> {
+    let mut report = CloneReport::default();
+    for folder in [keys::PACKS, keys::SNAPSHOTS] {
+        let objects = from.list(folder).map_err(StoreError::from)?;
+        let total: u64 = objects.iter().map(|object| object.size).sum();
+        Progress::add(&context.progress.total_bytes, total);
+        ordered(
+            COPYING,
+            COPYING,
+            |give| objects.into_iter().all(|object| give(object)),
+            || (),
+            |(), object| -> Result<u64, OpError> {
+                context.progress.check()?;
+                let bytes = from.get(&object.key, object.size).map_err(StoreError::from)?;
+                let len = bytes.len() as u64;
+                to.put_new(&object.key, bytes).map_err(StoreError::from)?;
+                Ok(len)
+            },
+            |copied: Result<u64, OpError>| -> Result<(), OpError> {
+                let len = copied?;
+                report.objects += 1;
+                report.bytes += len;
+                Progress::add(&context.progress.done_bytes, len);
+                Progress::add(&context.progress.moved_bytes, len);
+                Ok(())
+            },
+        )?;
+    }
+    Ok(report)
+}

@@ -1,0 +1,230 @@
+//! Whose history lies at a remote, and how a copy of a database joins it.
+
+use super::{Context, Database, OpError, OpenRemote};
+use crate::base::{Name, SnapshotNumber};
+use crate::format::record::Record;
+use crate::format::root::RootBuilder;
+use crate::map::State;
+use crate::source::sqlite::PinnedDatabase;
+use crate::store::{Store, StoreError};
+use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, SourceKind};
+
+/// How many snapshots are compared with a file that may be a copy of one.
+const COMPARED: usize = 16;
+
+/// What adding a remote found and did.
+#[derive(Clone, Debug)]
+pub struct AddReport {
+    /// Its address.
+    pub url: String,
+    /// Whether the store was made just now.
+    pub created: bool,
+    /// Whether it keeps the first writer of a key.
+    pub conditional_put: bool,
+    /// Where the credentials came from.
+    pub credentials: String,
+    /// The newest snapshot of this database that is there.
+    pub newest: Option<SnapshotNumber>,
+    /// Whether this database joined the history it found there.
+    pub joined: bool,
+}
+
+/// Adds a remote: contacts it, probes it, creates or opens the store, and looks whose history lies there.
+///
+/// # Errors
+/// When the name or the place is taken, the place cannot be used, or it holds another database of this name.
+pub fn add_remote(
+    context: &Context,
+    database: &mut Database,
+    name: &Name,
+    url: &str,
+    join: Option<&Name>,
+) -> Result<AddReport, OpError> {
+    let url = context.parse_url(url)?;
+    if database.workspace.config.remotes.contains_key(name) {
+        return Err(OpError::BackupExists { name: name.clone() });
+    }
+    for (other, config) in &database.workspace.config.remotes {
+        if context.parse_url(&config.url).is_ok_and(|known| known.is_same_place(&url)) {
+            return Err(OpError::AddressConflict { name: other.clone(), url: config.url.clone() });
+        }
+    }
+    if url.as_folder().is_some_and(|folder| folder.starts_with(database.workspace.path(""))) {
+        let reason = "it lies in pagekeep's own folder: a backup belongs elsewhere".into();
+        return Err(OpError::BadTarget {
+            path: url.as_folder().unwrap_or(std::path::Path::new("")).to_owned(),
+            reason,
+        });
+    }
+    let remote = context.open_url(&url, true)?;
+    let now = context.now();
+    let existed = matches!(Store::open(remote.store.remote().clone()), Ok(_));
+    let (store, file) = Store::create(remote.store.remote().clone(), now, &context.tool)?;
+    let conditional_put = store.keeps_first_writer(&crate::base::Nonce::fresh())?;
+    let mut joined = false;
+    if let Some(name) = join {
+        join_history(context, database, &store, Some(name))?;
+        joined = true;
+    }
+    let newest = match newest_of(&store, database) {
+        Err(OpError::OtherLineage { .. }) if join.is_none() && is_fresh(context, database)? => {
+            // Nothing was kept here yet: if the file is a copy of a snapshot there, it is that database.
+            let theirs = join_history(context, database, &store, None)?;
+            joined = true;
+            Some(theirs)
+        }
+        other => other?,
+    };
+    let config = RemoteConfig { url: url.to_string(), store_id: file.store_id, conditional_put };
+    database.workspace.config.remotes.insert(name.clone(), config);
+    database.workspace.save()?;
+    let mut memory = database.workspace.recall_remote(name);
+    if let Some(record) = &newest {
+        let pushed = Pushed { number: record.header.number, id: record.id };
+        memory.newest.insert(database.name.clone(), pushed);
+        memory.checked_at.insert(database.name.clone(), now);
+        database.workspace.remember_remote(name, &memory)?;
+    }
+    Ok(AddReport {
+        url: url.to_string(),
+        created: !existed,
+        conditional_put,
+        credentials: remote.credentials,
+        newest: newest.map(|record| record.header.number),
+        joined,
+    })
+}
+
+/// Whether this database has no snapshot anywhere yet.
+fn is_fresh(context: &Context, database: &Database) -> Result<bool, OpError> {
+    let local = database.local_store(context)?;
+    let known = database.workspace.recall_database(&database.name).is_some();
+    Ok(!known && local.newest(&database.name, &database.config().line)?.is_none())
+}
+
+/// The newest record of this database's line at a store.
+///
+/// # Errors
+/// [`OpError::OtherLineage`] when the history there is another database's.
+pub(super) fn newest_of(store: &Store, database: &Database) -> Result<Option<Record>, OpError> {
+    let line = &database.config().line;
+    let Some(number) = store.newest(&database.name, line)? else { return Ok(None) };
+    let record = store.record(&database.name, line, number)?;
+    if record.header.lineage != database.config().lineage {
+        return Err(super::conflict(&record.header, &database.config().lineage, store));
+    }
+    Ok(Some(record))
+}
+
+/// Makes this database go on with the history at a store. With `named`, because a person says so; without, because its
+/// content is that of a snapshot there.
+fn join_history(
+    context: &Context,
+    database: &mut Database,
+    store: &Store,
+    named: Option<&Name>,
+) -> Result<Record, OpError> {
+    let theirs = named.unwrap_or(&database.name).clone();
+    let line = database.config().line.clone();
+    let missing = || OpError::NoSnapshot {
+        spec: theirs.to_string(),
+        remote: store.remote().name().to_owned(),
+        has: "no snapshot of it".into(),
+    };
+    let numbers = store.numbers(&theirs, &line, COMPARED)?;
+    let newest = store.record(&theirs, &line, *numbers.first().ok_or_else(missing)?)?;
+    if named.is_none() && !is_copy_of_any(context, database, store, &numbers)? {
+        return Err(super::conflict(&newest.header, &database.config().lineage, store));
+    }
+    adopt(context, database, store, &theirs, &newest)?;
+    Ok(newest)
+}
+
+/// Takes a history over: its lineage, and its newest snapshot as the one that the next follows.
+pub(super) fn adopt(
+    context: &Context,
+    database: &mut Database,
+    store: &Store,
+    theirs: &Name,
+    newest: &Record,
+) -> Result<(), OpError> {
+    let mut config = database.config().clone();
+    config.lineage = newest.header.lineage.clone();
+    database.workspace.config.databases.remove(&database.name);
+    database.workspace.config.databases.insert(theirs.clone(), config);
+    database.name = theirs.clone();
+    mirror(&database.local_store(context)?, store, newest)?;
+    database.workspace.save()?;
+    let memory = DatabaseMemory {
+        number: newest.header.number,
+        id: newest.id,
+        created_at: newest.header.created_at,
+        seen: Default::default(),
+        seen_at: context.now(),
+    };
+    Ok(database.workspace.remember_database(theirs, &memory)?)
+}
+
+/// Copies a record and those it builds on to the local store, so that the next snapshot finds its parent there.
+fn mirror(local: &Store, store: &Store, record: &Record) -> Result<(), StoreError> {
+    let header = &record.header;
+    for name in header.chain.iter().cloned().chain([header.name()]) {
+        let bytes = store.record_bytes(&header.database, &name.line, name.number)?;
+        let there = store.decode_record(&header.database, &name.line, name.number, &bytes)?;
+        local.create_record(&header.database, &name.line, name.number, &there.header.nonce, bytes)?;
+    }
+    Ok(())
+}
+
+/// Whether the source's content is that of one of these snapshots.
+fn is_copy_of_any(
+    context: &Context,
+    database: &Database,
+    store: &Store,
+    numbers: &[SnapshotNumber],
+) -> Result<bool, OpError> {
+    if database.config().kind != SourceKind::Sqlite {
+        return Ok(false);
+    }
+    let source = database.source();
+    let source = source.canonicalize().map_err(OpError::io("open", &source))?;
+    let pinned = PinnedDatabase::open(&source, database.settings.lock_wait(), &context.progress)?;
+    let mut root = RootBuilder::new();
+    let chunk_bytes = pinned.chunk_bytes() as usize;
+    pinned.read(&mut |piece| {
+        piece.chunks(chunk_bytes).for_each(|chunk| root.push(&crate::base::ChunkId::of(chunk)));
+        true
+    })?;
+    let root = root.finish(pinned.size(), pinned.chunk_bytes());
+    for number in numbers {
+        let record = store.record(&database.name, &database.config().line, *number)?;
+        let state = State::load(store, record)?;
+        if state.files.values().any(|file| file.root == Some(root)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Sets the local history aside and goes on after the remote's newest snapshot.
+///
+/// Snapshots that only this machine has stay in the folder that is returned, a store of its own.
+pub(super) fn rebase(
+    context: &Context,
+    database: &mut Database,
+    remote: &OpenRemote,
+) -> Result<Option<std::path::PathBuf>, OpError> {
+    let Some(newest) = newest_of(&remote.store, database)? else { return Ok(None) };
+    let store = database.workspace.path("store");
+    let stamp = context.now().strftime("%Y%m%d-%H%M%S");
+    let aside = database.workspace.path(&format!("store-before-rebase-{stamp}"));
+    std::fs::rename(&store, &aside).map_err(OpError::io("set aside", &store))?;
+    let name = database.name.clone();
+    adopt(context, database, &remote.store, &name, &newest)?;
+    if let Some(remote) = &remote.name {
+        let mut memory = database.workspace.recall_remote(remote);
+        memory.newest.insert(name.clone(), Pushed { number: newest.header.number, id: newest.id });
+        database.workspace.remember_remote(remote, &memory)?;
+    }
+    Ok(Some(aside))
+}

@@ -1,0 +1,142 @@
+//! Filling files with a snapshot's content: plan, open packs, fetch.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::existing::Existing;
+use super::plan::{Plan, Wanted};
+use super::{Context, OpError, fetch};
+use crate::base::ordered::ordered;
+use crate::base::{ChunkId, ChunkNumber, Progress};
+use crate::format::map::Place;
+use crate::format::record::FileEntry;
+use crate::map::State;
+use crate::ops::is_near;
+use crate::ops::proof::Proof;
+use crate::store::{OpenPack, Packs, Store, StoreError};
+
+/// Requests for tables and records under way at once.
+const OPENING: usize = 8;
+
+/// A file being filled.
+pub(super) struct Output<'a> {
+    pub(super) entry: &'a FileEntry,
+    pub(super) file: File,
+    pub(super) path: PathBuf,
+    pub(super) proof: Proof,
+    /// What the file holds already.
+    pub(super) existing: Option<Existing>,
+}
+
+impl Output<'_> {
+    /// Writes consecutive chunks and notes their ids.
+    pub(super) fn put(&self, first: u32, bytes: &[u8], ids: &[ChunkId]) -> Result<(), OpError> {
+        let offset = u64::from(first) * u64::from(self.entry.chunk_size);
+        self.file.write_all_at(bytes, offset).map_err(OpError::io("write", &self.path))?;
+        self.proof.put(first, ids).map_err(OpError::io("write beside", &self.path))
+    }
+}
+
+/// Fills all outputs; returns how many bytes were there already.
+pub(super) fn fill(context: &Context, store: &Store, state: &State, outputs: &[Output<'_>]) -> Result<u64, OpError> {
+    let packs = Packs::new(vec![store.clone()], state.header.database.clone());
+    let mut plan = Plan::default();
+    let mut wanted = Vec::new();
+    let mut reused = 0;
+    for (number, output) in outputs.iter().enumerate() {
+        reused += want(&mut plan, state, number as u32, output, &mut wanted)?;
+    }
+    Progress::add(&context.progress.reused_bytes, reused);
+    Progress::add(&context.progress.done_bytes, reused);
+    wanted.sort_by_key(|run| (run.pack, run.first_slot));
+
+    let missing = plan.unopened(wanted.iter().map(|run| run.pack));
+    open_all(&packs, &mut plan, missing)?;
+    plan.sort_wanted(&wanted)?;
+    let deltas_at_hand = |delta: &super::plan::WantedDelta, plan: &Plan| {
+        let existing = outputs[delta.output as usize].existing.as_ref();
+        existing.is_some_and(|existing| {
+            let (pack, slot) = delta.bases[0];
+            delta.bases.len() == 1 && existing.has(ChunkNumber(delta.chunk), &plan.id(pack), slot)
+        })
+    };
+    let (at_hand, elsewhere): (Vec<u32>, Vec<u32>) =
+        (0..plan.deltas.len() as u32).partition(|number| deltas_at_hand(&plan.deltas[*number as usize], &plan));
+    let bases = elsewhere.iter().flat_map(|number| &plan.deltas[*number as usize].bases).map(|(pack, _)| *pack);
+    let missing = plan.unopened(bases);
+    open_all(&packs, &mut plan, missing)?;
+    fetch::run(context, &packs, &mut plan, outputs, &at_hand, &elsewhere, is_near(store))?;
+    Ok(reused)
+}
+
+/// Adds the runs of a file's chunks that are not there already.
+fn want(
+    plan: &mut Plan,
+    state: &State,
+    number: u32,
+    output: &Output<'_>,
+    wanted: &mut Vec<Wanted>,
+) -> Result<u64, OpError> {
+    let entry = output.entry;
+    let mut reused = 0;
+    for extent in state.map.extents(entry.number) {
+        let place = match extent.place {
+            Place::Zeros => {
+                for chunk in extent.first.0..extent.end() {
+                    let zeros = vec![0; entry.chunk_len(chunk) as usize];
+                    output.put(chunk, &zeros, &[ChunkId::of(&zeros)])?;
+                }
+                continue;
+            }
+            Place::Slots { pack, first } => (pack, first),
+        };
+        let pack = state.map.pack(place.0);
+        let pack_number = plan.number(pack);
+        for by in 0..extent.count {
+            let chunk = extent.first.0 + by;
+            let slot = crate::base::SlotNumber(place.1.0 + by);
+            if output.existing.as_ref().is_some_and(|existing| existing.has(ChunkNumber(chunk), &pack.id, slot)) {
+                reused += u64::from(entry.chunk_len(chunk));
+                continue;
+            }
+            match wanted.last_mut() {
+                Some(last)
+                    if last.output == number
+                        && last.pack == pack_number
+                        && last.first_chunk + last.count == chunk
+                        && last.first_slot + last.count == slot.0 =>
+                {
+                    last.count += 1;
+                }
+                _ => wanted.push(Wanted {
+                    output: number,
+                    first_chunk: chunk,
+                    count: 1,
+                    pack: pack_number,
+                    first_slot: slot.0,
+                }),
+            }
+        }
+    }
+    Ok(reused)
+}
+
+/// Opens packs, several at a time.
+fn open_all(packs: &Packs, plan: &mut Plan, numbers: Vec<u32>) -> Result<(), StoreError> {
+    let refs: Vec<_> = numbers.iter().map(|number| (*number, plan.pack(*number).clone())).collect();
+    ordered(
+        OPENING.min(refs.len()).max(1),
+        2 * OPENING,
+        |give| refs.into_iter().all(|item| give(item)),
+        || (),
+        |(), (number, pack)| packs.open(&pack).map(|open| (number, open)),
+        |opened: Result<(u32, Arc<OpenPack>), StoreError>| -> Result<(), StoreError> {
+            let (number, open) = opened?;
+            plan.add_opened(number, open);
+            Ok(())
+        },
+    )?;
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Rebuilding a snapshot's files, byte for byte, and proving it.
+//!
+//! Everything is written beside the destination first. The destination changes in the last step, by a rename, after the
+//! root computed from what was written equals the snapshot's. On any failure it is as it was.
+
+mod content;
+mod existing;
+mod fetch;
+mod plan;
+mod target;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::{Context, OpError};
+use crate::base::progress::Phase;
+use crate::base::{SnapshotId, SnapshotNumber};
+use crate::format::record::{FileEntry, SourceKind};
+use crate::map::State;
+use crate::remote::RequestCounts;
+use crate::store::Store;
+
+pub use existing::Known;
+
+/// How to restore.
+#[derive(Debug, Default)]
+pub struct RestoreOptions {
+    /// Replace what is at the destination.
+    pub force: bool,
+    /// What is known about the content at the destination, so that only what differs is fetched.
+    pub known: Option<Known>,
+    /// Keep the ids of the restored chunks in this file.
+    pub ids_path: Option<PathBuf>,
+}
+
+/// What restoring did.
+#[derive(Clone, Debug)]
+pub struct RestoreReport {
+    /// Where the content is now.
+    pub path: PathBuf,
+    /// The snapshot.
+    pub number: SnapshotNumber,
+    /// Its identity.
+    pub id: SnapshotId,
+    /// Files written.
+    pub files: u64,
+    /// Bytes of content.
+    pub size_bytes: u64,
+    /// Bytes that were at the destination already.
+    pub reused_bytes: u64,
+    /// Requests made, and bytes fetched.
+    pub requests: RequestCounts,
+    /// What was in the way and is now beside the destination.
+    pub set_aside: Vec<PathBuf>,
+    /// Time it took.
+    pub elapsed: Duration,
+}
+
+/// Restores a snapshot from a store to a path that names a file, or, for a directory database, a directory.
+///
+/// # Errors
+/// When something is in the way, bytes are missing or damaged, or the disk is full. The destination is then unchanged.
+pub fn restore(
+    context: &Context,
+    store: &Store,
+    state: &State,
+    destination: &Path,
+    options: RestoreOptions,
+) -> Result<RestoreReport, OpError> {
+    let started = Instant::now();
+    let before = store.remote().counts();
+    context.progress.enter(Phase::Restoring);
+    context.progress.total_bytes.store(state.header.totals.size_bytes, Relaxed);
+    let destination = context.current_folder.join(destination);
+    let done = match state.header.source {
+        SourceKind::Sqlite => target::file(context, store, state, &destination, options)?,
+        SourceKind::Directory => tree::directory(context, store, state, &destination, options)?,
+    };
+    let after = store.remote().counts();
+    Ok(RestoreReport {
+        path: destination,
+        number: state.header.number,
+        id: state.id,
+        files: state.files.len() as u64,
+        size_bytes: state.header.totals.size_bytes,
+        reused_bytes: done.reused_bytes,
+        requests: after.since(&before),
+        set_aside: done.set_aside,
+        elapsed: started.elapsed(),
+    })
+}
+
+/// What one kind of restore reports to the common part.
+struct Done {
+    reused_bytes: u64,
+    set_aside: Vec<PathBuf>,
+}
+
+/// The only file of a database that is one.
+pub(crate) fn single_entry(state: &State) -> Result<&FileEntry, OpError> {
+    let mut files = state.files.values().filter(|file| file.kind.has_content());
+    match (files.next(), files.next()) {
+        (Some(file), None) => Ok(file),
+        _ => Err(OpError::WrongContent { what: format!("{}@{}", state.header.database, state.header.number) }),
+    }
+}

@@ -1,0 +1,173 @@
+//! What must be fetched, from which packs, and what becomes of it. Pure: it reads tables, not content.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::base::{PackId, SlotNumber};
+use crate::format::pack::PackRef;
+use crate::map::PackList;
+use crate::store::{OpenPack, StoreError, damaged};
+
+/// A run of chunks wanted from consecutive slots of one pack.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// Which of the files being restored.
+    pub(super) output: u32,
+    pub(super) first_chunk: u32,
+    pub(super) count: u32,
+    /// Number of the pack in [`Plan::packs`].
+    pub(super) pack: u32,
+    pub(super) first_slot: u32,
+}
+
+/// A chunk that is stored as a delta.
+#[derive(Clone, Debug)]
+pub(super) struct WantedDelta {
+    pub(super) output: u32,
+    pub(super) chunk: u32,
+    pub(super) pack: u32,
+    pub(super) slot: SlotNumber,
+    /// Number of the pack and slot of each base.
+    pub(super) bases: Vec<(u32, SlotNumber)>,
+}
+
+/// What is done with one frame of whole chunks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FrameUse {
+    pub(super) pack: u32,
+    pub(super) frame: u32,
+    pub(super) what: UseOf,
+}
+
+/// See [`FrameUse`].
+#[derive(Clone, Copy, Debug)]
+pub(super) enum UseOf {
+    /// Slots are written to consecutive chunks.
+    Write { slot: u32, count: u32, output: u32, chunk: u32 },
+    /// A slot is the first base of this delta, by its number in [`Plan::deltas`].
+    Base(u32),
+}
+
+/// All that a restore needs from packs.
+#[derive(Default)]
+pub(super) struct Plan {
+    packs: PackList,
+    opened: HashMap<u32, Arc<OpenPack>>,
+    /// Uses of frames, in the order of packs and frames.
+    pub(super) uses: Vec<FrameUse>,
+    /// Chunks stored as deltas.
+    pub(super) deltas: Vec<WantedDelta>,
+}
+
+impl Plan {
+    /// The number of a pack.
+    pub(super) fn number(&mut self, pack: &PackRef) -> u32 {
+        self.packs.number(pack)
+    }
+
+    /// A pack's reference.
+    pub(super) fn pack(&self, number: u32) -> &PackRef {
+        self.packs.get(number)
+    }
+
+    /// A pack that was opened.
+    pub(super) fn opened(&self, number: u32) -> &Arc<OpenPack> {
+        &self.opened[&number]
+    }
+
+    /// Numbers of packs that must be opened before planning goes on.
+    pub(super) fn unopened(&self, numbers: impl Iterator<Item = u32>) -> Vec<u32> {
+        let mut missing: Vec<u32> = numbers.filter(|number| !self.opened.contains_key(number)).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        missing
+    }
+
+    /// Adds an opened pack.
+    pub(super) fn add_opened(&mut self, number: u32, pack: Arc<OpenPack>) {
+        self.opened.insert(number, pack);
+    }
+
+    /// Sorts wanted runs, all of whose packs are open, into uses of whole frames and deltas.
+    pub(super) fn sort_wanted(&mut self, wanted: &[Wanted]) -> Result<(), StoreError> {
+        for run in wanted {
+            let open = Arc::clone(&self.opened[&run.pack]);
+            let end = run.first_slot + run.count;
+            let mut slot = run.first_slot;
+            while slot < end {
+                let number = open.table.frame_of(SlotNumber(slot)).map_err(|error| damaged(&open, error))?;
+                let frame = open.table.frames[number];
+                let stop = end.min(frame.first_slot + frame.slots);
+                let chunk = run.first_chunk + (slot - run.first_slot);
+                if frame.is_delta {
+                    for at in slot..stop {
+                        let delta = open.table.delta(&frame, SlotNumber(at));
+                        let bases = delta.bases.iter().map(|base| {
+                            let pack = &open.table.base_packs[base.pack as usize];
+                            (self.packs.number(pack), base.slot)
+                        });
+                        let bases = bases.collect();
+                        let (output, chunk) = (run.output, chunk + (at - slot));
+                        self.deltas.push(WantedDelta { output, chunk, pack: run.pack, slot: SlotNumber(at), bases });
+                    }
+                } else {
+                    let what = UseOf::Write { slot, count: stop - slot, output: run.output, chunk };
+                    self.uses.push(FrameUse { pack: run.pack, frame: number as u32, what });
+                }
+                slot = stop;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the frame of a delta's first base, whose pack is open.
+    pub(super) fn use_base(&mut self, delta: u32) -> Result<(), StoreError> {
+        let (pack, slot) = self.deltas[delta as usize].bases[0];
+        let open = &self.opened[&pack];
+        let frame = open.table.frame_of(slot).map_err(|error| damaged(open, error))?;
+        self.uses.push(FrameUse { pack, frame: frame as u32, what: UseOf::Base(delta) });
+        Ok(())
+    }
+
+    /// Brings uses into the order in which they are fetched.
+    pub(super) fn sort_uses(&mut self) {
+        self.uses.sort_by_key(|a| (a.pack, a.frame));
+    }
+
+    /// Groups uses (a slice of [`Plan::uses`]) into ranges to fetch: neighbouring frames of one pack, not more than
+    /// `most_bytes` together, across gaps of at most `gap_bytes`.
+    pub(super) fn groups(&self, uses: Range<usize>, most_bytes: u64, gap_bytes: u64) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        for number in uses {
+            let FrameUse { pack, frame, .. } = self.uses[number];
+            let frame = self.opened[&pack].table.frames[frame as usize];
+            let end = frame.offset + u64::from(frame.stored_len);
+            match groups.last_mut() {
+                Some(last)
+                    if last.pack == pack
+                        && frame.offset <= last.range.end + gap_bytes
+                        && end - last.range.start <= most_bytes.max(u64::from(frame.stored_len)) =>
+                {
+                    last.range.end = last.range.end.max(end);
+                    last.uses.end = number + 1;
+                }
+                _ => groups.push(Group { pack, range: frame.offset..end, uses: number..number + 1 }),
+            }
+        }
+        groups
+    }
+
+    /// The identity of a pack.
+    pub(super) fn id(&self, number: u32) -> PackId {
+        self.packs.get(number).id
+    }
+}
+
+/// Bytes of one pack fetched together, and the uses they serve.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) pack: u32,
+    pub(super) range: Range<u64>,
+    pub(super) uses: Range<usize>,
+}

@@ -1,0 +1,148 @@
+//! The destination: kept as it is until everything beside it is proven, then replaced in one step.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::content::{Output, fill};
+use super::existing::recognise;
+use super::{Context, Done, OpError, RestoreOptions, single_entry};
+use crate::base::progress::Phase;
+use crate::map::State;
+use crate::ops::proof::Proof;
+use crate::source::with_suffix;
+use crate::store::Store;
+use crate::workspace::ids::IdsWriter;
+
+/// Restores a database that is one file.
+pub(super) fn file(
+    context: &Context,
+    store: &Store,
+    state: &State,
+    destination: &Path,
+    options: RestoreOptions,
+) -> Result<Done, OpError> {
+    let entry = single_entry(state)?;
+    let folder = check_file(destination, options.force)?;
+    let temporary = tempfile::Builder::new().prefix(".pagekeep-restore-").tempfile_in(&folder);
+    let temporary = temporary.map_err(OpError::io("write in", &folder))?;
+    let path = temporary.path().to_owned();
+    let proof = Proof::create(&folder, entry).map_err(OpError::io("write in", &folder))?;
+    let mut existing = None;
+    if destination.exists() {
+        fs::copy(destination, &path).map_err(OpError::io("copy", destination))?;
+        existing = recognise(context, store, state, entry, temporary.as_file(), &proof, options.known)?;
+    }
+    temporary.as_file().set_len(entry.size).map_err(OpError::io("write", &path))?;
+    let handle = temporary.as_file().try_clone().map_err(OpError::io("open", &path))?;
+    let output = [Output { entry, file: handle, path: path.clone(), proof, existing }];
+    let reused_bytes = fill(context, store, state, &output)?;
+
+    context.progress.enter(Phase::Flushing);
+    let proof = &output[0].proof;
+    if !proof.holds(entry).map_err(OpError::io("read beside", &path))? {
+        return Err(OpError::WrongContent { what: destination.display().to_string() });
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(entry.mode & 0o7777))
+        .and_then(|()| temporary.as_file().sync_all())
+        .map_err(OpError::io("write", &path))?;
+    context.progress.check()?;
+    // From here on: the journals of what is replaced go aside, then the rename decides. A crash between the two leaves
+    // the old database beside its journals, under their new names.
+    let set_aside = set_journals_aside(context, destination)?;
+    temporary.persist(destination).map_err(|error| OpError::io("replace", destination)(error.error))?;
+    sync_folder(&folder).map_err(OpError::io("flush", &folder))?;
+    if let Some(ids_path) = options.ids_path {
+        let write = || OpError::io("write", &ids_path);
+        let mut ids = IdsWriter::create(ids_path.parent().unwrap_or(Path::new("."))).map_err(write())?;
+        proof.copy_to(entry, &mut ids).map_err(write())?;
+        ids.finish(&ids_path).map_err(write())?;
+    }
+    Ok(Done { reused_bytes, set_aside })
+}
+
+/// Whether a file can be restored to this path; returns the folder it is in.
+fn check_file(destination: &Path, force: bool) -> Result<PathBuf, OpError> {
+    let folder = existing_folder(destination)?;
+    match fs::symlink_metadata(destination) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(OpError::io("look at", destination)(source)),
+        Ok(metadata) if metadata.is_dir() => {
+            let reason = "it is a directory; name the file to make, like DIRECTORY/app.db".into();
+            return Err(OpError::BadTarget { path: destination.to_owned(), reason });
+        }
+        Ok(metadata) if !metadata.is_file() && !metadata.is_symlink() => {
+            return Err(OpError::BadTarget { path: destination.to_owned(), reason: "it is a special file".into() });
+        }
+        Ok(_) if !force => return Err(OpError::TargetExists { what: "database", path: destination.to_owned() }),
+        Ok(_) => refuse_if_open(destination)?,
+    }
+    Ok(folder)
+}
+
+/// The folder of a destination, which must be there.
+pub(super) fn existing_folder(destination: &Path) -> Result<PathBuf, OpError> {
+    let folder = match destination.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if destination.file_name().is_none() || !folder.is_dir() {
+        let reason = format!("the folder {} does not exist", folder.display());
+        return Err(OpError::BadTarget { path: destination.to_owned(), reason });
+    }
+    Ok(folder.to_owned())
+}
+
+/// Refuses when another program has the file, or a journal of it, open. On Linux /proc tells; a program of another user
+/// may stay unseen.
+pub(super) fn refuse_if_open(path: &Path) -> Result<(), OpError> {
+    let identity = |path: &Path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let wanted: Vec<_> =
+        ["", "-wal", "-shm", "-journal"].iter().filter_map(|suffix| identity(&with_suffix(path, suffix))).collect();
+    let Ok(processes) = fs::read_dir("/proc") else { return Ok(()) };
+    for process in processes.flatten() {
+        let Some(id) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        if id == std::process::id() {
+            continue;
+        }
+        let Ok(open) = fs::read_dir(process.path().join("fd")) else { continue };
+        if open.flatten().any(|file| identity(&file.path()).is_some_and(|found| wanted.contains(&found))) {
+            let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+            let holder = format!("{} (process {id})", name.trim());
+            return Err(OpError::TargetInUse { path: path.to_owned(), holder });
+        }
+    }
+    Ok(())
+}
+
+/// Renames journals that have content, and removes those that have none. Beside a restored database they would win over it.
+fn set_journals_aside(context: &Context, destination: &Path) -> Result<Vec<PathBuf>, OpError> {
+    let mut set_aside = Vec::new();
+    for suffix in ["-wal", "-journal", "-shm"] {
+        let journal = with_suffix(destination, suffix);
+        let Ok(metadata) = fs::symlink_metadata(&journal) else { continue };
+        if metadata.len() == 0 || suffix == "-shm" {
+            fs::remove_file(&journal).map_err(OpError::io("remove", &journal))?;
+        } else {
+            let aside = aside(context, &journal);
+            fs::rename(&journal, &aside).map_err(OpError::io("set aside", &journal))?;
+            set_aside.push(aside);
+        }
+    }
+    Ok(set_aside)
+}
+
+/// The name under which something that is in the way is kept.
+pub(super) fn aside(context: &Context, path: &Path) -> PathBuf {
+    let stamp = context.now().strftime("%Y%m%d-%H%M%S").to_string();
+    let mut names = (0..).map(|n| match n {
+        0 => with_suffix(path, &format!(".replaced-{stamp}")),
+        n => with_suffix(path, &format!(".replaced-{stamp}-{n}")),
+    });
+    names.find(|name| fs::symlink_metadata(name).is_err()).expect("BUG: numbers do not end")
+}
+
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}

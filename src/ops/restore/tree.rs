@@ -1,0 +1,160 @@
+//! Restoring a directory: built whole beside the destination, then put in its place.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::content::{Output, fill};
+use super::target::{aside, existing_folder, refuse_if_open, sync_folder};
+use super::{Context, Done, OpError, RestoreOptions};
+use crate::base::progress::Phase;
+use crate::format::record::{FileEntry, FileKind};
+use crate::map::State;
+use crate::ops::proof::Proof;
+use crate::source::tree::OWN_FOLDER;
+use crate::store::Store;
+use crate::workspace::ids::IdsWriter;
+
+/// Files open at once.
+const OPEN_FILES: usize = 64;
+
+/// Restores a directory database.
+pub(super) fn directory(
+    context: &Context,
+    store: &Store,
+    state: &State,
+    destination: &Path,
+    options: RestoreOptions,
+) -> Result<Done, OpError> {
+    let folder = existing_folder(destination)?;
+    let there = fs::symlink_metadata(destination).is_ok();
+    if there && !options.force && !is_empty_folder(destination) {
+        return Err(OpError::TargetExists { what: "directory", path: destination.to_owned() });
+    }
+    if there && !destination.is_dir() {
+        return Err(OpError::BadTarget { path: destination.to_owned(), reason: "it is not a directory".into() });
+    }
+    refuse_open_databases(state, destination)?;
+    let temporary = tempfile::Builder::new().prefix(".pagekeep-restore-").tempdir_in(&folder);
+    let temporary = temporary.map_err(OpError::io("write in", &folder))?;
+    build(context, store, state, temporary.path(), options.ids_path.as_deref())?;
+
+    context.progress.enter(Phase::Flushing);
+    context.progress.check()?;
+    // The store in the old directory moves into the new one; the old directory goes aside; the new one takes its place.
+    let mut set_aside = Vec::new();
+    if there {
+        let own = destination.join(OWN_FOLDER);
+        if own.exists() {
+            fs::rename(&own, temporary.path().join(OWN_FOLDER)).map_err(OpError::io("move", &own))?;
+        }
+        if is_empty_folder(destination) {
+            fs::remove_dir(destination).map_err(OpError::io("replace", destination))?;
+        } else {
+            let old = aside(context, destination);
+            fs::rename(destination, &old).map_err(OpError::io("set aside", destination))?;
+            set_aside.push(old);
+        }
+    }
+    fs::rename(temporary.path(), destination).map_err(OpError::io("put in place", destination))?;
+    // It is no longer there under its first name.
+    let _ = temporary.keep();
+    sync_folder(&folder).map_err(OpError::io("flush", &folder))?;
+    Ok(Done { reused_bytes: 0, set_aside })
+}
+
+fn is_empty_folder(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+fn refuse_open_databases(state: &State, destination: &Path) -> Result<(), OpError> {
+    for file in state.files.values().filter(|file| file.kind == FileKind::Sqlite) {
+        let path = destination.join(relative(file)?);
+        if path.is_file() {
+            refuse_if_open(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn relative(file: &FileEntry) -> Result<PathBuf, OpError> {
+    file.path.to_relative().map_err(OpError::Inconsistent)
+}
+
+fn build(context: &Context, store: &Store, state: &State, root: &Path, ids_path: Option<&Path>) -> Result<(), OpError> {
+    for file in state.files.values() {
+        let path = root.join(relative(file)?);
+        let folder = if file.kind == FileKind::Directory { path.as_path() } else { path.parent().unwrap_or(root) };
+        fs::create_dir_all(folder).map_err(OpError::io("create", folder))?;
+    }
+    let mut ids = match ids_path {
+        Some(path) => {
+            let folder = path.parent().unwrap_or(Path::new("."));
+            Some(IdsWriter::create(folder).map_err(OpError::io("write in", folder))?)
+        }
+        None => None,
+    };
+    let with_content: Vec<&FileEntry> = state.files.values().filter(|file| file.kind.has_content()).collect();
+    for files in with_content.chunks(OPEN_FILES) {
+        let outputs: Vec<_> = files.iter().map(|file| output(root, file)).collect::<Result<_, _>>()?;
+        fill(context, store, state, &outputs)?;
+        for output in &outputs {
+            finish(output, ids.as_mut())?;
+        }
+    }
+    // Links last: nothing is ever written through one.
+    for file in state.files.values() {
+        if let (FileKind::Symlink, Some(target)) = (file.kind, &file.target) {
+            let path = root.join(relative(file)?);
+            let target = target.to_path().map_err(OpError::Inconsistent)?;
+            symlink(target, &path).map_err(OpError::io("create", &path))?;
+        }
+    }
+    // Directories from the inside out: what is put into one moves its time.
+    let mut folders: Vec<_> = state.files.values().filter(|file| file.kind == FileKind::Directory).collect();
+    folders.sort_by_key(|file| std::cmp::Reverse(file.path.to_path().map(|path| path.components().count()).ok()));
+    for file in folders {
+        let path = root.join(relative(file)?);
+        let folder = File::open(&path).map_err(OpError::io("open", &path))?;
+        folder.sync_all().map_err(OpError::io("flush", &path))?;
+        set_mode_and_time(&folder, file).map_err(OpError::io("set the mode of", &path))?;
+    }
+    if let (Some(ids), Some(path)) = (ids, ids_path) {
+        ids.finish(path).map_err(OpError::io("write", path))?;
+    }
+    Ok(())
+}
+
+fn output<'a>(root: &Path, entry: &'a FileEntry) -> Result<Output<'a>, OpError> {
+    let path = root.join(relative(entry)?);
+    let create = || -> io::Result<(File, Proof)> {
+        let file = File::create_new(&path)?;
+        file.set_len(entry.size)?;
+        Ok((file, Proof::create(root, entry)?))
+    };
+    let (file, proof) = create().map_err(OpError::io("create", &path))?;
+    Ok(Output { entry, file, path, proof, existing: None })
+}
+
+fn finish(output: &Output<'_>, ids: Option<&mut IdsWriter>) -> Result<(), OpError> {
+    let fail = || OpError::io("write", &output.path);
+    if !output.proof.holds(output.entry).map_err(fail())? {
+        return Err(OpError::WrongContent { what: output.path.display().to_string() });
+    }
+    if let Some(ids) = ids {
+        output.proof.copy_to(output.entry, ids).map_err(fail())?;
+    }
+    set_mode_and_time(&output.file, output.entry).and_then(|()| output.file.sync_all()).map_err(fail())
+}
+
+fn set_mode_and_time(file: &File, entry: &FileEntry) -> io::Result<()> {
+    file.set_permissions(fs::Permissions::from_mode(entry.mode & 0o7777))?;
+    let time = if entry.mtime_ns >= 0 {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(entry.mtime_ns as u64)
+    } else {
+        SystemTime::UNIX_EPOCH - Duration::from_nanos(entry.mtime_ns.unsigned_abs())
+    };
+    file.set_modified(time)
+}

@@ -1,0 +1,169 @@
+//! Snapshots by the names people give them: `app@3`, `app@latest~2`, `app:main@yesterday`, `@2026-11-01T10:00`.
+
+use std::time::Duration;
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::OpError;
+use crate::base::{Name, SnapshotNumber};
+
+/// A snapshot as named by a person; what is left out follows from where the name is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// The database.
+    pub database: Option<Name>,
+    /// The line.
+    pub line: Option<Name>,
+    /// Which of the line's snapshots.
+    pub version: Version,
+    /// The text it was read from.
+    pub text: String,
+}
+
+/// Which snapshot of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// By number.
+    Number(SnapshotNumber),
+    /// The newest, or so many before it.
+    Latest(u32),
+    /// The last one that is not younger.
+    Time(Timestamp),
+    /// By the beginning of its id, or by its name.
+    Word(String),
+}
+
+impl Spec {
+    /// The newest snapshot of whatever database is meant.
+    pub fn latest() -> Spec {
+        Spec { database: None, line: None, version: Version::Latest(0), text: "latest".into() }
+    }
+
+    /// Reads `[database[:line]]@version`, a version alone, or a database's name alone (its newest snapshot). `now` and the
+    /// system's time zone give times their meaning.
+    ///
+    /// # Errors
+    /// When the text is none of these.
+    pub fn parse(text: &str, now: Timestamp) -> Result<Spec, OpError> {
+        let bad = |reason: String| OpError::BadSpec { text: text.to_owned(), reason };
+        let (place, version) = match text.split_once('@') {
+            Some((place, version)) => (place, Some(version)),
+            None if numbered(text).is_some() => ("", Some(text)),
+            None => (text, None),
+        };
+        let version = match version {
+            None | Some("") => Version::Latest(0),
+            Some(version) => match numbered(version) {
+                Some(version) => version,
+                None => time(version, now)
+                    .map(Version::Time)
+                    .or_else(|| word(version))
+                    .ok_or_else(|| bad(format!("{version:?} is no number, latest, id, name or time")))?,
+            },
+        };
+        let name = |part: &str| Name::new(part).map_err(|error| bad(error.to_string()));
+        let (database, line) = match place.split_once(':') {
+            Some((database, line)) => (database, Some(name(line)?)),
+            None => (place, None),
+        };
+        let database = if database.is_empty() { None } else { Some(name(database)?) };
+        Ok(Spec { database, line, version, text: text.to_owned() })
+    }
+}
+
+/// `3`, `latest`, `latest~2`.
+fn numbered(text: &str) -> Option<Version> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok().filter(|number| *number > 0).map(|number| Version::Number(SnapshotNumber(number)));
+    }
+    let back = text.strip_prefix("latest")?;
+    if back.is_empty() {
+        return Some(Version::Latest(0));
+    }
+    back.strip_prefix('~')?.parse().ok().map(Version::Latest)
+}
+
+fn word(text: &str) -> Option<Version> {
+    let usable = text.chars().all(|c| !c.is_control() && c != '/' && c != '@') && text.len() <= 80;
+    usable.then(|| Version::Word(text.to_owned()))
+}
+
+/// `now`, `today` (its first moment), `yesterday` (the last moment of it), `2h` and the like (so long ago), a date (its last
+/// moment), a date and time in the system's zone, or a full timestamp.
+fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let zone = TimeZone::system();
+    let end_of = |date: Date| {
+        let next = date.tomorrow().ok()?.to_zoned(zone.clone()).ok()?.timestamp();
+        next.checked_sub(SignedDuration::from_nanos(1)).ok()
+    };
+    let today = now.to_zoned(zone.clone()).date();
+    match text {
+        "now" => return Some(now),
+        "today" => return today.to_zoned(zone).ok().map(|moment| moment.timestamp()),
+        "yesterday" => return end_of(today.yesterday().ok()?),
+        _ => {}
+    }
+    if text.len() >= 2
+        && text.ends_with(['s', 'm', 'h', 'd'])
+        && let Ok(ago) = crate::workspace::duration(text)
+    {
+        return now.checked_sub(SignedDuration::try_from(ago.max(Duration::ZERO)).ok()?).ok();
+    }
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Some(moment);
+    }
+    if text.len() == 10 {
+        return end_of(text.parse().ok()?);
+    }
+    let moment: DateTime = text.parse().ok()?;
+    moment.to_zoned(zone).ok().map(|moment| moment.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Spec {
+        Spec::parse(text, "2026-11-21T12:00:00Z".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn reads_every_form() {
+        let three = Version::Number(SnapshotNumber(3));
+        assert_eq!(parse("3").version, three);
+        assert_eq!(parse("@3").version, three);
+        let app = parse("app@3");
+        assert_eq!((app.database.unwrap().as_str(), app.version), ("app", three));
+        let line = parse("my app:try@latest~2");
+        assert_eq!(line.line.unwrap().as_str(), "try");
+        assert_eq!(line.version, Version::Latest(2));
+        assert_eq!(parse("app").version, Version::Latest(0));
+        assert_eq!(parse("app").database.unwrap().as_str(), "app");
+        assert_eq!(parse("latest").database, None);
+        assert_eq!(parse("@2026-11-01T10:00:00Z").version, Version::Time("2026-11-01T10:00:00Z".parse().unwrap()));
+        assert_eq!(parse("@2h").version, Version::Time("2026-11-21T10:00:00Z".parse().unwrap()));
+        assert!(matches!(parse("@2026-11-01").version, Version::Time(_)));
+        assert!(matches!(parse("@2026-11-01T10:00").version, Version::Time(_)));
+        assert!(matches!(parse("@yesterday").version, Version::Time(_)));
+        assert_eq!(parse("@3fa4").version, Version::Word("3fa4".into()));
+        assert_eq!(parse("@before upgrade").version, Version::Word("before upgrade".into()));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in ".{0,60}") {
+            let _ = Spec::parse(&text, "2026-11-21T12:00:00Z".parse().unwrap());
+        }
+    }
+
+    #[test]
+    fn refuses_what_means_nothing() {
+        let now = "2026-11-21T12:00:00Z".parse().unwrap();
+        for text in ["a/b@3", "app@a/b", "app@x@y", ":@3@", "app@\n"] {
+            assert!(Spec::parse(text, now).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! How old and how complete each remote is.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Context, Database, OpError};
+use crate::base::{Name, SnapshotNumber};
+
+/// One remote's standing.
+#[derive(Clone, Debug)]
+pub struct RemoteStatus {
+    /// Its name.
+    pub name: Name,
+    /// Its address.
+    pub url: String,
+    /// The last sync that ended well.
+    pub synced_at: Option<Timestamp>,
+    /// Time since then.
+    pub age: Option<Duration>,
+    /// The newest snapshot it is known to have.
+    pub newest: Option<SnapshotNumber>,
+    /// Snapshots that are here and not there.
+    pub behind: u32,
+    /// Bytes a sync would move for them, as far as they are in the local store.
+    pub behind_bytes: u64,
+    /// Since when, and why, syncs fail.
+    pub failing: Option<(Timestamp, String)>,
+    /// Whether it is older than allowed.
+    pub stale: bool,
+    /// Whether it keeps the first writer of a key.
+    pub conditional_put: bool,
+}
+
+impl RemoteStatus {
+    /// Whether nothing needs to be done.
+    pub fn is_up_to_date(&self) -> bool {
+        self.behind == 0 && self.newest.is_some() && self.failing.is_none()
+    }
+}
+
+/// What is known about all remotes, without asking them.
+///
+/// # Errors
+/// When the local store cannot be read.
+pub fn status(context: &Context, database: &Database, max_age: Duration) -> Result<Vec<RemoteStatus>, OpError> {
+    let now = context.now();
+    let memory = database.workspace.recall_database(&database.name);
+    let newest_here = memory.map(|memory| memory.number);
+    let local = database.local_store(context)?;
+    let remotes = database.workspace.config.remotes.iter().map(|(name, config)| {
+        let memory = database.workspace.recall_remote(name);
+        let synced_at = memory.synced_at.get(&database.name).copied();
+        let age = synced_at.map(|synced| now.duration_since(synced).unsigned_abs());
+        let newest = memory.newest.get(&database.name).map(|pushed| pushed.number);
+        let first = newest.map_or(1, |newest| newest.0 + 1);
+        let missing = newest_here.map_or(first..first, |here| first..here.0.saturating_add(1).max(first));
+        let added = |number: u32| {
+            let record = local.record(&database.name, &database.config().line, SnapshotNumber(number));
+            record.map_or(0, |record| record.header.totals.added_bytes)
+        };
+        RemoteStatus {
+            name: name.clone(),
+            url: config.url.clone(),
+            synced_at,
+            age,
+            newest,
+            behind: missing.len() as u32,
+            behind_bytes: missing.map(added).sum(),
+            failing: memory.failure.get(&database.name).cloned(),
+            stale: age.is_none_or(|age| age > max_age),
+            conditional_put: config.conditional_put,
+        }
+    });
+    Ok(remotes.collect())
+}
