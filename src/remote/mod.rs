@@ -234,7 +234,8 @@ impl Remote {
     /// The objects below a folder of keys, in order of their keys.
     ///
     /// # Errors
-    /// When any page of the listing fails: half a listing is none.
+    /// When any page of the listing fails: half a listing is none. A folder of keys that is not there lists as empty, a
+    /// bucket or a disk that is not there is an error: [`RemoteErrorKind::NotFound`].
     pub fn list(&self, folder: &str) -> Result<Vec<Listed>, RemoteError> {
         self.list_first(folder, usize::MAX)
     }
@@ -259,15 +260,30 @@ impl Remote {
                         let key = meta.location.as_ref().get(skip..).unwrap_or_default().to_owned();
                         found.push(Listed { key, size: meta.size });
                     }
-                    Err(object_store::Error::NotFound { .. }) => break,
                     Err(error) => return Err(self.failed("list", folder, error)),
                 }
+            }
+            if found.is_empty() {
+                self.check_folder(folder)?;
             }
             found.sort_by(|a, b| a.key.cmp(&b.key));
             found.truncate(count);
             Ok(found)
         };
         runtime::block_on(fetch)
+    }
+
+    /// The client of file systems lists a root that is gone as an empty one, and a disk that is not mounted must never
+    /// be taken for a store with nothing in it.
+    fn check_folder(&self, folder: &str) -> Result<(), RemoteError> {
+        let Some(root) = &self.folder else { return Ok(()) };
+        match std::fs::read_dir(root) {
+            Ok(_) => Ok(()),
+            Err(source) => {
+                let source = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(source) };
+                Err(self.failed("list", folder, source))
+            }
+        }
     }
 
     /// Whether an object is there.
