@@ -54,6 +54,7 @@ pub(super) fn classify(error: &object_store::Error) -> RemoteErrorKind {
             Some(_) => RemoteErrorKind::ReadOnly,
             None => RemoteErrorKind::Credentials,
         },
+        _ if is_past_the_end(error) || is_wrong(error) => RemoteErrorKind::WrongAnswer,
         _ => match status(error) {
             Some(401 | 403) => RemoteErrorKind::Credentials,
             Some(404) => RemoteErrorKind::NotFound,
@@ -70,6 +71,28 @@ fn classify_system(error: &object_store::Error) -> RemoteErrorKind {
         Some(io::ErrorKind::NotFound) => RemoteErrorKind::NotFound,
         _ => RemoteErrorKind::Unavailable,
     }
+}
+
+/// Whether an object has no byte of the range that was asked for. Clients have no variant for it: servers say 416, and
+/// those that read files or memory have a text of their own.
+fn is_past_the_end(error: &(dyn StdError + 'static)) -> bool {
+    status(error) == Some(416) || causes(error).any(|cause| cause.to_string().starts_with("Wanted range starting at "))
+}
+
+/// Whether a server answered with something else than it was asked for: all of an object instead of a part, another
+/// part, a listing that is none. These clients' errors are private too.
+fn is_wrong(error: &(dyn StdError + 'static)) -> bool {
+    const TEXTS: [&str; 5] = [
+        "Received non-partial response when range requested",
+        "Content-Range header not present in partial response",
+        "Failed to parse value for CONTENT_RANGE header",
+        "Requested ", // … this range, got that
+        "Got invalid list response",
+    ];
+    causes(error).any(|cause| {
+        let text = cause.to_string();
+        TEXTS.iter().any(|begin| text.starts_with(begin))
+    })
 }
 
 /// The status of a server's answer. Not every one becomes a variant of the client's error, and those of listings never
