@@ -75,7 +75,7 @@ fn classify_system(error: &object_store::Error) -> RemoteErrorKind {
 
 /// Whether an object has no byte of the range that was asked for. Clients have no variant for it: servers say 416, and
 /// those that read files or memory have a text of their own.
-fn is_past_the_end(error: &(dyn StdError + 'static)) -> bool {
+pub(super) fn is_past_the_end(error: &(dyn StdError + 'static)) -> bool {
     status(error) == Some(416) || causes(error).any(|cause| cause.to_string().starts_with("Wanted range starting at "))
 }
 
