@@ -5,6 +5,7 @@
 //! bytes mean is not known here.
 
 pub mod credentials;
+pub mod double;
 pub mod environment;
 mod error;
 pub mod open;
