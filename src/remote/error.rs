@@ -8,7 +8,7 @@ use super::credentials::credential_error;
 /// What a caller can do about a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemoteErrorKind {
-    /// There is no such object.
+    /// There is no such object. From a put or a listing: there is no such bucket, container or folder.
     NotFound,
     /// The remote knows us not, or does not let us.
     Credentials,
@@ -54,26 +54,63 @@ pub(super) fn classify(error: &object_store::Error) -> RemoteErrorKind {
             Some(_) => RemoteErrorKind::ReadOnly,
             None => RemoteErrorKind::Credentials,
         },
-        _ => match io_kind(error) {
-            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => RemoteErrorKind::Full,
-            Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => RemoteErrorKind::ReadOnly,
-            Some(io::ErrorKind::NotFound) => RemoteErrorKind::NotFound,
-            _ => RemoteErrorKind::Unavailable,
+        _ if is_past_the_end(error) || is_wrong(error) => RemoteErrorKind::WrongAnswer,
+        _ => match status(error) {
+            Some(401 | 403) => RemoteErrorKind::Credentials,
+            Some(404) => RemoteErrorKind::NotFound,
+            _ => classify_system(error),
         },
     }
+}
+
+/// Sorts the errors of file systems and networks.
+fn classify_system(error: &object_store::Error) -> RemoteErrorKind {
+    match io_kind(error) {
+        Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => RemoteErrorKind::Full,
+        Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => RemoteErrorKind::ReadOnly,
+        Some(io::ErrorKind::NotFound) => RemoteErrorKind::NotFound,
+        _ => RemoteErrorKind::Unavailable,
+    }
+}
+
+/// Whether an object has no byte of the range that was asked for. Clients have no variant for it: servers say 416, and
+/// those that read files or memory have a text of their own.
+pub(super) fn is_past_the_end(error: &(dyn StdError + 'static)) -> bool {
+    status(error) == Some(416) || causes(error).any(|cause| cause.to_string().starts_with("Wanted range starting at "))
+}
+
+/// Whether a server answered with something else than it was asked for: all of an object instead of a part, another
+/// part, a listing that is none. These clients' errors are private too.
+fn is_wrong(error: &(dyn StdError + 'static)) -> bool {
+    const TEXTS: [&str; 5] = [
+        "Received non-partial response when range requested",
+        "Content-Range header not present in partial response",
+        "Failed to parse value for CONTENT_RANGE header",
+        "Requested ", // … this range, got that
+        "Got invalid list response",
+    ];
+    causes(error).any(|cause| {
+        let text = cause.to_string();
+        TEXTS.iter().any(|begin| text.starts_with(begin))
+    })
+}
+
+/// The status of a server's answer. Not every one becomes a variant of the client's error, and those of listings never
+/// do; the type at the bottom is private, which leaves its text.
+fn status(error: &(dyn StdError + 'static)) -> Option<u16> {
+    const TEXT: &str = "Server returned non-2xx status code: ";
+    causes(error).find_map(|cause| cause.to_string().strip_prefix(TEXT)?.get(..3)?.parse().ok())
+}
+
+/// An error and what it was caused by.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |cause: &&'a (dyn StdError + 'static)| (*cause).source())
 }
 
 /// The kind of the I/O error of a file system, if one lies at the bottom. Network clients wrap I/O errors too, but
 /// never of the kinds that are looked for.
 fn io_kind(error: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        next = error.source();
-    }
-    None
+    causes(error).find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)
 }
 
 /// The innermost cause in one line: clients wrap the same sentence in three others. Missing credentials are told whole,

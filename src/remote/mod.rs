@@ -5,6 +5,7 @@
 //! bytes mean is not known here.
 
 pub mod credentials;
+pub mod double;
 pub mod environment;
 mod error;
 pub mod open;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 pub use credentials::{CredentialError, Skipped, credential_error};
 pub use environment::Environment;
@@ -161,11 +162,14 @@ impl Remote {
         self.received(runtime::block_on(fetch))
     }
 
-    /// Part of an object: exactly the bytes of `range`.
+    /// Part of an object: exactly the bytes of `range`. An empty one needs no request.
     ///
     /// # Errors
-    /// As [`Remote::get`]; also when the object ends before the range does.
+    /// As [`Remote::get`]; [`RemoteErrorKind::WrongAnswer`] also when the object ends before the range does.
     pub fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, RemoteError> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
         Requests::count(&self.requests.get);
         let wanted = range.end - range.start;
         let fetch = async {
@@ -180,16 +184,31 @@ impl Remote {
         self.received(runtime::block_on(fetch))
     }
 
-    /// The last `len` bytes of an object (all, when it is shorter), and its whole length.
+    /// The last `len` bytes of an object (all, when it is shorter), and its whole length. `len` is at least 1. Azure
+    /// knows no such ranges: there the length is asked for first, which is one more request.
     ///
     /// # Errors
     /// As [`Remote::get`].
     pub fn get_tail(&self, key: &str, len: u64) -> Result<(Bytes, u64), RemoteError> {
+        debug_assert!(len > 0, "BUG: a tail of nothing");
         Requests::count(&self.requests.get);
-        let options = GetOptions { range: Some(GetRange::Suffix(len)), ..GetOptions::default() };
         let mut size = 0;
         let fetch = async {
-            let answer = self.objects.get_opts(&self.path(key), options).await;
+            let answer = match self.get_part(key, GetRange::Suffix(len)).await {
+                // The client refuses before it sends anything.
+                Err(object_store::Error::NotSupported { .. }) => {
+                    Requests::count(&self.requests.head);
+                    let head = self.objects.head(&self.path(key)).await;
+                    let size = head.map_err(|e| self.failed("read", key, e))?.size;
+                    if size == 0 {
+                        return Ok(Bytes::new());
+                    }
+                    self.get_part(key, GetRange::Bounded(size.saturating_sub(len)..size)).await
+                }
+                // Only an empty object has no last byte (RFC 9110, section 14.1.2).
+                Err(error) if error::is_past_the_end(&error) => return Ok(Bytes::new()),
+                answer => answer,
+            };
             let answer = answer.map_err(|e| self.failed("read", key, e))?;
             size = answer.meta.size;
             let bytes = answer.bytes().await.map_err(|e| self.failed("read", key, e))?;
@@ -200,6 +219,11 @@ impl Remote {
         };
         let bytes = self.received(runtime::block_on(fetch))?;
         Ok((bytes, size))
+    }
+
+    async fn get_part(&self, key: &str, range: GetRange) -> object_store::Result<GetResult> {
+        let options = GetOptions { range: Some(range), ..GetOptions::default() };
+        self.objects.get_opts(&self.path(key), options).await
     }
 
     fn received(&self, answer: Result<Bytes, RemoteError>) -> Result<Bytes, RemoteError> {
@@ -234,7 +258,8 @@ impl Remote {
     /// The objects below a folder of keys, in order of their keys.
     ///
     /// # Errors
-    /// When any page of the listing fails: half a listing is none.
+    /// When any page of the listing fails: half a listing is none. A folder of keys that is not there lists as empty, a
+    /// bucket or a disk that is not there is an error: [`RemoteErrorKind::NotFound`].
     pub fn list(&self, folder: &str) -> Result<Vec<Listed>, RemoteError> {
         self.list_first(folder, usize::MAX)
     }
@@ -259,15 +284,30 @@ impl Remote {
                         let key = meta.location.as_ref().get(skip..).unwrap_or_default().to_owned();
                         found.push(Listed { key, size: meta.size });
                     }
-                    Err(object_store::Error::NotFound { .. }) => break,
                     Err(error) => return Err(self.failed("list", folder, error)),
                 }
+            }
+            if found.is_empty() {
+                self.check_folder(folder)?;
             }
             found.sort_by(|a, b| a.key.cmp(&b.key));
             found.truncate(count);
             Ok(found)
         };
         runtime::block_on(fetch)
+    }
+
+    /// The client of file systems lists a root that is gone as an empty one, and a disk that is not mounted must never
+    /// be taken for a store with nothing in it.
+    fn check_folder(&self, folder: &str) -> Result<(), RemoteError> {
+        let Some(root) = &self.folder else { return Ok(()) };
+        match std::fs::read_dir(root) {
+            Ok(_) => Ok(()),
+            Err(source) => {
+                let source = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(source) };
+                Err(self.failed("list", folder, source))
+            }
+        }
     }
 
     /// Whether an object is there.
