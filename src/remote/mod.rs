@@ -8,6 +8,7 @@ pub mod credentials;
 pub mod double;
 pub mod environment;
 mod error;
+mod local;
 pub mod open;
 mod requests;
 mod runtime;
@@ -26,6 +27,7 @@ use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt,
 pub use credentials::{CredentialError, Skipped, credential_error};
 pub use environment::Environment;
 pub use error::{RemoteError, RemoteErrorKind};
+pub use local::LocalObject;
 pub use open::{OpenError, OpenOptions, OpenedStore, create_folder, open};
 pub use requests::{RequestCounts, Requests};
 pub use url::{AzureAddress, GcsAddress, RemoteKind, RemoteUrl, S3Address, UrlError};

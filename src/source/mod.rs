@@ -14,4 +14,4 @@ pub(crate) use seen::with_suffix;
 pub use seen::{FileStamp, Seen};
 
 /// Bytes handed on at a time; a multiple of every chunk size.
-pub const PIECE_BYTES: usize = 64 << 10;
+pub const PIECE_BYTES: usize = 256 << 10;

@@ -1,6 +1,6 @@
 //! Slots to chunks: frames are fetched, decoded, and every chunk is checked against its id before anybody sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -84,18 +84,25 @@ impl Weighter<(PackId, u32), Arc<DecodedFrame>> for Weight {
 pub struct ChunkReader<'a> {
     packs: &'a Packs,
     frames: Cache<(PackId, u32), Arc<DecodedFrame>, Weight>,
+    /// Decoders not in use: making one costs as much as decoding a frame.
+    decoders: Mutex<Vec<FrameDecoder>>,
 }
 
 impl<'a> ChunkReader<'a> {
     /// Reads from these packs.
     pub fn over(packs: &'a Packs) -> Self {
-        Self { packs, frames: Cache::with_weighter(256, FRAME_CACHE_BYTES, Weight) }
+        let frames = Cache::with_weighter(256, FRAME_CACHE_BYTES, Weight);
+        Self { packs, frames, decoders: Mutex::default() }
     }
 
     fn frame(&self, open: &OpenPack, frame: &Frame) -> Result<Arc<DecodedFrame>, StoreError> {
         self.frames.get_or_insert_with(&(open.table.id, frame.first_slot), || {
             let stored = open.read(frame.offset..frame.offset + u64::from(frame.stored_len))?;
-            let decoded = DecodedFrame::decode(&mut FrameDecoder::new(), &open.table, frame, &stored, Vec::new());
+            let decoders = || self.decoders.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let idle = decoders().pop();
+            let mut decoder = idle.unwrap_or_default();
+            let decoded = DecodedFrame::decode(&mut decoder, &open.table, frame, &stored, Vec::new());
+            decoders().push(decoder);
             decoded.map(Arc::new).map_err(|source| damaged(open, source))
         })
     }

@@ -12,7 +12,7 @@ use crate::base::{Name, PackId};
 use crate::format::FormatError;
 use crate::format::envelope::HEADER_LEN;
 use crate::format::pack::{FOOTER_LEN, Home, MAX_PACK_BYTES, PackFooter, PackRef, PackTable};
-use crate::remote::{Remote, RemoteErrorKind};
+use crate::remote::{LocalObject, Remote, RemoteErrorKind};
 
 /// Bytes fetched from a pack's end at first: the table of a 16 MiB pack of whole frames takes about 5 KB, of deltas up
 /// to some hundred.
@@ -32,6 +32,8 @@ pub struct OpenPack {
 #[derive(Debug)]
 enum PackBytes {
     Object(Remote),
+    /// A file of a folder remote: thousands of small reads would each cost a request to open it.
+    File(LocalObject),
     Memory(Bytes),
 }
 
@@ -48,6 +50,7 @@ impl OpenPack {
     pub fn place(&self) -> &str {
         match &self.bytes {
             PackBytes::Object(remote) => remote.name(),
+            PackBytes::File(file) => file.place(),
             PackBytes::Memory(_) => "a snapshot's record",
         }
     }
@@ -59,6 +62,7 @@ impl OpenPack {
     pub fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
         match &self.bytes {
             PackBytes::Object(remote) => Ok(remote.get_range(&keys::pack(&self.table.id), range)?),
+            PackBytes::File(file) => Ok(file.read(range)?),
             PackBytes::Memory(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
         }
     }
@@ -81,7 +85,7 @@ impl Weighter<PackId, Arc<OpenPack>> for Weight {
     fn weight(&self, _: &PackId, pack: &Arc<OpenPack>) -> u64 {
         let own = match &pack.bytes {
             PackBytes::Memory(bytes) => bytes.len(),
-            PackBytes::Object(_) => 0,
+            PackBytes::Object(_) | PackBytes::File(_) => 0,
         };
         (own + pack.table.memory_bytes() + 128) as u64
     }
@@ -115,9 +119,7 @@ impl Packs {
     pub fn open_for_all(&self, pack: &PackRef) -> Result<Arc<OpenPack>, StoreError> {
         let open = self.open(pack)?;
         match &open.bytes {
-            PackBytes::Object(remote) if remote.local_folder().is_none() => {
-                Ok(Arc::new(Store::assume(remote.clone()).fetch_pack(&pack.id)?))
-            }
+            PackBytes::Object(remote) => Ok(Arc::new(Store::assume(remote.clone()).fetch_pack(&pack.id)?)),
             _ => Ok(open),
         }
     }
@@ -191,7 +193,11 @@ impl Store {
         };
         let table = PackTable::decode(&footer, &table).map_err(damaged)?;
         self.check_id(&key, id, &table)?;
-        Ok(OpenPack { table, bytes: PackBytes::Object(self.remote().clone()) })
+        let bytes = match self.remote().open_local(&key)? {
+            Some(file) => PackBytes::File(file),
+            None => PackBytes::Object(self.remote().clone()),
+        };
+        Ok(OpenPack { table, bytes })
     }
 
     /// Fetches a whole pack in one request.
