@@ -3,7 +3,7 @@
 //! A *frame* of whole chunks is an ordinary zstd frame. A *delta* is a zstd frame without magic number,
 //! content size and checksum (chunk ids check content), whose prefix is the concatenation of its bases.
 
-use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, FrameFormat, ResetDirective};
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, FrameFormat};
 
 use super::FormatError;
 
@@ -101,43 +101,45 @@ impl Default for FrameDecoder {
     }
 }
 
-/// Applies deltas. Bases must outlive the decoder, so one serves a batch.
-pub struct DeltaDecoder<'a> {
-    context: DCtx<'a>,
+/// Applies deltas. One per thread: the context is reused.
+pub struct DeltaDecoder {
+    context: DCtx<'static>,
 }
 
-impl<'a> DeltaDecoder<'a> {
-    /// A context for a batch of deltas.
+/// First bytes of a trained zstd dictionary (RFC 8878, section 5).
+const DICTIONARY_MAGIC: [u8; 4] = [0x37, 0xA4, 0x30, 0xEC];
+
+impl DeltaDecoder {
+    /// A fresh context.
     pub fn new() -> Self {
-        let mut context = DCtx::create();
-        context
-            .set_parameter(DParameter::Format(FrameFormat::Magicless))
-            .expect("BUG: zstd refuses a constant parameter");
-        Self { context }
+        Self { context: magicless() }
     }
 
     /// Rebuilds a chunk of exactly `raw_len` bytes into `out`, which is cleared first.
     ///
     /// # Errors
     /// When the delta does not decode to `raw_len` bytes over these bases.
-    pub fn decode(
-        &mut self,
-        bases: &'a [u8],
-        delta: &[u8],
-        raw_len: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<(), FormatError> {
+    pub fn decode(&mut self, bases: &[u8], delta: &[u8], raw_len: usize, out: &mut Vec<u8>) -> Result<(), FormatError> {
         out.clear();
         out.reserve_exact(raw_len);
-        let zstd = |code| FormatError::Zstd { what: "a delta", reason: zstd_safe::get_error_name(code) };
-        self.context.reset(ResetDirective::SessionOnly).map_err(zstd)?;
-        self.context.ref_prefix(bases).map_err(zstd)?;
-        let result = self.context.decompress(out, delta);
+        let result = if bases.starts_with(&DICTIONARY_MAGIC) {
+            // The call below would take such bytes for a trained dictionary; as a prefix they are only bytes.
+            let mut context = magicless();
+            context.ref_prefix(bases).and_then(|_| context.decompress(out, delta))
+        } else {
+            self.context.decompress_using_dict(out, delta, bases)
+        };
         check_len(result, "a delta", raw_len)
     }
 }
 
-impl Default for DeltaDecoder<'_> {
+fn magicless<'a>() -> DCtx<'a> {
+    let mut context = DCtx::create();
+    context.set_parameter(DParameter::Format(FrameFormat::Magicless)).expect("BUG: zstd refuses a constant parameter");
+    context
+}
+
+impl Default for DeltaDecoder {
     fn default() -> Self {
         Self::new()
     }

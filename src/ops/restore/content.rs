@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::existing::Existing;
 use super::plan::{Plan, Wanted};
@@ -26,6 +26,8 @@ pub(super) struct Output<'a> {
     pub(super) file: File,
     pub(super) path: PathBuf,
     pub(super) proof: Proof,
+    /// One write at a time: the kernel lets in only one, and makes the others spin.
+    pub(super) writing: Mutex<()>,
     /// What the file holds already.
     pub(super) existing: Option<Existing>,
 }
@@ -34,6 +36,7 @@ impl Output<'_> {
     /// Writes consecutive chunks and notes their ids.
     pub(super) fn put(&self, first: u32, bytes: &[u8], ids: &[ChunkId]) -> Result<(), OpError> {
         let offset = u64::from(first) * u64::from(self.entry.chunk_size);
+        let _turn = self.writing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.file.write_all_at(bytes, offset).map_err(OpError::io("write", &self.path))?;
         self.proof.put(first, ids).map_err(OpError::io("write beside", &self.path))
     }

@@ -18,6 +18,8 @@ use crate::store::{ChunkReader, DecodedFrame, OpenPack, Packs, StoreError, damag
 const DELTA_BYTES: u64 = 32 << 20;
 /// Threads that wait for a remote.
 const FETCHING: usize = 6;
+/// Content gathered before it is written.
+const WRITE_BYTES: usize = 1 << 20;
 /// Deltas worked on together when their bases are at hand.
 const DELTA_BATCH: usize = 256;
 
@@ -57,7 +59,7 @@ pub(super) fn run(
     let threads = if near { thread_count() } else { FETCHING };
     for batch in at_hand.chunks(DELTA_BATCH * 16) {
         let work = Work { context, packs, plan, outputs, deltas: load(plan, batch, threads, gap_bytes)? };
-        each(threads, batch.chunks(DELTA_BATCH), |part: &[u32]| work.deltas_at_hand(part))?;
+        each(threads, batch.chunks(DELTA_BATCH), |bench, part: &[u32]| work.deltas_at_hand(bench, part))?;
     }
     // The first round writes whole chunks too; more rounds only when there are more deltas than memory for them.
     let whole = plan.uses.clone();
@@ -74,7 +76,7 @@ pub(super) fn run(
         let deltas = load(plan, round, threads, gap_bytes)?;
         let work = Work { context, packs, plan, outputs, deltas };
         let groups = plan.groups(0..plan.uses.len(), most_bytes, gap_bytes);
-        each(threads, groups.iter(), |group| work.group(group))?;
+        each(threads, groups.iter(), |bench, group| work.group(bench, group))?;
     }
     Ok(())
 }
@@ -103,19 +105,63 @@ fn rounds<'a>(plan: &Plan, deltas: &'a [u32]) -> Vec<&'a [u32]> {
 
 fn each<T: Send>(
     threads: usize,
-    items: impl Iterator<Item = T> + Send,
-    work: impl Fn(T) -> Result<(), OpError> + Sync,
+    mut items: impl Iterator<Item = T> + Send,
+    work: impl Fn(&mut Bench, T) -> Result<(), OpError> + Sync,
 ) -> Result<(), OpError> {
-    let mut items = items;
     ordered(
         threads,
         2 * threads,
         |give| items.all(|item| give(item)),
-        || (),
-        |(), item| work(item),
+        Bench::default,
+        |bench, item| work(bench, item),
         |done: Result<(), OpError>| done,
     )?;
     Ok(())
+}
+
+/// What a working thread keeps between groups.
+#[derive(Default)]
+struct Bench {
+    frames: FrameDecoder,
+    deltas: DeltaDecoder,
+    buffer: Vec<u8>,
+    written: Written,
+}
+
+/// Chunks about to be written. They are gathered, since a file takes one write at a time, and small ones cost as much.
+#[derive(Default)]
+struct Written {
+    chunks: Vec<(u32, u32, ChunkId, std::ops::Range<usize>)>,
+    bytes: Vec<u8>,
+}
+
+impl Written {
+    fn add(&mut self, output: u32, first: u32, ids: &[ChunkId], lens: impl Iterator<Item = usize>, bytes: &[u8]) {
+        let mut at = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        for (n, (id, len)) in ids.iter().zip(lens).enumerate() {
+            self.chunks.push((output, first + n as u32, *id, at..at + len));
+            at += len;
+        }
+    }
+
+    /// Writes everything in order, neighbours together.
+    fn flush(&mut self, outputs: &[Output<'_>]) -> Result<(), OpError> {
+        self.chunks.sort_unstable_by_key(|(output, chunk, ..)| (*output, *chunk));
+        let (mut bytes, mut ids) = (Vec::new(), Vec::new());
+        for run in self.chunks.chunk_by(|a, b| a.0 == b.0 && a.1 + 1 == b.1) {
+            bytes.clear();
+            ids.clear();
+            for (.., id, range) in run {
+                bytes.extend_from_slice(&self.bytes[range.clone()]);
+                ids.push(*id);
+            }
+            outputs[run[0].0 as usize].put(run[0].1, &bytes, &ids)?;
+        }
+        self.chunks.clear();
+        self.bytes.clear();
+        Ok(())
+    }
 }
 
 /// Reads the bytes of deltas: frames that lie near each other in one request.
@@ -178,12 +224,11 @@ fn load_group(plan: &Plan, range: Range<u64>, items: &[(u32, usize, u32)]) -> Re
 
 impl Work<'_> {
     /// Fetches a range of a pack and serves all uses of its frames.
-    fn group(&self, group: &Group) -> Result<(), OpError> {
+    fn group(&self, bench: &mut Bench, group: &Group) -> Result<(), OpError> {
         self.context.progress.check()?;
         let open = self.plan.opened(group.pack);
         let bytes = open.read(group.range.clone())?;
         Progress::add(&self.context.progress.moved_bytes, bytes.len() as u64);
-        let (mut decoder, mut buffer) = (FrameDecoder::new(), Vec::new());
         for uses in self.plan.uses[group.uses.clone()].chunk_by(|a, b| a.frame == b.frame) {
             let frame = open.table.frames[uses[0].frame as usize];
             if frame.is_delta {
@@ -193,23 +238,28 @@ impl Work<'_> {
             }
             let start = (frame.offset - group.range.start) as usize;
             let stored = &bytes[start..start + frame.stored_len as usize];
-            let decoded = DecodedFrame::decode(&mut decoder, &open.table, &frame, stored, buffer)
+            let buffer = std::mem::take(&mut bench.buffer);
+            let decoded = DecodedFrame::decode(&mut bench.frames, &open.table, &frame, stored, buffer)
                 .map_err(|error| damaged(open, error))?;
-            self.serve(open, frame.first_slot, &decoded, uses)?;
-            buffer = decoded.into_buffer();
+            self.serve(bench, open, frame.first_slot, &decoded, uses)?;
+            bench.buffer = decoded.into_buffer();
         }
-        Ok(())
+        self.flush(bench)
+    }
+
+    fn flush(&self, bench: &mut Bench) -> Result<(), OpError> {
+        Progress::add(&self.context.progress.done_bytes, bench.written.bytes.len() as u64);
+        bench.written.flush(self.outputs)
     }
 
     fn serve(
         &self,
+        bench: &mut Bench,
         open: &OpenPack,
         first_slot: u32,
         decoded: &DecodedFrame,
         uses: &[FrameUse],
     ) -> Result<(), OpError> {
-        // Deltas are decoded against slices of the frame, so the decoder lives as long as the frame.
-        let mut deltas = None;
         for FrameUse { what, .. } in uses {
             match what {
                 UseOf::Write { slot, count, output, chunk } => {
@@ -217,8 +267,8 @@ impl Work<'_> {
                     let (ids, bytes) = decoded
                         .chunks(from..from + *count as usize)
                         .map_err(|at| wrong_chunk(open, SlotNumber(first_slot + at as u32)))?;
-                    self.outputs[*output as usize].put(*chunk, bytes, ids)?;
-                    Progress::add(&self.context.progress.done_bytes, bytes.len() as u64);
+                    let lens = &open.table.chunk_lens[*slot as usize..(slot + count) as usize];
+                    bench.written.add(*output, *chunk, ids, lens.iter().map(|len| *len as usize), bytes);
                 }
                 UseOf::Base(number) => {
                     let delta = &self.plan.deltas[*number as usize];
@@ -226,15 +276,15 @@ impl Work<'_> {
                     let (_, base) =
                         decoded.chunk((slot.0 - first_slot) as usize).ok_or_else(|| wrong_chunk(open, slot))?;
                     if delta.bases.len() == 1 {
-                        self.apply(deltas.get_or_insert_with(DeltaDecoder::new), *number, delta, base)?;
+                        self.apply(bench, *number, delta, base)?;
                     } else {
                         let bases = self.more_bases(delta)?;
-                        self.apply(&mut DeltaDecoder::new(), *number, delta, &bases)?;
+                        self.apply(bench, *number, delta, &bases)?;
                     }
                 }
             }
         }
-        Ok(())
+        if bench.written.bytes.len() >= WRITE_BYTES { self.flush(bench) } else { Ok(()) }
     }
 
     /// All bases of a delta that has several.
@@ -243,39 +293,28 @@ impl Work<'_> {
         ChunkReader::over(self.packs).bases(&refs.collect::<Vec<_>>())
     }
 
-    fn apply<'b>(
-        &self,
-        decoder: &mut DeltaDecoder<'b>,
-        number: u32,
-        delta: &WantedDelta,
-        bases: &'b [u8],
-    ) -> Result<(), OpError> {
+    fn apply(&self, bench: &mut Bench, number: u32, delta: &WantedDelta, bases: &[u8]) -> Result<(), OpError> {
         let open = self.plan.opened(delta.pack);
         let loaded = &self.deltas[&number];
-        let mut chunk = Vec::new();
-        decoder.decode(bases, &loaded.bytes, loaded.len as usize, &mut chunk).map_err(|error| damaged(open, error))?;
+        let (len, mut chunk) = (loaded.len as usize, Vec::new());
+        bench.deltas.decode(bases, &loaded.bytes, len, &mut chunk).map_err(|error| damaged(open, error))?;
         if ChunkId::of(&chunk) != loaded.id {
             return Err(wrong_chunk(open, delta.slot).into());
         }
-        self.outputs[delta.output as usize].put(delta.chunk, &chunk, &[loaded.id])?;
-        Progress::add(&self.context.progress.done_bytes, chunk.len() as u64);
+        bench.written.add(delta.output, delta.chunk, &[loaded.id], std::iter::once(len), &chunk);
         Ok(())
     }
 
-    /// Deltas whose base is the chunk they replace.
-    fn deltas_at_hand(&self, numbers: &[u32]) -> Result<(), OpError> {
+    /// Deltas whose base is the chunk they replace. None is written before the bases of all have been read.
+    fn deltas_at_hand(&self, bench: &mut Bench, numbers: &[u32]) -> Result<(), OpError> {
         self.context.progress.check()?;
-        let read = |number: &u32| -> Result<Vec<u8>, OpError> {
+        for number in numbers {
             let delta = &self.plan.deltas[*number as usize];
             let output = &self.outputs[delta.output as usize];
             let existing = output.existing.as_ref().expect("BUG: its base is at hand");
-            existing.read(&output.file, delta.chunk).map_err(OpError::io("read", &output.path))
-        };
-        let bases = numbers.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let mut decoder = DeltaDecoder::new();
-        for (number, base) in numbers.iter().zip(&bases) {
-            self.apply(&mut decoder, *number, &self.plan.deltas[*number as usize], base)?;
+            let base = existing.read(&output.file, delta.chunk).map_err(OpError::io("read", &output.path))?;
+            self.apply(bench, *number, delta, &base)?;
         }
-        Ok(())
+        self.flush(bench)
     }
 }

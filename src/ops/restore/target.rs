@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::content::{Output, fill};
 use super::existing::recognise;
@@ -36,7 +37,7 @@ pub(super) fn file(
     }
     temporary.as_file().set_len(entry.size).map_err(OpError::io("write", &path))?;
     let handle = temporary.as_file().try_clone().map_err(OpError::io("open", &path))?;
-    let output = [Output { entry, file: handle, path: path.clone(), proof, existing }];
+    let output = [Output { entry, file: handle, path: path.clone(), proof, writing: Mutex::default(), existing }];
     let reused_bytes = fill(context, store, state, &output)?;
 
     context.progress.enter(Phase::Flushing);

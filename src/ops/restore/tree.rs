@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use super::content::{Output, fill};
@@ -135,7 +136,7 @@ fn output<'a>(root: &Path, entry: &'a FileEntry) -> Result<Output<'a>, OpError> 
         Ok((file, Proof::create(root, entry)?))
     };
     let (file, proof) = create().map_err(OpError::io("create", &path))?;
-    Ok(Output { entry, file, path, proof, existing: None })
+    Ok(Output { entry, file, path, proof, writing: Mutex::default(), existing: None })
 }
 
 fn finish(output: &Output<'_>, ids: Option<&mut IdsWriter>) -> Result<(), OpError> {
