@@ -121,6 +121,21 @@ impl<'a> ChunkReader<'a> {
         Ok(())
     }
 
+    /// The content of a slot, when it is stored whole.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn whole(&self, pack: &PackRef, slot: SlotNumber) -> Result<Option<Vec<u8>>, StoreError> {
+        let open = self.packs.open(pack)?;
+        let number = open.table.frame_of(slot).map_err(|source| damaged(&open, source))?;
+        if open.table.frames[number].is_delta {
+            return Ok(None);
+        }
+        let mut out = Vec::new();
+        self.append_whole(&open, slot, &mut out)?;
+        Ok(Some(out))
+    }
+
     /// The concatenated content of bases, in order.
     ///
     /// # Errors

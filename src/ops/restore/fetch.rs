@@ -39,7 +39,8 @@ struct Loaded {
 /// Everything a working thread needs.
 struct Work<'a> {
     context: &'a Context,
-    packs: &'a Packs,
+    /// Further bases of deltas that have several.
+    reader: &'a ChunkReader<'a>,
     plan: &'a Plan,
     outputs: &'a [Output<'a>],
     deltas: HashMap<u32, Loaded>,
@@ -56,9 +57,10 @@ pub(super) fn run(
     near: bool,
 ) -> Result<(), OpError> {
     let (most_bytes, gap_bytes) = reach(near);
+    let reader = &ChunkReader::over(packs);
     let threads = if near { thread_count() } else { FETCHING };
     for batch in at_hand.chunks(DELTA_BATCH * 16) {
-        let work = Work { context, packs, plan, outputs, deltas: load(plan, batch, threads, gap_bytes)? };
+        let work = Work { context, reader, plan, outputs, deltas: load(plan, batch, threads, gap_bytes)? };
         each(threads, batch.chunks(DELTA_BATCH), |bench, part: &[u32]| work.deltas_at_hand(bench, part))?;
     }
     // The first round writes whole chunks too; more rounds only when there are more deltas than memory for them.
@@ -74,7 +76,7 @@ pub(super) fn run(
         }
         plan.sort_uses();
         let deltas = load(plan, round, threads, gap_bytes)?;
-        let work = Work { context, packs, plan, outputs, deltas };
+        let work = Work { context, reader, plan, outputs, deltas };
         let groups = plan.groups(0..plan.uses.len(), most_bytes, gap_bytes);
         each(threads, groups.iter(), |bench, group| work.group(bench, group))?;
     }
@@ -290,7 +292,7 @@ impl Work<'_> {
     /// All bases of a delta that has several.
     fn more_bases(&self, delta: &WantedDelta) -> Result<Vec<u8>, StoreError> {
         let refs = delta.bases.iter().map(|(pack, slot)| (self.plan.pack(*pack).clone(), *slot));
-        ChunkReader::over(self.packs).bases(&refs.collect::<Vec<_>>())
+        self.reader.bases(&refs.collect::<Vec<_>>())
     }
 
     fn apply(&self, bench: &mut Bench, number: u32, delta: &WantedDelta, bases: &[u8]) -> Result<(), OpError> {

@@ -162,7 +162,8 @@ pub fn snapshot(
         progress: Arc::clone(&context.progress),
     };
     let packs = crate::store::Packs::new(targets.near.clone(), database.name.clone());
-    let encoder = Encoder::new(writer, reference.as_ref(), &packs, uploaded, database.settings.level());
+    let orphans = encode::Orphans::new(&scratch, database.settings.spool_bytes());
+    let encoder = Encoder::new(writer, reference.as_ref(), &packs, uploaded, database.settings.level(), orphans);
     let scan = Scan {
         sources,
         reference: reference.as_ref(),

@@ -37,7 +37,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    fn new(file: FileNumber) -> Self {
+    pub(super) fn new(file: FileNumber) -> Self {
         Self { file, chunks: Vec::new(), bytes: Vec::new() }
     }
 }
