@@ -58,7 +58,7 @@ pub fn create(context: &Context, database: &Database, options: &SnapshotOptions)
 fn local_targets(context: &Context, database: &Database) -> Result<Targets, OpError> {
     let local = database.local_store(context)?;
     let near = database.near_stores(context)?;
-    Ok(Targets { packs: vec![local.clone()], records: vec![local], near, uploads: "local".into() })
+    Ok(Targets { packs: vec![local.clone()], records: vec![local], near, far: Vec::new(), uploads: "local".into() })
 }
 
 /// Syncs with one remote.
@@ -135,7 +135,8 @@ fn attempt(
         false => (vec![local.clone(), remote.store.clone()], vec![local.clone()]),
     };
     let uploads = remote.name.as_ref().map_or("url".to_owned(), |name| name.to_key());
-    let targets = Targets { packs, records, near: near.clone(), uploads };
+    let far = vec![remote.store.clone()];
+    let targets = Targets { packs, records, near: near.clone(), far, uploads };
     let outcome = match snapshot(context, database, &targets, &options.snapshot) {
         Err(error) if !direct && is_remote_trouble(&error) => {
             // The snapshot must not wait for the remote.

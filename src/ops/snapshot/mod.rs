@@ -51,6 +51,8 @@ pub struct Targets {
     pub records: Vec<Store>,
     /// Where bases of deltas and earlier records are read, nearest first.
     pub near: Vec<Store>,
+    /// Where what no near store has is read at last: the remote itself.
+    pub far: Vec<Store>,
     /// Under what name unfinished uploads are noted.
     pub uploads: String,
 }
@@ -69,6 +71,13 @@ pub enum Outcome {
     },
     /// A snapshot was made.
     Created(Box<SnapshotReport>),
+}
+
+impl Targets {
+    /// Every store that may have something, nearest first.
+    fn all(&self) -> impl Iterator<Item = &Store> {
+        self.near.iter().chain(&self.records).chain(&self.far)
+    }
 }
 
 impl Outcome {

@@ -40,7 +40,7 @@ pub(super) fn parent(
     };
     let Some(number) = number else { return Ok(None) };
     let mut failure = None;
-    for store in targets.near.iter().chain(&targets.records) {
+    for store in targets.all() {
         let load = || State::load(store, store.record(&database.name, line, number)?);
         match load() {
             Ok(state) if state.header.lineage == database.config().lineage => return Ok(Some(state)),
@@ -66,8 +66,7 @@ pub(super) fn open<'a>(
     if let Some(ids) = IdsFile::open(&path).filter(fits) {
         return Ok(Some(Reference { state, ids }));
     }
-    let stores: Vec<_> = targets.near.iter().chain(&targets.records).cloned().collect();
-    let packs = Packs::new(stores, database.name.clone());
+    let packs = Packs::new(targets.all().cloned().collect(), database.name.clone());
     rebuild(database, state, &packs)?;
     match IdsFile::open(&path).filter(fits) {
         Some(ids) => Ok(Some(Reference { state, ids })),
