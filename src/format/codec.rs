@@ -162,8 +162,11 @@ pub(crate) fn compress(raw: &[u8]) -> Vec<u8> {
 
 /// Decompresses a small structure whose length was bounded by the caller.
 pub(crate) fn decompress(payload: &[u8], raw_len: usize) -> Result<Vec<u8>, FormatError> {
+    thread_local! {
+        static DECODER: std::cell::RefCell<FrameDecoder> = std::cell::RefCell::default();
+    }
     let mut out = Vec::new();
-    FrameDecoder::new().decode(payload, raw_len, &mut out)?;
+    DECODER.with_borrow_mut(|decoder| decoder.decode(payload, raw_len, &mut out))?;
     Ok(out)
 }
 

@@ -40,6 +40,8 @@ pub struct Record {
     pub map: MapPart,
     /// The pack that rides in this record, if any: a whole pack object.
     pub pack: Option<Vec<u8>>,
+    /// Bytes of the whole record as it is stored.
+    pub stored_bytes: u64,
 }
 
 impl Record {
@@ -68,14 +70,39 @@ impl Record {
     /// # Errors
     /// [`FormatError`] for damage, a newer format, or anything this version does not know.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        let parts = Parts::of(bytes)?;
+        let json = codec::decompress(parts.header, parts.header_bytes as usize)?;
+        let header = Header::decode(&json)?;
+        let map = MapPart::decode(parts.map)?;
+        let pack = parts.pack.map(<[u8]>::to_vec);
+        Ok(Self { id: blake3::hash(&json).into(), header, map, pack, stored_bytes: bytes.len() as u64 })
+    }
+
+    /// The pack that rides in a record, without reading the rest: a long history's packs lie in thousands of records.
+    ///
+    /// # Errors
+    /// As [`Record::decode`], for what is read.
+    pub fn pack_in(bytes: &[u8]) -> Result<Option<&[u8]>, FormatError> {
+        Ok(Parts::of(bytes)?.pack)
+    }
+}
+
+/// A record taken apart, after its digest was checked.
+struct Parts<'a> {
+    header: &'a [u8],
+    header_bytes: u32,
+    map: &'a [u8],
+    pack: Option<&'a [u8]>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut cursor = Cursor::new(envelope::open_sealed(bytes, ObjectKind::Snapshot)?, WHAT);
         let mut lengths = Cursor::new(envelope::take_skippable(&mut cursor, WHAT)?, WHAT);
-        let (stored, raw) = (lengths.u32()?, lengths.u32()?);
+        let (stored, header_bytes) = (lengths.u32()?, lengths.u32()?);
         lengths.finish()?;
-        FormatError::bound("a record's header length", raw.into(), MAX_HEADER_BYTES.into())?;
-        let json = codec::decompress(cursor.take(stored as usize)?, raw as usize)?;
-        let header = Header::decode(&json)?;
-
+        FormatError::bound("a record's header length", header_bytes.into(), MAX_HEADER_BYTES.into())?;
+        let header = cursor.take(stored as usize)?;
         let mut sections = Cursor::new(envelope::take_skippable(&mut cursor, WHAT)?, WHAT);
         cursor.finish()?;
         let (mut map, mut pack) = (None, None);
@@ -84,13 +111,13 @@ impl Record {
             let len = sections.u32()? as usize;
             let body = sections.take(len)?;
             match kind {
-                SECTION_MAP if map.is_none() => map = Some(MapPart::decode(body)?),
-                SECTION_PACK if pack.is_none() => pack = Some(body.to_vec()),
+                SECTION_MAP if map.is_none() => map = Some(body),
+                SECTION_PACK if pack.is_none() => pack = Some(body),
                 _ => return Err(FormatError::Unknown { what: WHAT, found: format!("section {kind}") }),
             }
         }
         let map = map.ok_or(FormatError::Inconsistent { what: WHAT, detail: "it has no map".into() })?;
-        Ok(Self { id: blake3::hash(&json).into(), header, map, pack })
+        Ok(Self { header, header_bytes, map, pack })
     }
 }
 

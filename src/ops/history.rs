@@ -34,6 +34,14 @@ pub struct Listed {
     pub rides: bool,
 }
 
+impl Listed {
+    /// What a listing shows of a record.
+    pub fn of(record: &Record) -> Self {
+        let (record_bytes, rides) = (record.stored_bytes, record.pack.is_some());
+        Self { header: record.header.clone(), id: record.id, record_bytes, rides }
+    }
+}
+
 impl History {
     /// The history a spec speaks of. A store with one database needs no name; `default` is the one at hand.
     ///
@@ -153,12 +161,7 @@ impl History {
             2 * FETCHES,
             |give| numbers.iter().all(|number| give(*number)),
             || (),
-            |(), number| {
-                let bytes = self.store.record_bytes(&self.database, &self.line, number)?;
-                let record = self.store.decode_record(&self.database, &self.line, number, &bytes)?;
-                let rides = record.pack.is_some();
-                Ok(Listed { header: record.header, id: record.id, record_bytes: bytes.len() as u64, rides })
-            },
+            |(), number| Ok(Listed::of(&self.store.record(&self.database, &self.line, number)?)),
             |listed: Result<Listed, StoreError>| -> Result<(), StoreError> {
                 found.push(listed?);
                 Ok(())

@@ -24,7 +24,7 @@ impl Remote {
     /// # Errors
     /// When it is not there or may not be read.
     pub fn open_local(&self, key: &str) -> Result<Option<LocalObject>, RemoteError> {
-        let Some(folder) = self.local_folder() else { return Ok(None) };
+        let Some(folder) = self.local_folder().filter(|_| self.direct) else { return Ok(None) };
         match File::open(folder.join(key)) {
             Ok(file) => Ok(Some(LocalObject { file, key: key.to_owned(), remote: self.clone() })),
             Err(error) => Err(failed(self, key, error)),
@@ -36,6 +36,19 @@ impl LocalObject {
     /// The name of its remote.
     pub fn place(&self) -> &str {
         self.remote.name()
+    }
+
+    /// All its bytes, which must not be more than `limit`.
+    ///
+    /// # Errors
+    /// When it is larger, or cannot be read.
+    pub fn read_all(&self, limit: u64) -> Result<Bytes, RemoteError> {
+        let size = self.file.metadata().map_err(|error| failed(&self.remote, &self.key, error))?.len();
+        if size > limit {
+            let error = io::Error::new(io::ErrorKind::UnexpectedEof, format!("it has {size} bytes, at most {limit}"));
+            return Err(failed(&self.remote, &self.key, error));
+        }
+        self.read(0..size)
     }
 
     /// Exactly the bytes of `range`.

@@ -57,6 +57,8 @@ pub struct Remote {
     prefix: Path,
     name: Arc<str>,
     folder: Option<PathBuf>,
+    /// Whether objects in the folder may be read beside the client; not when a test put its own in between.
+    direct: bool,
     requests: Arc<Requests>,
 }
 
@@ -69,7 +71,7 @@ impl fmt::Debug for Remote {
 impl Remote {
     /// Objects of any kind under a prefix; `name` is what people call the place, without secrets.
     pub fn new(objects: Arc<dyn ObjectStore>, prefix: Path, name: &str) -> Self {
-        Self { objects, prefix, name: name.into(), folder: None, requests: Arc::default() }
+        Self { objects, prefix, name: name.into(), folder: None, direct: true, requests: Arc::default() }
     }
 
     /// Objects as files below a folder that exists. Every put is on the disk when it returns.
@@ -99,7 +101,7 @@ impl Remote {
 
     /// The same place through another client; the counters start anew.
     pub fn with_objects(&self, objects: Arc<dyn ObjectStore>) -> Self {
-        Self { objects, requests: Arc::default(), ..self.clone() }
+        Self { objects, direct: false, requests: Arc::default(), ..self.clone() }
     }
 
     /// The client behind it.

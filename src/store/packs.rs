@@ -7,11 +7,12 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::{Store, StoreError, keys};
+use super::{MAX_RECORD_BYTES, Store, StoreError, keys};
 use crate::base::{Name, PackId};
 use crate::format::FormatError;
 use crate::format::envelope::HEADER_LEN;
 use crate::format::pack::{FOOTER_LEN, Home, MAX_PACK_BYTES, PackFooter, PackRef, PackTable};
+use crate::format::record::Record;
 use crate::remote::{LocalObject, Remote, RemoteErrorKind};
 
 /// Bytes fetched from a pack's end at first: the table of a 16 MiB pack of whole frames takes about 5 KB, of deltas up
@@ -149,12 +150,17 @@ impl Packs {
             Home::Object => store.open_pack(&pack.id),
             Home::Record { line, number } => {
                 let key = keys::snapshot(&self.database, line, *number);
-                let record = store.record(&self.database, line, *number)?;
+                let record = match store.remote().open_local(&key)? {
+                    Some(file) => file.read_all(MAX_RECORD_BYTES)?,
+                    None => store.record_bytes(&self.database, line, *number)?,
+                };
                 let wrong = |detail: String| {
                     store.damaged(&key, FormatError::Inconsistent { what: "the snapshot record", detail })
                 };
-                let bytes = record.pack.ok_or_else(|| wrong(format!("pack {} does not ride in it", pack.id)))?;
-                let open = OpenPack::in_memory(bytes.into()).map_err(|source| store.damaged(&key, source))?;
+                let riding = Record::pack_in(&record).map_err(|source| store.damaged(&key, source))?;
+                let riding = riding.ok_or_else(|| wrong(format!("pack {} does not ride in it", pack.id)))?;
+                let open = OpenPack::in_memory(record.slice_ref(riding));
+                let open = open.map_err(|source| store.damaged(&key, source))?;
                 if open.table.id != pack.id {
                     return Err(wrong(format!("pack {} rides in it, not {}", open.table.id, pack.id)));
                 }

@@ -124,11 +124,9 @@ pub(crate) fn show(session: &Session, spec: &str, from: Option<&str>) -> Result<
     let spec = session.context.spec(spec)?;
     let (history, _) = history(session, &spec, from)?;
     let record = history.resolve(&spec)?;
-    let (number, rides) = (record.header.number, record.pack.is_some());
-    let bytes = history.store.record_bytes(&history.database, &history.line, number)?.len() as u64;
+    let one = Listed::of(&record);
     let state = State::load(&history.store, record)?;
     let header = &state.header;
-    let one = Listed { header: header.clone(), id: state.id, record_bytes: bytes, rides };
     let mut lines = vec![
         format!("{}@{}", header.database, header.number),
         format!("id       {}", state.id),

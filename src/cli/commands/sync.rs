@@ -159,6 +159,7 @@ pub(super) fn outcome_json(database: &Name, outcome: &Outcome) -> Value {
                 "new_chunks": report.new_chunks,
                 "delta_chunks": report.delta_chunks,
                 "stored_bytes": report.stored_bytes,
+                "data_bytes": report.data_bytes,
                 "lock_held_ms": report.lock_held.map(|held| held.as_millis() as u64),
                 "phases": phases,
                 "warnings": report.warnings,

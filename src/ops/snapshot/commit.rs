@@ -135,6 +135,7 @@ impl Commit<'_> {
             new_chunks: encoded.new_chunks,
             delta_chunks: encoded.delta_chunks,
             stored_packs,
+            data_bytes: added_bytes,
             stored_bytes: added_bytes + bytes.len() as u64 - inline_bytes,
             lock_held: scanned.lock_held,
             phases: vec![

@@ -111,6 +111,8 @@ pub struct SnapshotReport {
     pub delta_chunks: u64,
     /// Packs it stored as objects of their own.
     pub stored_packs: Vec<PackId>,
+    /// Bytes of its packs.
+    pub data_bytes: u64,
     /// Bytes stored: packs and record.
     pub stored_bytes: u64,
     /// How long readers' locks kept writers of a database in rollback mode waiting; `None` in WAL mode.
