@@ -8,7 +8,6 @@ use crate::base::ordered::ordered;
 use crate::base::{Name, Progress};
 use crate::format::record::SourceKind;
 use crate::map::State;
-use crate::remote::Remote;
 use crate::store::{Store, StoreError, keys};
 use crate::workspace::{DatabaseConfig, DatabaseMemory, Pushed, RemoteConfig, Workspace};
 
@@ -44,10 +43,14 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
     let folder = folder.canonicalize().map_err(OpError::io("open", &folder))?;
     let mut workspace = Workspace::create(&folder)?;
     let local = workspace.local_store(context.now(), &context.tool)?;
-    let mut report = copy(context, store.remote(), local.remote())?;
+    let mut report = copy(context, &store, &local)?;
 
     let origin = Name::new(ORIGIN).expect("BUG: a constant name");
-    let config = RemoteConfig { url: remote.url.clone(), store_id: file.store_id, conditional_put: true };
+    let config = RemoteConfig {
+        url: remote.url.clone(),
+        store_id: file.store_id,
+        conditional_put: store.keeps_first_writer(&crate::base::Nonce::fresh()).unwrap_or(false),
+    };
     workspace.config.remotes.insert(origin.clone(), config);
     workspace.config.settings.insert("keep".into(), "all".into());
     let mut remembered = workspace.recall_remote(&origin);
@@ -87,16 +90,18 @@ fn place(state: &State, name: &Name) -> Result<PathBuf, OpError> {
         SourceKind::Directory => Ok(PathBuf::from(name.as_str())),
         SourceKind::Sqlite => {
             let entry = super::restore::single_entry(state)?;
-            entry.path.to_relative().map_err(OpError::Inconsistent)
+            entry.path.to_relative().map_err(OpError::BadRecord)
         }
     }
 }
 
-/// Copies every pack, then every record.
-fn copy(context: &Context, from: &Remote, to: &Remote) -> Result<CloneReport, OpError> {
+/// Copies every record that is there now, and before them every pack. Records are listed first: a pack that comes later
+/// belongs to a snapshot that comes later. What is damaged is not copied.
+fn copy(context: &Context, from: &Store, to: &Store) -> Result<CloneReport, OpError> {
     let mut report = CloneReport::default();
-    for folder in [keys::PACKS, keys::SNAPSHOTS] {
-        let objects = from.list(folder).map_err(StoreError::from)?;
+    let records = from.remote().list(keys::SNAPSHOTS).map_err(StoreError::from)?;
+    let packs = from.remote().list(keys::PACKS).map_err(StoreError::from)?;
+    for objects in [packs, records] {
         let total: u64 = objects.iter().map(|object| object.size).sum();
         Progress::add(&context.progress.total_bytes, total);
         ordered(
@@ -106,9 +111,9 @@ fn copy(context: &Context, from: &Remote, to: &Remote) -> Result<CloneReport, Op
             || (),
             |(), object| -> Result<u64, OpError> {
                 context.progress.check()?;
-                let bytes = from.get(&object.key, object.size).map_err(StoreError::from)?;
+                let bytes = from.checked(&object)?;
                 let len = bytes.len() as u64;
-                to.put_new(&object.key, bytes).map_err(StoreError::from)?;
+                to.remote().put_new(&object.key, bytes).map_err(StoreError::from)?;
                 Ok(len)
             },
             |copied: Result<u64, OpError>| -> Result<(), OpError> {

@@ -91,6 +91,26 @@ pub enum OpError {
         /// The file.
         what: String,
     },
+    /// A record that was read speaks of something no writer makes.
+    #[error("the snapshot's record cannot be used")]
+    BadRecord(#[source] FormatError),
+    /// The address of a new remote cannot be one.
+    #[error("cannot back up to {path:?}: {reason}")]
+    BadRemote {
+        /// The address.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A command of the demonstration failed.
+    #[error("`{line}` failed")]
+    Demo {
+        /// The command line.
+        line: String,
+    },
+    /// There are no remotes.
+    #[error("there is no remote yet")]
+    NoRemotes,
     /// What was laid together for a new snapshot contradicts itself.
     #[error("a new snapshot contradicts itself and was not kept")]
     Inconsistent(#[source] FormatError),
@@ -233,8 +253,11 @@ impl OpError {
             OpError::Workspace(_) | OpError::Url { .. } | OpError::BadSpec { .. } => ErrorKind::Usage,
             OpError::Open { source: OpenError::Credentials(_), .. } => ErrorKind::Credentials,
             OpError::Open { source: OpenError::FolderMissing { .. }, .. } => ErrorKind::NoStore,
+            OpError::Open { source: OpenError::Folder { source, .. }, .. } => io_kind(source),
             OpError::Open { .. } => ErrorKind::Usage,
-            OpError::WrongContent { .. } | OpError::Inconsistent(_) => ErrorKind::Corruption,
+            OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => ErrorKind::Corruption,
+            OpError::BadRemote { .. } | OpError::NoRemotes => ErrorKind::Usage,
+            OpError::Demo { .. } => ErrorKind::Other,
             OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
             OpError::BackupExists { .. } | OpError::AddressConflict { .. } => ErrorKind::Usage,
             OpError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
@@ -267,6 +290,9 @@ impl OpError {
             OpError::Open { source: OpenError::FolderMissing { path }, .. } => {
                 format!("mount it, or create it: mkdir -p {}", shown(path))
             }
+            OpError::NoRemotes => "add one: pagekeep backup add NAME URL".into(),
+            OpError::TargetExists { .. } => "restore to another path, or replace it with --force".into(),
+            OpError::WhichDatabase { .. } => "`pagekeep init PATH` begins to keep a database".into(),
             OpError::NoBackup { known, .. } if known.is_empty() => "add one: pagekeep backup add NAME URL".into(),
             OpError::NoBackup { known, .. } => format!("there are: {}", known.join(", ")),
             OpError::BackupExists { name } => format!("remove it first: pagekeep backup remove {name}"),
@@ -288,6 +314,7 @@ impl OpError {
             OpError::Workspace(WorkspaceError::Busy { .. }) => "wait until it is done, or raise --lock-wait".into(),
             _ => match self.kind() {
                 ErrorKind::Corruption => "restore an older snapshot, or the same from another remote".into(),
+                ErrorKind::Temporary => "nothing is lost: try again later".into(),
                 ErrorKind::TooNew => "use the pagekeep that made it, or a newer one".into(),
                 _ => return None,
             },

@@ -51,7 +51,7 @@ pub fn add_remote(
     }
     if url.as_folder().is_some_and(|folder| folder.starts_with(database.workspace.path(""))) {
         let reason = "it lies in pagekeep's own folder: a backup belongs elsewhere".into();
-        return Err(OpError::BadTarget {
+        return Err(OpError::BadRemote {
             path: url.as_folder().unwrap_or(std::path::Path::new("")).to_owned(),
             reason,
         });
@@ -148,6 +148,9 @@ pub(super) fn adopt(
     theirs: &Name,
     newest: &Record,
 ) -> Result<(), OpError> {
+    if *theirs != database.name && database.workspace.config.databases.contains_key(theirs) {
+        return Err(crate::workspace::WorkspaceError::NameTaken { name: theirs.clone() }.into());
+    }
     let mut config = database.config().clone();
     config.lineage = newest.header.lineage.clone();
     database.workspace.config.databases.remove(&database.name);
@@ -215,6 +218,13 @@ pub(super) fn rebase(
     remote: &OpenRemote,
 ) -> Result<Option<std::path::PathBuf>, OpError> {
     let Some(newest) = newest_of(&remote.store, database)? else { return Ok(None) };
+    if database.workspace.config.databases.len() > 1 {
+        let reason =
+            "several databases are kept in this folder and share its store: keep this one in a folder of its own";
+        return Err(OpError::WhichDatabase { reason: reason.into() });
+    }
+    // A crash after the rename leaves an empty local store and the old memory: the next run finds the remote's newest
+    // snapshot where its own was to be, and says so again; `--rebase` then goes on from here.
     let store = database.workspace.path("store");
     let stamp = context.now().strftime("%Y%m%d-%H%M%S");
     let aside = database.workspace.path(&format!("store-before-rebase-{stamp}"));

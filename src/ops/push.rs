@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::{Context, Database, OpError};
 use crate::base::{PackId, SnapshotNumber};
-use crate::format::envelope::ObjectKind;
-use crate::format::pack::{Home, MAX_PACK_BYTES, PackTable};
+use crate::format::pack::Home;
 use crate::format::record::Record;
 use crate::remote::RemoteErrorKind;
 use crate::store::{Created, PackSink, Store, StoreError, keys};
@@ -74,27 +73,13 @@ impl Push<'_> {
             if self.to.remote().exists(&keys::pack(&id)).map_err(StoreError::from)? {
                 continue;
             }
-            let bytes = first_of(self.from, |store| pack_bytes(store, &id))?;
+            let bytes = first_of(self.from, |store| store.pack_bytes(&id))?;
             sink.put_bytes(id, bytes)?;
             count += 1;
         }
         sink.finish()?;
         Ok(count)
     }
-}
-
-/// A whole pack, its table checked: what is damaged is not passed on.
-fn pack_bytes(store: &Store, id: &PackId) -> Result<bytes::Bytes, StoreError> {
-    let key = keys::pack(id);
-    let bytes = store.remote().get(&key, MAX_PACK_BYTES)?;
-    crate::format::envelope::check_header(&bytes, ObjectKind::Pack).map_err(|source| store.damaged(&key, source))?;
-    let table = PackTable::of_pack(&bytes).map_err(|source| store.damaged(&key, source))?;
-    if table.id != *id {
-        let detail = format!("it is pack {}", table.id);
-        let source = crate::format::FormatError::Inconsistent { what: "the pack", detail };
-        return Err(store.damaged(&key, source));
-    }
-    Ok(bytes)
 }
 
 /// The answer of the first store that has one.

@@ -71,12 +71,6 @@ pub enum SourceError {
         /// SQLite's words, with what may help.
         reason: String,
     },
-    /// A file kept changing while it was read.
-    #[error("{path:?} changed each time it was read")]
-    Restless {
-        /// The path.
-        path: PathBuf,
-    },
     /// A file is larger than 2^32 chunks.
     #[error("{path:?} is too large: {size} bytes")]
     TooLarge {

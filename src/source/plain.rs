@@ -9,9 +9,6 @@ use super::{FileStamp, PIECE_BYTES, SourceError};
 /// Bytes of a chunk.
 pub const CHUNK_BYTES: u32 = 64 << 10;
 
-/// How often a file that changes while it is read is read again.
-pub const ATTEMPTS: u32 = 3;
-
 /// A regular file, open.
 #[derive(Debug)]
 pub struct PlainFile {
@@ -36,7 +33,8 @@ impl PlainFile {
         self.size
     }
 
-    /// Hands over its bytes in order, in pieces of [`PIECE_BYTES`]. Returns whether it stayed as it was meanwhile.
+    /// Hands over its bytes in order, in pieces of [`PIECE_BYTES`]; fewer than it had when somebody shortens it meanwhile.
+    /// Returns whether it stayed as it was.
     ///
     /// # Errors
     /// When reading fails.
@@ -47,12 +45,12 @@ impl PlainFile {
             let wanted = left.min(PIECE_BYTES as u64);
             let got = (&mut self.file).take(wanted).read_to_end(&mut piece);
             let got = got.map_err(|error| SourceError::io(path, error))? as u64;
-            if got < wanted {
-                return Ok(false);
-            }
             left -= got;
-            if !give(piece) {
-                return Ok(true);
+            if got == 0 || !give(piece) {
+                break;
+            }
+            if got < wanted {
+                break;
             }
         }
         let after = self.file.metadata().map_err(|error| SourceError::io(path, error))?;

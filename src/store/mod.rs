@@ -83,6 +83,22 @@ impl Store {
         Ok(self.remote.put_new(&keys::pack(id), bytes)?)
     }
 
+    /// Reads a pack or a record for a copy: whole, and with every digest checked that can be without its content.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn checked(&self, object: &crate::remote::Listed) -> Result<Bytes, StoreError> {
+        let key = &object.key;
+        if let Some(id) = keys::parse_pack(key) {
+            return self.pack_bytes(&id);
+        }
+        let bytes = self.remote.get(key, object.size)?;
+        if let Some((database, line, number)) = keys::parse_snapshot(key) {
+            self.decode_record(&database, &line, number, &bytes)?;
+        }
+        Ok(bytes)
+    }
+
     /// Creates the same scratch key twice: whether the remote keeps the first.
     ///
     /// # Errors

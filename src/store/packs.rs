@@ -218,6 +218,17 @@ impl Store {
         Ok(open)
     }
 
+    /// The bytes of a whole pack, its table checked: what is damaged is not passed on.
+    ///
+    /// # Errors
+    /// As [`Store::fetch_pack`].
+    pub fn pack_bytes(&self, id: &PackId) -> Result<Bytes, StoreError> {
+        match self.fetch_pack(id)?.bytes {
+            PackBytes::Memory(bytes) => Ok(bytes),
+            PackBytes::Object(_) | PackBytes::File(_) => unreachable!("BUG: fetched into memory"),
+        }
+    }
+
     fn check_id(&self, key: &str, id: &PackId, table: &PackTable) -> Result<(), StoreError> {
         if table.id == *id {
             return Ok(());

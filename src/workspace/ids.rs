@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -55,19 +55,6 @@ impl IdsWriter {
         Ok(())
     }
 
-    /// Takes back everything of the file begun last.
-    ///
-    /// # Errors
-    /// When the file cannot be shortened.
-    pub fn restart(&mut self, file: FileNumber) -> io::Result<()> {
-        let (begun, _, offset) = self.index.pop().expect("BUG: a file was begun");
-        debug_assert_eq!(begun, file);
-        self.out.seek(SeekFrom::Start(offset))?;
-        self.offset = offset;
-        self.begin(file);
-        Ok(())
-    }
-
     /// Ends the file and puts it in its place.
     ///
     /// # Errors
@@ -79,9 +66,7 @@ impl IdsWriter {
             self.out.write_all(&offset.to_le_bytes())?;
         }
         self.out.write_all(&(self.index.len() as u64).to_le_bytes())?;
-        let end = self.offset + self.index.len() as u64 * 16 + 8;
         let file = self.out.into_inner().map_err(|error| error.into_error())?;
-        file.as_file().set_len(end)?;
         // Not flushed to the disk: losing it costs a look into the packs, and roots tell if it is not whole.
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
@@ -160,7 +145,7 @@ impl IdsFile {
     fn root(&self, file: &FileEntry) -> Option<RootHash> {
         let mut root = RootBuilder::new();
         let mut ids = self.read(file.number);
-        while let Some(id) = ids.next().ok()? {
+        while let Some(id) = ids.next_id().ok()? {
             root.push(&id);
         }
         Some(root.finish(file.size, file.chunk_size))
@@ -182,8 +167,7 @@ impl IdsReader<'_> {
     ///
     /// # Errors
     /// When it cannot be read.
-    #[allow(clippy::should_implement_trait)]
-    pub fn next(&mut self) -> io::Result<Option<ChunkId>> {
+    pub fn next_id(&mut self) -> io::Result<Option<ChunkId>> {
         if self.at == self.ready.len() {
             let count = READ_IDS.min(self.left as usize);
             if count == 0 {
@@ -224,7 +208,7 @@ impl<'a> IdIndex<'a> {
         for file in ids.index.keys() {
             index.starts.push((place, *file));
             let mut reader = ids.read(*file);
-            while let Some(id) = reader.next()? {
+            while let Some(id) = reader.next_id()? {
                 let mut slot = index.first_slot(&id);
                 while index.table[slot] != 0 {
                     slot = (slot + 1) & (size - 1);

@@ -57,8 +57,6 @@ fn ids_are_found_by_place_and_by_content() {
     let ids: Vec<ChunkId> = (0..5000u32).map(|n| ChunkId::of(&n.to_le_bytes())).collect();
     let mut writer = IdsWriter::create(folder.path()).unwrap();
     writer.begin(FileNumber(1));
-    writer.push(&ids[..10]).unwrap();
-    writer.restart(FileNumber(1)).unwrap();
     writer.push(&ids[..3000]).unwrap();
     writer.begin(FileNumber(4));
     writer.push(&ids[3000..]).unwrap();

@@ -80,7 +80,7 @@ impl Demo {
         say(printed.trim_end());
         say(&format!("  ({})", time(elapsed)));
         if !run.status.success() {
-            return Err(OpError::WrongContent { what: format!("what `{line}` printed") });
+            return Err(OpError::Demo { line });
         }
         self.steps.push(json!({"command": line, "printed": printed, "duration_ms": elapsed.as_millis() as u64}));
         Ok(())

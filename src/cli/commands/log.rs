@@ -10,7 +10,7 @@ use crate::map::State;
 use crate::ops::{Database, History, Listed, OpError, OpenRemote, Spec, Version};
 use crate::workspace::Keep;
 
-/// The history a command looks at: what `--from` says, else the local store, else the first remote.
+/// The history a command looks at: what `--from` says, else the local store's.
 fn history(session: &Session, spec: &Spec, from: Option<&str>) -> Result<(History, Option<Database>), OpError> {
     let (remote, database): (OpenRemote, _) = match from {
         Some(from) => session.from(from)?,

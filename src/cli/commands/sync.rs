@@ -24,7 +24,7 @@ pub(super) fn run(
     }
     let names = database.remote_names();
     if names.is_empty() {
-        return Err(OpError::NoBackup { name: "--all".into(), known: Vec::new() });
+        return Err(OpError::NoRemotes);
     }
     let mut all = Output::new(String::new(), json!({"remotes": []}));
     let mut failures = Vec::new();

@@ -88,7 +88,7 @@ pub(super) fn recognise(
         let mut reader = known.read(file);
         let mut same = Vec::with_capacity(ids.len());
         for id in &ids {
-            same.push(reader.next().map_err(read)? == Some(*id));
+            same.push(reader.next_id().map_err(read)? == Some(*id));
         }
         if same.iter().filter(|same| **same).count() * 2 > same.len() {
             return Ok(Some(Existing { state, file, chunk_size: entry.chunk_size, chunk_lens, same }));

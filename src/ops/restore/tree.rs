@@ -81,7 +81,7 @@ fn refuse_open_databases(state: &State, destination: &Path) -> Result<(), OpErro
 }
 
 fn relative(file: &FileEntry) -> Result<PathBuf, OpError> {
-    file.path.to_relative().map_err(OpError::Inconsistent)
+    file.path.to_relative().map_err(OpError::BadRecord)
 }
 
 fn build(context: &Context, store: &Store, state: &State, root: &Path, ids_path: Option<&Path>) -> Result<(), OpError> {
@@ -109,7 +109,7 @@ fn build(context: &Context, store: &Store, state: &State, root: &Path, ids_path:
     for file in state.files.values() {
         if let (FileKind::Symlink, Some(target)) = (file.kind, &file.target) {
             let path = root.join(relative(file)?);
-            let target = target.to_path().map_err(OpError::Inconsistent)?;
+            let target = target.to_path().map_err(OpError::BadRecord)?;
             symlink(target, &path).map_err(OpError::io("create", &path))?;
         }
     }

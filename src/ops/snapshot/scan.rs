@@ -155,7 +155,7 @@ impl Reading<'_> {
         let mut known = reference.ids.read(file.number);
         self.out.ids.begin(file.number);
         let mut ids = Vec::with_capacity(before.chunks() as usize);
-        while let Some(id) = known.next().map_err(OpError::io("read the ids of", &file.path))? {
+        while let Some(id) = known.next_id().map_err(OpError::io("read the ids of", &file.path))? {
             ids.push(id);
         }
         self.out.ids.push(&ids).map_err(OpError::io("write the ids of", &file.path))?;
@@ -205,33 +205,20 @@ impl Reading<'_> {
         entry: &mut FileEntry,
         give: &mut dyn FnMut(Batch) -> bool,
     ) -> Result<(), OpError> {
-        for attempt in 0..plain::ATTEMPTS {
-            let mut open = PlainFile::open(&file.path)?;
-            entry.size = open.size();
-            entry.chunk_size = plain::CHUNK_BYTES;
-            check_size(&file.path, entry)?;
-            // A file that changes meanwhile is read again from the start; chunks already handed on stay, unused.
-            if attempt > 0 {
-                self.out.ids.restart(file.number).map_err(OpError::io("write the ids of", &file.path))?;
-            }
-            let path = file.path.clone();
-            let steady = self.content(
-                file,
-                entry,
-                move |take| {
-                    let outcome = open.read(&path, take);
-                    match outcome {
-                        Ok(steady) => (Ok(()), steady),
-                        Err(error) => (Err(error), false),
-                    }
-                },
-                give,
-            )?;
-            if steady {
-                return Ok(());
-            }
+        let mut open = PlainFile::open(&file.path)?;
+        entry.size = open.size();
+        entry.chunk_size = plain::CHUNK_BYTES;
+        check_size(&file.path, entry)?;
+        let path = file.path.clone();
+        let read = move |take: &mut dyn FnMut(Vec<u8>) -> bool| match open.read(&path, take) {
+            Ok(steady) => (Ok(()), steady),
+            Err(error) => (Err(error), false),
+        };
+        // What was read is kept as it was read, also when somebody wrote meanwhile: there is no better moment to wait for.
+        if !self.content(file, entry, read, give)? {
+            self.out.warnings.push(format!("{} changed while it was read", file.path.display()));
         }
-        Err(SourceError::Restless { path: file.path.clone() }.into())
+        Ok(())
     }
 
     /// Reads one file's content, hashes it on all processors, and compares it with the parent's.
@@ -252,6 +239,7 @@ impl Reading<'_> {
             path: &file.path,
             known: known.map(|reference| reference.ids.read(file.number)),
             next: 0,
+            seen_bytes: 0,
             root: RootBuilder::new(),
             batch: Batch::new(file.number),
             reading: self,
@@ -284,7 +272,11 @@ impl Reading<'_> {
         };
         outcome?;
         compare.flush(give);
-        let root = std::mem::take(&mut compare.root);
+        let (root, seen_bytes) = (std::mem::take(&mut compare.root), compare.seen_bytes);
+        if entry.kind == FileKind::Sqlite && seen_bytes != entry.size {
+            return Err(OpError::WrongContent { what: file.path.display().to_string() });
+        }
+        entry.size = seen_bytes;
         entry.root = Some(root.finish(entry.size, entry.chunk_size));
         self.out.read_time += started.elapsed();
         Ok(rest)
@@ -301,6 +293,7 @@ struct Compare<'a, 'b> {
     path: &'a Path,
     known: Option<IdsReader<'a>>,
     next: u32,
+    seen_bytes: u64,
     root: RootBuilder,
     batch: Batch,
     reading: &'a mut Reading<'b>,
@@ -323,7 +316,7 @@ impl Compare<'_, '_> {
             self.next += 1;
             self.root.push(id);
             let before = match &mut self.known {
-                Some(known) => known.next().map_err(OpError::io("read the ids of", self.path))?,
+                Some(known) => known.next_id().map_err(OpError::io("read the ids of", self.path))?,
                 None => None,
             };
             if before == Some(*id) {
@@ -335,6 +328,7 @@ impl Compare<'_, '_> {
         let progress = self.reading.progress;
         Progress::add(&progress.done_bytes, hashed.bytes.len() as u64);
         Progress::add(&progress.reused_bytes, kept);
+        self.seen_bytes += hashed.bytes.len() as u64;
         self.reading.out.read_bytes += hashed.bytes.len() as u64;
         if self.batch.bytes.len() >= BATCH_BYTES {
             self.flush(give);
