@@ -130,6 +130,7 @@ pub fn snapshot(
     let seen = files::look(&list)?;
     if let Some(memory) = &memory
         && !options.always
+        && !memory.seen.is_empty()
         && memory.seen == seen
         && memory.seen.values().all(|seen| seen.settled_before(memory.seen_at))
     {
