@@ -39,6 +39,8 @@ impl Commit<'_> {
             && same_files(&parent.files, &files)
         {
             let (number, id) = (parent.header.number, parent.id);
+            let ids_path = self.database.workspace.ids_path(&self.database.name);
+            scanned.ids.finish(&ids_path).map_err(OpError::io("write", &ids_path))?;
             self.remember(number, id, parent.header.created_at)?;
             return Ok(Outcome::Unchanged { number, id, read_bytes: scanned.read_bytes });
         }

@@ -126,7 +126,7 @@ pub fn snapshot(
     let started = std::time::Instant::now();
     let memory = database.workspace.recall_database(&database.name);
     let looked_at = context.now();
-    let list = files::list(database)?;
+    let mut list = files::list(database)?;
     let seen = files::look(&list)?;
     if let Some(memory) = &memory
         && !options.always
@@ -139,6 +139,10 @@ pub fn snapshot(
 
     let parent = reference::parent(database, targets, memory.as_ref())?;
     let reference = reference::open(database, targets, parent.as_ref())?;
+    if parent.is_some() && reference.is_none() {
+        let told = "what is known of the last snapshot was lost, and its packs cannot be reached: all is stored anew";
+        list.warnings.push(told.into());
+    }
     let settled = |path: &std::path::PathBuf| {
         memory.as_ref().is_some_and(|memory| {
             memory
@@ -154,7 +158,7 @@ pub fn snapshot(
     let scratch = database.workspace.scratch()?;
     let ids = IdsWriter::create(&scratch).map_err(OpError::io("write", &scratch))?;
     let uploads = database.workspace.uploads(&targets.uploads, &database.name);
-    let uploaded = uploads.recall();
+    let uploaded = uploads.recall(&targets.packs);
     let note = uploads.clone();
     let writer = WriterOptions {
         stores: targets.packs.clone(),
