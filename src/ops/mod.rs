@@ -13,6 +13,7 @@ mod proof;
 mod push;
 mod remotes;
 mod restore;
+mod settle;
 mod snapshot;
 mod spec;
 mod status;

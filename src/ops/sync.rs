@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::lineage::{newest_of, rebase};
 use super::push::{Push, PushReport};
+use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
 use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near};
@@ -52,6 +53,7 @@ pub struct SyncReport {
 /// See [`snapshot`](super::snapshot()).
 pub fn create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
+    settle(context, database)?;
     snapshot(context, database, &local_targets(context, database)?, options)
 }
 
@@ -92,6 +94,7 @@ fn locked_sync(
 ) -> Result<SyncReport, OpError> {
     let started = Instant::now();
     let before = remote.store.remote().counts();
+    settle(context, database)?;
     let mut set_aside = None;
     let done = match attempt(context, database, remote, options) {
         Err(OpError::Overtaken { .. }) if options.rebase => {

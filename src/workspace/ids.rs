@@ -249,4 +249,15 @@ impl Workspace {
     pub fn ids_path(&self, database: &Name) -> PathBuf {
         self.path(&format!("state/{}.ids", database.to_key()))
     }
+
+    /// Where the ids of a snapshot wait until it exists.
+    pub fn next_ids_path(&self, database: &Name) -> PathBuf {
+        self.path(&format!("state/{}.ids.next", database.to_key()))
+    }
+
+    /// The snapshot exists: the ids that waited for it are the last snapshot's. When they cannot be moved, they are read
+    /// from the packs again.
+    pub fn take_next_ids(&self, database: &Name) {
+        let _ = std::fs::rename(self.next_ids_path(database), self.ids_path(database));
+    }
 }

@@ -75,6 +75,31 @@ impl Workspace {
         remember(self.database_memory_path(database), memory)
     }
 
+    fn pending_path(&self, database: &Name) -> PathBuf {
+        self.path(&format!("state/{}.pending", database.to_key()))
+    }
+
+    /// Keeps a record that is about to be created at a remote before it is created here.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_pending(&self, database: &Name, record: &[u8]) -> Result<(), WorkspaceError> {
+        write_atomically(&self.pending_path(database), record)
+    }
+
+    /// The record that was kept so and not forgotten: it may be at the remote.
+    pub fn pending_record(&self, database: &Name) -> Option<Vec<u8>> {
+        fs::read(self.pending_path(database)).ok()
+    }
+
+    /// Forgets it: it is here as well, or somebody else has its number.
+    ///
+    /// # Errors
+    /// When its file cannot be removed.
+    pub fn forget_pending(&self, database: &Name) -> Result<(), WorkspaceError> {
+        remove(self.pending_path(database))
+    }
+
     /// What is remembered of a remote; nothing when that cannot be understood.
     pub fn recall_remote(&self, remote: &Name) -> RemoteMemory {
         recall(self.remote_memory_path(remote)).unwrap_or_default()
@@ -93,11 +118,14 @@ impl Workspace {
     /// # Errors
     /// When its file cannot be removed.
     pub fn forget_remote(&self, remote: &Name) -> Result<(), WorkspaceError> {
-        let path = self.remote_memory_path(remote);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != ErrorKind::NotFound => Err(WorkspaceError::io("remove", &path, source)),
-            _ => Ok(()),
-        }
+        remove(self.remote_memory_path(remote))
+    }
+}
+
+fn remove(path: PathBuf) -> Result<(), WorkspaceError> {
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => Err(WorkspaceError::io("remove", &path, source)),
+        _ => Ok(()),
     }
 }
 

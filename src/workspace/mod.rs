@@ -10,6 +10,7 @@
 //!   store/                  the local store, a store like any other
 //!   state/<database>.json   the last snapshot made here, and what the source looked like then
 //!   state/<database>.ids    the ids of that snapshot's chunks
+//!   state/<database>.ids.next, .pending   those of a snapshot being made, and its record on the way to a remote
 //!   state/remotes/<name>.json   what each remote is known to have
 //!   uploads/<name>/         packs that an unfinished run brought to a remote
 //!   tmp/                    scratch; emptied at the start of each run

@@ -84,12 +84,12 @@ fn uploads_are_recalled_until_cleared_and_only_when_whole() {
     let ids = [b"a", b"b"].map(|text| SlotContent { id: ChunkId::of(text), is_delta: false });
     let pack = PackId([1; 32]);
     uploads.note(&pack, &ids);
-    let chunks = uploads.recall();
+    let chunks = uploads.recall(&[]);
     assert_eq!(chunks.find(&ids[1].id), Some((pack, crate::base::SlotNumber(1))));
     let note = workspace.path(&format!("uploads/offsite/app/{pack}"));
     let bytes = std::fs::read(&note).unwrap();
     std::fs::write(&note, &bytes[32..]).unwrap();
-    assert!(uploads.recall().is_empty(), "half a note");
+    assert!(uploads.recall(&[]).is_empty(), "half a note");
     uploads.clear().unwrap();
-    assert!(uploads.recall().is_empty());
+    assert!(uploads.recall(&[]).is_empty());
 }

@@ -1,7 +1,8 @@
 //! Packs that an unfinished run brought to a remote, so that the next run goes on from them.
 //!
 //! One small file per pack, named by the pack's id: the ids of its chunks in slot order, and BLAKE3 of name and ids. They are removed when a snapshot exists
-//! that uses them, and forgotten after a day, before any prune may remove a pack that no snapshot uses.
+//! that uses them, and forgotten after a day, before any prune may remove a pack that no snapshot uses. A note alone is
+//! not believed: the pack must still be in every store.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,10 +10,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Workspace, WorkspaceError};
+use crate::base::ordered::ordered;
 use crate::base::{ChunkId, Name, PackId, SlotContent, SlotNumber};
+use crate::store::{Store, keys};
 
 /// How long an unfinished upload counts.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
+/// Stores are asked so many questions at once.
+const ASKING: usize = 8;
 
 /// Where the uploads to one remote are noted.
 #[derive(Clone, Debug)]
@@ -31,6 +37,15 @@ impl UploadedChunks {
     /// Where a chunk is.
     pub fn find(&self, id: &ChunkId) -> Option<(PackId, SlotNumber)> {
         self.places.get(id).map(|(pack, slot)| (self.packs[*pack as usize], *slot))
+    }
+
+    fn add(&mut self, pack: PackId, ids: &[u8]) {
+        let number = self.packs.len() as u32;
+        self.packs.push(pack);
+        for (at, id) in ids.chunks_exact(32).enumerate() {
+            let id = ChunkId(id.try_into().expect("BUG: 32 bytes"));
+            self.places.insert(id, (number, SlotNumber(at as u32)));
+        }
     }
 
     /// Whether there is none.
@@ -56,10 +71,34 @@ impl Uploads {
         let _ = fs::write(self.folder.join(pack.to_string()), bytes);
     }
 
-    /// What has arrived in the last day. A note that is not whole is not believed.
-    pub fn recall(&self) -> UploadedChunks {
+    /// What has arrived in the last day and is in all of `stores`. A note that is not whole is not believed.
+    pub fn recall(&self, stores: &[Store]) -> UploadedChunks {
         let mut chunks = UploadedChunks::default();
-        let Ok(entries) = fs::read_dir(&self.folder) else { return chunks };
+        let noted = self.noted();
+        ordered(
+            ASKING.min(noted.len()).max(1),
+            2 * ASKING,
+            |give| noted.into_iter().all(|note| give(note)),
+            || (),
+            |(), (pack, bytes)| {
+                let there = |store: &Store| store.remote().exists(&keys::pack(&pack)).unwrap_or(false);
+                stores.iter().all(there).then_some((pack, bytes))
+            },
+            |found: Option<(PackId, Vec<u8>)>| -> Result<(), std::convert::Infallible> {
+                if let Some((pack, ids)) = found {
+                    chunks.add(pack, &ids);
+                }
+                Ok(())
+            },
+        )
+        .unwrap_or_else(|never| match never {});
+        chunks
+    }
+
+    /// Fresh and whole notes: packs and the ids of their chunks.
+    fn noted(&self) -> Vec<(PackId, Vec<u8>)> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let mut noted = Vec::new();
         for entry in entries.flatten() {
             let fresh = entry
                 .metadata()
@@ -69,15 +108,10 @@ impl Uploads {
             let Ok(bytes) = fs::read(entry.path()) else { continue };
             let Some((ids, found)) = bytes.split_last_chunk::<32>() else { continue };
             if fresh && check(&pack, ids) == *found {
-                let number = chunks.packs.len() as u32;
-                chunks.packs.push(pack);
-                for (at, id) in ids.chunks_exact(32).enumerate() {
-                    let id = ChunkId(id.try_into().expect("BUG: 32 bytes"));
-                    chunks.places.insert(id, (number, SlotNumber(at as u32)));
-                }
+                noted.push((pack, ids.to_vec()));
             }
         }
-        chunks
+        noted
     }
 
     /// Forgets all: a snapshot that uses them exists.

@@ -39,6 +39,8 @@ impl Commit<'_> {
             && same_files(&parent.files, &files)
         {
             let (number, id) = (parent.header.number, parent.id);
+            let ids_path = self.database.workspace.ids_path(&self.database.name);
+            scanned.ids.finish(&ids_path).map_err(OpError::io("write", &ids_path))?;
             self.remember(number, id, parent.header.created_at)?;
             return Ok(Outcome::Unchanged { number, id, read_bytes: scanned.read_bytes });
         }
@@ -114,10 +116,10 @@ impl Commit<'_> {
         };
         let (bytes, id) = Record::encode(&header, &part.map, inline.as_deref());
         self.check(&header, &part.map, &bytes)?;
-        self.write(&header, Bytes::from(bytes.clone()))?;
-
-        let ids_path = self.database.workspace.ids_path(&self.database.name);
+        let ids_path = self.database.workspace.next_ids_path(&self.database.name);
         scanned.ids.finish(&ids_path).map_err(OpError::io("write", &ids_path))?;
+        self.write(&header, Bytes::from(bytes.clone()))?;
+        self.database.workspace.take_next_ids(&self.database.name);
         self.remember(number, id, header.created_at)?;
         let inline_bytes = inline.map_or(0, |pack| pack.len() as u64);
         let mut warnings = scanned.warnings;
@@ -163,15 +165,27 @@ impl Commit<'_> {
     }
 
     /// Creates the record in each store. The first decides: when somebody else has the number there, nothing more is
-    /// written.
+    /// written. Between the first and the last a run may be stopped: the next one finds the record kept as pending.
     fn write(&self, header: &Header, bytes: Bytes) -> Result<(), OpError> {
+        let workspace = &self.database.workspace;
+        let several = self.targets.records.len() > 1;
+        if several {
+            self.context.progress.check()?;
+            workspace.note_pending(&header.database, &bytes)?;
+        }
         for store in &self.targets.records {
             self.context.progress.check()?;
             let created =
                 store.create_record(&header.database, &header.line, header.number, &header.nonce, bytes.clone())?;
             if let Created::Theirs(theirs) = created {
+                if several {
+                    workspace.forget_pending(&header.database)?;
+                }
                 return Err(super::super::conflict(&theirs.header, &header.lineage, store));
             }
+        }
+        if several {
+            workspace.forget_pending(&header.database)?;
         }
         Ok(())
     }

@@ -137,10 +137,11 @@ pub fn snapshot(
     let started = std::time::Instant::now();
     let memory = database.workspace.recall_database(&database.name);
     let looked_at = context.now();
-    let list = files::list(database)?;
+    let mut list = files::list(database)?;
     let seen = files::look(&list)?;
     if let Some(memory) = &memory
         && !options.always
+        && !memory.seen.is_empty()
         && memory.seen == seen
         && memory.seen.values().all(|seen| seen.settled_before(memory.seen_at))
     {
@@ -149,6 +150,10 @@ pub fn snapshot(
 
     let parent = reference::parent(database, targets, memory.as_ref())?;
     let reference = reference::open(database, targets, parent.as_ref())?;
+    if parent.is_some() && reference.is_none() {
+        let told = "what is known of the last snapshot was lost, and its packs cannot be reached: all is stored anew";
+        list.warnings.push(told.into());
+    }
     let settled = |path: &std::path::PathBuf| {
         memory.as_ref().is_some_and(|memory| {
             memory
@@ -164,7 +169,7 @@ pub fn snapshot(
     let scratch = database.workspace.scratch()?;
     let ids = IdsWriter::create(&scratch).map_err(OpError::io("write", &scratch))?;
     let uploads = database.workspace.uploads(&targets.uploads, &database.name);
-    let uploaded = uploads.recall();
+    let uploaded = uploads.recall(&targets.packs);
     let note = uploads.clone();
     let writer = WriterOptions {
         stores: targets.packs.clone(),

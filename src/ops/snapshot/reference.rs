@@ -8,6 +8,7 @@ use crate::format::map::{Extent, Place};
 use crate::format::pack::frame_ids;
 use crate::map::State;
 use crate::ops::proof::Proof;
+use crate::remote::RemoteErrorKind;
 use crate::store::{OpenPack, Packs, StoreError, damaged};
 use crate::workspace::DatabaseMemory;
 use crate::workspace::ids::{IdsFile, IdsWriter};
@@ -54,7 +55,8 @@ pub(super) fn parent(
     }
 }
 
-/// Opens the file of ids, or makes it anew from the packs when it does not fit the parent.
+/// Opens the file of ids, or makes it anew from the packs when it does not fit the parent. None when it cannot be made
+/// because packs are out of reach: then everything counts as changed, which is correct, only bigger.
 pub(super) fn open<'a>(
     database: &Database,
     targets: &Targets,
@@ -67,10 +69,22 @@ pub(super) fn open<'a>(
         return Ok(Some(Reference { state, ids }));
     }
     let packs = Packs::new(targets.all().cloned().collect(), database.name.clone());
-    rebuild(database, state, &packs)?;
+    match rebuild(database, state, &packs) {
+        Err(OpError::Store(error)) if is_out_of_reach(&error) => return Ok(None),
+        other => other?,
+    }
     match IdsFile::open(&path).filter(fits) {
         Some(ids) => Ok(Some(Reference { state, ids })),
         None => Err(OpError::WrongContent { what: format!("{}@{}", database.name, state.header.number) }),
+    }
+}
+
+/// Whether packs may be whole but are not at hand. Damage is told instead: a pack stored again would have the same name.
+fn is_out_of_reach(error: &StoreError) -> bool {
+    match error {
+        StoreError::PackMissing { .. } => true,
+        StoreError::Remote(error) => error.kind != RemoteErrorKind::WrongAnswer,
+        _ => false,
     }
 }
 

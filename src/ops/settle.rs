@@ -1,0 +1,64 @@
+//! What a run that was stopped between two steps has left, brought to its end before anything else is done.
+//!
+//! A snapshot's record is created at a remote, at home, or both; what is remembered beside it follows. A run that is
+//! stopped between them leaves a snapshot that this machine made and does not remember: the next would want the same
+//! number and take its own snapshot for somebody else's.
+
+use super::{Context, Database, OpError};
+use crate::base::SnapshotNumber;
+use crate::format::record::Record;
+use crate::store::{Store, keys};
+use crate::workspace::DatabaseMemory;
+
+/// Takes over a snapshot that may have been made, and remembers the newest that the local store has.
+pub(super) fn settle(context: &Context, database: &Database) -> Result<(), OpError> {
+    let local = database.local_store(context)?;
+    take_pending(database, &local)?;
+    let (workspace, line) = (&database.workspace, &database.config().line);
+    let known = workspace.recall_database(&database.name).map(|memory| memory.number);
+    let first = match known {
+        Some(number) => Some(number),
+        None => local.newest(&database.name, line)?,
+    };
+    let Some(mut newest) = first else { return Ok(()) };
+    while let Some(next) = next_there(database, &local, newest)? {
+        newest = next;
+    }
+    if known == Some(newest) {
+        return Ok(());
+    }
+    let record = local.record(&database.name, line, newest)?;
+    if record.header.lineage != database.config().lineage {
+        return Ok(());
+    }
+    workspace.take_next_ids(&database.name);
+    let memory = DatabaseMemory {
+        number: newest,
+        id: record.id,
+        created_at: record.header.created_at,
+        seen: Default::default(),
+        seen_at: context.now(),
+    };
+    Ok(workspace.remember_database(&database.name, &memory)?)
+}
+
+/// A record that was on its way to a remote becomes part of the history here, whether or not it arrived: its packs are
+/// there, and pushing the same record again is no conflict.
+fn take_pending(database: &Database, local: &Store) -> Result<(), OpError> {
+    let workspace = &database.workspace;
+    let Some(bytes) = workspace.pending_record(&database.name) else { return Ok(()) };
+    if let Ok(Record { header, .. }) = Record::decode(&bytes)
+        && (&header.database, &header.line) == (&database.name, &database.config().line)
+        && header.lineage == database.config().lineage
+    {
+        local.create_record(&header.database, &header.line, header.number, &header.nonce, bytes.into())?;
+    }
+    Ok(workspace.forget_pending(&database.name)?)
+}
+
+/// The number after this one, when the local store has it.
+fn next_there(database: &Database, local: &Store, number: SnapshotNumber) -> Result<Option<SnapshotNumber>, OpError> {
+    let Some(next) = number.next() else { return Ok(None) };
+    let key = keys::snapshot(&database.name, &database.config().line, next);
+    Ok(local.remote().exists(&key).map_err(crate::store::StoreError::from)?.then_some(next))
+}
