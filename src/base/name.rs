@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Longest name, in bytes: with every byte escaped it still fits into a file name of 255 bytes with room to spare.
-const MAX_NAME_BYTES: usize = 80;
+pub const MAX_NAME_BYTES: usize = 80;
 
 /// A name that cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::bytes::Cursor;
 pub const FORMAT_VERSION: u8 = 1;
 
 /// First bytes of a zstd skippable frame (RFC 8878, section 3.1.2), little-endian.
-const SKIPPABLE: u32 = 0x184D_2A50;
+pub const SKIPPABLE: u32 = 0x184D_2A50;
 const MARK: [u8; 4] = *b"pgkp";
 
 /// Offset of the version in the header.

@@ -26,8 +26,10 @@ const WHAT: &str = "the snapshot record";
 /// Largest JSON header: a directory of half a million files.
 pub const MAX_HEADER_BYTES: u32 = 256 << 20;
 
-const SECTION_MAP: u8 = 1;
-const SECTION_PACK: u8 = 2;
+/// Kind of the section that holds a map part.
+pub const SECTION_MAP: u8 = 1;
+/// Kind of the section that holds a pack.
+pub const SECTION_PACK: u8 = 2;
 
 /// A decoded record.
 #[derive(Clone, Debug)]

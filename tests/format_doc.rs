@@ -1,0 +1,85 @@
+//! The table of constants in `docs/FORMAT.md`, held against the code: neither knows one that the other does not.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use pagekeep::base::name::MAX_NAME_BYTES;
+use pagekeep::format::envelope::{FORMAT_VERSION, HEADER_LEN, ObjectKind, SKIPPABLE, TRAILER_LEN};
+use pagekeep::format::map::MAX_MAP_BYTES;
+use pagekeep::format::pack::{
+    FOOTER_LEN, IDS_HASH_LEN, MAX_BASES, MAX_CHUNK_BYTES, MAX_FRAME_RAW_BYTES, MAX_PACK_BYTES, MAX_SLOTS,
+    MAX_TABLE_BYTES,
+};
+use pagekeep::format::record::{MAX_CHAIN, MAX_HEADER_BYTES, SECTION_MAP, SECTION_PACK};
+use pagekeep::format::root::FAN_OUT;
+use pagekeep::format::store_file::MAX_STORE_FILE_BYTES;
+use pagekeep::store::MAX_RECORD_BYTES;
+
+fn code() -> BTreeMap<String, u64> {
+    [
+        ("FORMAT_VERSION", FORMAT_VERSION.into()),
+        ("SKIPPABLE", SKIPPABLE.into()),
+        ("HEADER_LEN", HEADER_LEN as u64),
+        ("TRAILER_LEN", TRAILER_LEN as u64),
+        ("FOOTER_LEN", FOOTER_LEN as u64),
+        ("IDS_HASH_LEN", IDS_HASH_LEN as u64),
+        ("ObjectKind::Pack", ObjectKind::Pack as u64),
+        ("ObjectKind::Snapshot", ObjectKind::Snapshot as u64),
+        ("SECTION_MAP", SECTION_MAP.into()),
+        ("SECTION_PACK", SECTION_PACK.into()),
+        ("FAN_OUT", FAN_OUT as u64),
+        ("MAX_BASES", MAX_BASES as u64),
+        ("MAX_CHAIN", MAX_CHAIN as u64),
+        ("MAX_CHUNK_BYTES", MAX_CHUNK_BYTES.into()),
+        ("MAX_FRAME_RAW_BYTES", MAX_FRAME_RAW_BYTES.into()),
+        ("MAX_SLOTS", MAX_SLOTS.into()),
+        ("MAX_PACK_BYTES", MAX_PACK_BYTES),
+        ("MAX_TABLE_BYTES", MAX_TABLE_BYTES.into()),
+        ("MAX_MAP_BYTES", MAX_MAP_BYTES.into()),
+        ("MAX_HEADER_BYTES", MAX_HEADER_BYTES.into()),
+        ("MAX_RECORD_BYTES", MAX_RECORD_BYTES),
+        ("MAX_STORE_FILE_BYTES", MAX_STORE_FILE_BYTES),
+        ("MAX_NAME_BYTES", MAX_NAME_BYTES as u64),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The rows of the table under the heading "Constants": a name in backticks, a decimal number, a meaning.
+fn table() -> BTreeMap<String, u64> {
+    let text = read("docs/FORMAT.md");
+    let (_, section) = text.split_once("\n## Constants\n").expect("FORMAT.md has no section 'Constants'");
+    let section = section.split("\n## ").next().unwrap();
+    let row = |line: &str| {
+        let mut cells = line.trim().trim_matches('|').split('|').map(str::trim);
+        let name = cells.next()?.strip_prefix('`')?.strip_suffix('`')?.to_owned();
+        let value = cells.next()?;
+        Some((name.clone(), value.parse().unwrap_or_else(|_| panic!("{name}: {value:?} is no decimal number"))))
+    };
+    section.lines().filter_map(row).collect()
+}
+
+#[test]
+fn the_table_and_the_code_say_the_same() {
+    let table = table();
+    assert!(table.len() > 10, "the table was not found: {table:?}");
+    assert_eq!(table, code());
+}
+
+/// A bound that is added to the format has to be written down.
+#[test]
+fn every_public_constant_of_the_format_is_in_the_table() {
+    let table = table();
+    for file in ["envelope.rs", "map.rs", "pack.rs", "record.rs", "record/header.rs", "root.rs", "store_file.rs"] {
+        for line in read(&format!("src/format/{file}")).lines() {
+            let Some(rest) = line.strip_prefix("pub const ") else { continue };
+            let name = rest.split(':').next().unwrap();
+            assert!(table.contains_key(name), "{name} of src/format/{file} is not in FORMAT.md's table");
+        }
+    }
+}
