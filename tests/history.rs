@@ -6,7 +6,7 @@ mod ops;
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use ops::{DATABASE, Kept, far, far_store, restore_to};
@@ -240,6 +240,24 @@ fn a_clock_that_steps_backwards_hides_no_change() {
         assert_eq!(history.sync("unchanged"), round as u32 + 2);
     }
     history.check(&history.kept.near().store);
+}
+
+#[test]
+fn what_killed_restores_left_is_removed() {
+    let mut history = History::near("auto");
+    history.sync("first");
+    let folder = tempfile::tempdir().unwrap();
+    let left = |name: &str, age_s: u64| {
+        let file = fs::File::create(folder.path().join(format!(".pagekeep-restore-{name}"))).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(age_s)).unwrap();
+        file
+    };
+    drop((left("old", 3600), left("young", 1)));
+    let held = left("held", 3600);
+    held.lock().unwrap();
+    let store = history.kept.near().store;
+    restore_to(&history.kept.context, &store, 1, &folder.path().join("a.db"), false).unwrap();
+    assert_eq!(ops::names(folder.path()), [".pagekeep-restore-held", ".pagekeep-restore-young", "a.db"]);
 }
 
 #[test]
