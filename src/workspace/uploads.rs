@@ -78,7 +78,7 @@ impl Uploads {
         ordered(
             ASKING.min(noted.len()).max(1),
             2 * ASKING,
-            |give| noted.into_iter().all(|note| give(note)),
+            |give| noted.into_iter().all(give),
             || (),
             |(), (pack, bytes)| {
                 let there = |store: &Store| store.remote().exists(&keys::pack(&pack)).unwrap_or(false);
