@@ -2,6 +2,8 @@
 //!
 //! And how many requests there are.
 
+#![allow(clippy::result_large_err, reason = "the error is the operations' own; a test has few of them")]
+
 #[path = "support/ops.rs"]
 mod ops;
 

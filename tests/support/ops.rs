@@ -1,6 +1,7 @@
 //! A database that is kept in a scratch folder, and what tests do with it.
 
 #![allow(dead_code, unreachable_pub, reason = "every test file that includes this uses its own part of it")]
+#![allow(clippy::result_large_err, reason = "the error is the operations' own; a test has few of them")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
