@@ -210,8 +210,8 @@ fn records_with_damage_under_a_digest_that_fits() {
         let mut numbers = Numbers(100 + at as u64);
         let reseal = |n: usize| {
             let mut bad = good.clone();
-            let place =
-                HEADER_LEN + numbers.below(if n % 2 == 0 { 600 } else { end - HEADER_LEN }).min(end - HEADER_LEN - 1);
+            let place = HEADER_LEN
+                + numbers.below(if n.is_multiple_of(2) { 600 } else { end - HEADER_LEN }).min(end - HEADER_LEN - 1);
             bad[place] ^= 1 << numbers.below(8);
             let digest = blake3::hash(&bad[..end]);
             bad[end..].copy_from_slice(digest.as_bytes());

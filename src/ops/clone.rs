@@ -69,6 +69,7 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
             number,
             id: state.id,
             created_at: state.header.created_at,
+            listing: String::new(),
             seen: Default::default(),
             seen_at: context.now(),
         };
@@ -107,7 +108,7 @@ fn copy(context: &Context, from: &Store, to: &Store) -> Result<CloneReport, OpEr
         ordered(
             COPYING,
             COPYING,
-            |give| objects.into_iter().all(|object| give(object)),
+            |give| objects.into_iter().all(give),
             || (),
             |(), object| -> Result<u64, OpError> {
                 context.progress.check()?;

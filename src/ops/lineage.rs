@@ -58,7 +58,7 @@ pub fn add_remote(
     }
     let remote = context.open_url(&url, true)?;
     let now = context.now();
-    let existed = matches!(Store::open(remote.store.remote().clone()), Ok(_));
+    let existed = Store::open(remote.store.remote().clone()).is_ok();
     let (store, file) = Store::create(remote.store.remote().clone(), now, &context.tool)?;
     let conditional_put = store.keeps_first_writer(&crate::base::Nonce::fresh())?;
     let mut joined = false;
@@ -162,6 +162,7 @@ pub(super) fn adopt(
         number: newest.header.number,
         id: newest.id,
         created_at: newest.header.created_at,
+        listing: String::new(),
         seen: Default::default(),
         seen_at: context.now(),
     };
@@ -223,14 +224,22 @@ pub(super) fn rebase(
             "several databases are kept in this folder and share its store: keep this one in a folder of its own";
         return Err(OpError::WhichDatabase { reason: reason.into() });
     }
-    // A crash after the rename leaves an empty local store and the old memory: the next run finds the remote's newest
-    // snapshot where its own was to be, and says so again; `--rebase` then goes on from here.
+    // What is remembered goes first: it belongs to the history that is set aside. A crash after that leaves a database
+    // that the next run takes for one that has only begun, and that finds its history at the remote.
+    database.workspace.forget_database(&database.name)?;
     let store = database.workspace.path("store");
     let stamp = context.now().strftime("%Y%m%d-%H%M%S");
     let aside = database.workspace.path(&format!("store-before-rebase-{stamp}"));
     std::fs::rename(&store, &aside).map_err(OpError::io("set aside", &store))?;
     let name = database.name.clone();
     adopt(context, database, &remote.store, &name, &newest)?;
+    // What other remotes have may not be this history: they are asked before they get anything.
+    for other in database.remote_names() {
+        let mut memory = database.workspace.recall_remote(&other);
+        memory.newest.remove(&name);
+        memory.checked_at.remove(&name);
+        database.workspace.remember_remote(&other, &memory)?;
+    }
     if let Some(remote) = &remote.name {
         let mut memory = database.workspace.recall_remote(remote);
         memory.newest.insert(name.clone(), Pushed { number: newest.header.number, id: newest.id });

@@ -36,6 +36,7 @@ pub(super) fn settle(context: &Context, database: &Database) -> Result<(), OpErr
         number: newest,
         id: record.id,
         created_at: record.header.created_at,
+        listing: String::new(),
         seen: Default::default(),
         seen_at: context.now(),
     };

@@ -123,7 +123,9 @@ fn attempt(
 ) -> Result<(Outcome, PushReport), OpError> {
     let mut memory = remote.name.as_ref().map(|name| database.workspace.recall_remote(name)).unwrap_or_default();
     let local = database.local_store(context)?;
-    let mut direct = database.keep(is_near(&remote.store)) == Keep::None;
+    // With more remotes than one the packs are needed here until all have them.
+    let only_remote = remote.name.is_some() && database.remote_names().len() == 1;
+    let mut direct = only_remote && database.keep(is_near(&remote.store)) == Keep::None;
     if direct {
         // What only the local store has goes first, in order; and the remote must be there.
         match check_remote(context, database, remote, &mut memory) {
@@ -157,7 +159,15 @@ fn attempt(
     context.progress.enter(Phase::Uploading);
     check_remote(context, database, remote, &mut memory)?;
     let newest = outcome.number();
-    let known = memory.newest.get(&database.name).map(|pushed| pushed.number);
+    let known = memory.newest.get(&database.name).cloned();
+    if let Some(known) = &known
+        && let Ok(ours) = local.record(&database.name, &database.config().line, known.number)
+        && ours.id != known.id
+    {
+        let theirs = remote.store.record(&database.name, &database.config().line, known.number)?;
+        return Err(super::conflict(&theirs.header, &database.config().lineage, &remote.store));
+    }
+    let known = known.map(|known| known.number);
     let mut report = PushReport::default();
     if known < Some(newest) {
         let mut from = near;

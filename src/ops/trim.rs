@@ -22,7 +22,7 @@ pub(super) fn trim(context: &Context, database: &Database) -> Result<(), OpError
     let Some(memory) = database.workspace.recall_database(&database.name) else { return Ok(()) };
     let everywhere = names.iter().all(|name| {
         let newest = database.workspace.recall_remote(name).newest.get(&database.name).cloned();
-        newest.is_some_and(|newest| newest.number >= memory.number)
+        newest.is_some_and(|newest| newest.number == memory.number && newest.id == memory.id)
     });
     if !everywhere {
         return Ok(());

@@ -183,6 +183,9 @@ impl IdsReader<'_> {
     }
 }
 
+/// Entries looked at for one id. At half load a run of distinct ids is rarely longer than ten.
+const LONGEST_PROBE: usize = 32;
+
 /// Finds a chunk of the last snapshot by its id, wherever it was: what a `VACUUM` only moved is not stored again.
 ///
 /// An open-addressing table of places, 8 to 16 bytes a chunk; the ids themselves stay in their file.
@@ -209,12 +212,13 @@ impl<'a> IdIndex<'a> {
             index.starts.push((place, *file));
             let mut reader = ids.read(*file);
             while let Some(id) = reader.next_id()? {
-                let mut slot = index.first_slot(&id);
-                while index.table[slot] != 0 {
-                    slot = (slot + 1) & (size - 1);
-                }
+                let first = index.first_slot(&id);
+                let free = (0..LONGEST_PROBE).map(|by| (first + by) & (size - 1)).find(|slot| index.table[*slot] == 0);
                 place += 1;
-                index.table[slot] = place;
+                // Content that is there many times fills its neighbourhood; one place of it is enough.
+                if let Some(slot) = free {
+                    index.table[slot] = place;
+                }
             }
         }
         Ok(index)
@@ -230,15 +234,17 @@ impl<'a> IdIndex<'a> {
     /// # Errors
     /// When an id cannot be read.
     pub fn find(&self, id: &ChunkId) -> io::Result<Option<(FileNumber, ChunkNumber)>> {
-        let mut slot = self.first_slot(id);
-        while self.table[slot] != 0 {
+        let first = self.first_slot(id);
+        for slot in (0..LONGEST_PROBE).map(|by| (first + by) & (self.table.len() - 1)) {
+            if self.table[slot] == 0 {
+                break;
+            }
             let place = self.table[slot] - 1;
             let (start, file) = self.starts[self.starts.partition_point(|(start, _)| *start <= place) - 1];
             let chunk = ChunkNumber(place - start);
             if self.ids.get(file, chunk)? == *id {
                 return Ok(Some((file, chunk)));
             }
-            slot = (slot + 1) & (self.table.len() - 1);
         }
         Ok(None)
     }

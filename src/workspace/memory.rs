@@ -23,6 +23,8 @@ pub struct DatabaseMemory {
     pub id: SnapshotId,
     /// When it was made.
     pub created_at: Timestamp,
+    /// A hash of what there was besides content: paths, kinds, modes, links.
+    pub listing: String,
     /// The source's files as they looked when that state was last seen to be the present one.
     pub seen: BTreeMap<PathBuf, Seen>,
     /// When that look was taken.
@@ -98,6 +100,18 @@ impl Workspace {
     /// When its file cannot be removed.
     pub fn forget_pending(&self, database: &Name) -> Result<(), WorkspaceError> {
         remove(self.pending_path(database))
+    }
+
+    /// Forgets a database.
+    ///
+    /// # Errors
+    /// When its file cannot be removed.
+    pub fn forget_database(&self, database: &Name) -> Result<(), WorkspaceError> {
+        let path = self.database_memory_path(database);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => Err(WorkspaceError::io("remove", &path, source)),
+            _ => Ok(()),
+        }
     }
 
     /// What is remembered of a remote; nothing when that cannot be understood.

@@ -132,7 +132,7 @@ fn open_all(packs: &Packs, plan: &mut Plan, numbers: Vec<u32>) -> Result<(), Sto
     ordered(
         OPENING.min(refs.len()).max(1),
         2 * OPENING,
-        |give| refs.into_iter().all(|item| give(item)),
+        |give| refs.into_iter().all(give),
         || (),
         |(), (number, pack)| packs.open(&pack).map(|open| (number, open)),
         |opened: Result<(u32, Arc<OpenPack>), StoreError>| -> Result<(), StoreError> {

@@ -113,7 +113,7 @@ fn each<T: Send>(
     ordered(
         threads,
         2 * threads,
-        |give| items.all(|item| give(item)),
+        |give| items.all(give),
         Bench::default,
         |bench, item| work(bench, item),
         |done: Result<(), OpError>| done,
@@ -191,7 +191,7 @@ fn load(plan: &Plan, deltas: &[u32], threads: usize, gap_bytes: u64) -> Result<H
     ordered(
         threads,
         2 * threads,
-        |give| groups.into_iter().all(|group| give(group)),
+        |give| groups.into_iter().all(give),
         || (),
         |(), (range, items)| load_group(plan, range, &frames[items]),
         |part: Result<Vec<(u32, Loaded)>, OpError>| -> Result<(), OpError> {

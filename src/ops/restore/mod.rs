@@ -73,7 +73,8 @@ pub fn restore(
     let before = store.remote().counts();
     context.progress.enter(Phase::Restoring);
     context.progress.total_bytes.store(state.header.totals.size_bytes, Relaxed);
-    let destination = context.current_folder.join(destination);
+    // Without a slash at its end: names are made by appending to it.
+    let destination: PathBuf = context.current_folder.join(destination).components().collect();
     let done = match state.header.source {
         SourceKind::Sqlite => target::file(context, store, state, &destination, options)?,
         SourceKind::Directory => tree::directory(context, store, state, &destination, options)?,

@@ -58,10 +58,19 @@ pub(super) fn file(
         .and_then(|()| temporary.as_file().sync_all())
         .map_err(OpError::io("write", &path))?;
     context.progress.check()?;
+    if destination.exists() {
+        refuse_if_open(destination)?;
+    }
     // From here on: the journals of what is replaced go aside, then the rename decides. A crash between the two leaves
-    // the old database beside its journals, under their new names.
+    // the old database beside its journals, under their new names; a failure takes them back.
     let set_aside = set_journals_aside(context, destination)?;
-    temporary.persist(destination).map_err(|error| OpError::io("replace", destination)(error.error))?;
+    if let Err(error) = temporary.persist(destination) {
+        set_aside.iter().for_each(|(journal, aside)| {
+            let _ = fs::rename(aside, journal);
+        });
+        return Err(OpError::io("replace", destination)(error.error));
+    }
+    let set_aside = set_aside.into_iter().map(|(_, aside)| aside).collect();
     sync_folder(&folder).map_err(OpError::io("flush", &folder))?;
     if let Some(ids_path) = options.ids_path {
         let write = || OpError::io("write", &ids_path);
@@ -144,7 +153,7 @@ pub(super) fn refuse_if_open(path: &Path) -> Result<(), OpError> {
 }
 
 /// Renames journals that have content, and removes those that have none. Beside a restored database they would win over it.
-fn set_journals_aside(context: &Context, destination: &Path) -> Result<Vec<PathBuf>, OpError> {
+fn set_journals_aside(context: &Context, destination: &Path) -> Result<Vec<(PathBuf, PathBuf)>, OpError> {
     let mut set_aside = Vec::new();
     for suffix in ["-wal", "-journal", "-shm"] {
         let journal = with_suffix(destination, suffix);
@@ -154,7 +163,7 @@ fn set_journals_aside(context: &Context, destination: &Path) -> Result<Vec<PathB
         } else {
             let aside = aside(context, &journal);
             fs::rename(&journal, &aside).map_err(OpError::io("set aside", &journal))?;
-            set_aside.push(aside);
+            set_aside.push((journal, aside));
         }
     }
     Ok(set_aside)

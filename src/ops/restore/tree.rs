@@ -44,26 +44,35 @@ pub(super) fn directory(
 
     context.progress.enter(Phase::Flushing);
     context.progress.check()?;
-    // The store in the old directory moves into the new one; the old directory goes aside; the new one takes its place.
-    let mut set_aside = Vec::new();
-    if there {
-        let own = destination.join(OWN_FOLDER);
-        if own.exists() {
-            fs::rename(&own, temporary.path().join(OWN_FOLDER)).map_err(OpError::io("move", &own))?;
-        }
-        if is_empty_folder(destination) {
-            fs::remove_dir(destination).map_err(OpError::io("replace", destination))?;
-        } else {
-            let old = aside(context, destination);
-            fs::rename(destination, &old).map_err(OpError::io("set aside", destination))?;
-            set_aside.push(old);
-        }
-    }
-    fs::rename(temporary.path(), destination).map_err(OpError::io("put in place", destination))?;
-    // It is no longer there under its first name.
-    let _ = temporary.keep();
+    // From here on nothing is deleted, whatever happens: what was built is kept until it is in its place.
+    let built = temporary.keep();
+    let set_aside = if there { Some(aside(context, destination)) } else { None };
+    replace(&built, destination, set_aside.as_deref())?;
     sync_folder(&folder).map_err(OpError::io("flush", &folder))?;
-    Ok(Done { reused_bytes: 0, set_aside })
+    // An empty folder is not worth keeping.
+    let set_aside = set_aside.filter(|old| fs::remove_dir(old).is_err());
+    Ok(Done { reused_bytes: 0, set_aside: set_aside.into_iter().collect() })
+}
+
+/// Puts what was built in the place of what is there, in three renames: the old directory aside, its `.pagekeep` into the
+/// new one, the new one into place. A failure takes them back. A crash between them leaves everything on the disk: the old
+/// directory under its name with a time, the new one beside it.
+fn replace(built: &Path, destination: &Path, old: Option<&Path>) -> Result<(), OpError> {
+    let Some(old) = old else {
+        return fs::rename(built, destination).map_err(OpError::io("put in place", destination));
+    };
+    fs::rename(destination, old).map_err(OpError::io("set aside", destination))?;
+    let (own, new_own) = (old.join(OWN_FOLDER), built.join(OWN_FOLDER));
+    let move_own = || if own.exists() { fs::rename(&own, &new_own) } else { Ok(()) };
+    let put = move_own().and_then(|()| fs::rename(built, destination));
+    put.map_err(|error| {
+        // Back to how it was; should that fail too, everything is still there under the names told.
+        if new_own.exists() {
+            let _ = fs::rename(&new_own, &own);
+        }
+        let _ = fs::rename(old, destination);
+        OpError::io("put in place", destination)(error)
+    })
 }
 
 fn is_empty_folder(path: &Path) -> bool {

@@ -27,6 +27,7 @@ pub(super) struct Commit<'a> {
     pub(super) options: &'a SnapshotOptions,
     pub(super) parent: Option<&'a State>,
     pub(super) seen: BTreeMap<PathBuf, Seen>,
+    pub(super) listing: String,
     pub(super) looked_at: Timestamp,
 }
 
@@ -196,8 +197,8 @@ impl Commit<'_> {
         id: crate::base::SnapshotId,
         created_at: Timestamp,
     ) -> Result<(), OpError> {
-        let seen = self.seen.clone();
-        let memory = DatabaseMemory { number, id, created_at, seen, seen_at: self.looked_at };
+        let (seen, listing) = (self.seen.clone(), self.listing.clone());
+        let memory = DatabaseMemory { number, id, created_at, listing, seen, seen_at: self.looked_at };
         Ok(self.database.workspace.remember_database(&self.database.name, &memory)?)
     }
 }

@@ -69,6 +69,20 @@ pub(super) fn list(database: &Database) -> Result<Listing, OpError> {
 }
 
 impl Listing {
+    /// A hash of what can change without any content changing: paths, kinds, modes, and where links point.
+    pub(super) fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for file in &self.files {
+            let target = file.target.as_deref().unwrap_or(std::path::Path::new(""));
+            for text in [file.relative.as_os_str(), target.as_os_str()] {
+                let text = text.as_encoded_bytes();
+                hasher.update(&(text.len() as u64).to_le_bytes()).update(text);
+            }
+            hasher.update(&[file.kind as u8]).update(&file.mode.to_le_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
     fn path(&self, found: &Found) -> PathBuf {
         if self.root.is_dir() { self.root.join(&found.relative) } else { self.root.clone() }
     }

@@ -138,18 +138,22 @@ pub fn snapshot(
     let memory = database.workspace.recall_database(&database.name);
     let looked_at = context.now();
     let mut list = files::list(database)?;
-    let seen = files::look(&list)?;
+    let (seen, listing) = (files::look(&list)?, list.hash());
     if let Some(memory) = &memory
         && !options.always
         && !memory.seen.is_empty()
         && memory.seen == seen
+        && memory.listing == listing
         && memory.seen.values().all(|seen| seen.settled_before(memory.seen_at))
+        && reference::is_there(database, targets, memory)
     {
         return Ok(Outcome::Unchanged { number: memory.number, id: memory.id, read_bytes: 0 });
     }
 
     let parent = reference::parent(database, targets, memory.as_ref())?;
     let reference = reference::open(database, targets, parent.as_ref())?;
+    // What was seen says nothing about another snapshot than the one it was seen with.
+    let memory = memory.filter(|memory| parent.as_ref().is_some_and(|parent| parent.id == memory.id));
     if parent.is_some() && reference.is_none() {
         let told = "what is known of the last snapshot was lost, and its packs cannot be reached: all is stored anew";
         list.warnings.push(told.into());
@@ -191,7 +195,7 @@ pub fn snapshot(
     let (scanned, encoded) = encode::run(scan, ids, encoder)?;
     let stored = started.elapsed();
 
-    let commit = Commit { context, database, targets, options, parent: parent.as_ref(), seen, looked_at };
+    let commit = Commit { context, database, targets, options, parent: parent.as_ref(), seen, listing, looked_at };
     let outcome = commit.finish(scanned, encoded, [prepared, stored])?;
     uploads.clear()?;
     Ok(outcome)

@@ -9,7 +9,7 @@ use crate::format::pack::frame_ids;
 use crate::map::State;
 use crate::ops::proof::Proof;
 use crate::remote::RemoteErrorKind;
-use crate::store::{OpenPack, Packs, StoreError, damaged};
+use crate::store::{OpenPack, Packs, Store, StoreError, damaged};
 use crate::workspace::DatabaseMemory;
 use crate::workspace::ids::{IdsFile, IdsWriter};
 
@@ -53,6 +53,12 @@ pub(super) fn parent(
         Some(error) => Err(error.into()),
         None => Ok(None),
     }
+}
+
+/// Whether the snapshot that is remembered is the one the stores have under its number.
+pub(super) fn is_there(database: &Database, targets: &Targets, memory: &DatabaseMemory) -> bool {
+    let record = |store: &Store| store.record(&database.name, &database.config().line, memory.number).ok();
+    targets.near.iter().find_map(record).is_some_and(|record| record.id == memory.id)
 }
 
 /// Opens the file of ids, or makes it anew from the packs when it does not fit the parent. None when it cannot be made

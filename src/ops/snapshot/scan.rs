@@ -11,6 +11,7 @@ use super::files::{SourceFile, Sources};
 use super::reference::Reference;
 use super::spool::Spool;
 use crate::base::ordered::{ordered, thread_count};
+use crate::base::progress::Cancelled;
 use crate::base::{ChunkId, ChunkNumber, FileNumber, Progress};
 use crate::format::map::{Extent, Place};
 use crate::format::record::{FileEntry, FileKind, PathText};
@@ -330,10 +331,11 @@ impl Compare<'_, '_> {
         Progress::add(&progress.reused_bytes, kept);
         self.seen_bytes += hashed.bytes.len() as u64;
         self.reading.out.read_bytes += hashed.bytes.len() as u64;
-        if self.batch.bytes.len() >= BATCH_BYTES {
-            self.flush(give);
+        if self.batch.bytes.len() < BATCH_BYTES || self.flush(give) {
+            return Ok(());
         }
-        Ok(())
+        // The other end has failed, and its error is the one that is told.
+        Err(Cancelled.into())
     }
 
     fn changed(&mut self, chunk: ChunkNumber, id: ChunkId, zero: bool, bytes: &[u8]) {
@@ -356,11 +358,14 @@ impl Compare<'_, '_> {
         self.batch.bytes.extend_from_slice(bytes);
     }
 
-    fn flush(&mut self, give: &mut dyn FnMut(Batch) -> bool) {
-        if !self.batch.chunks.is_empty() {
+    /// Hands on what was gathered; false when nobody takes it any more.
+    fn flush(&mut self, give: &mut dyn FnMut(Batch) -> bool) -> bool {
+        if self.batch.chunks.is_empty() {
+            return true;
+        }
+        {
             let batch = std::mem::replace(&mut self.batch, Batch::new(self.file));
-            // When nobody takes it the other end has failed, and says why.
-            give(batch);
+            give(batch)
         }
     }
 }

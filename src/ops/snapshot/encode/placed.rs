@@ -33,7 +33,7 @@ impl Placed {
     }
 
     /// A chunk stored by this run, in its `pack`th pack.
-    pub(super) fn new(&mut self, file: FileNumber, chunk: ChunkNumber, pack: u32, first: SlotNumber) {
+    pub(super) fn fresh(&mut self, file: FileNumber, chunk: ChunkNumber, pack: u32, first: SlotNumber) {
         self.push(file, chunk, Place::Slots { pack, first });
     }
 

@@ -60,7 +60,7 @@ impl Similar {
             thread_count(),
             4 * thread_count(),
             |give| {
-                steps.into_iter().all(|step| give(step));
+                steps.into_iter().all(give);
             },
             || (),
             |(), (number, place, count)| (number, read(place, count).unwrap_or_default()),
