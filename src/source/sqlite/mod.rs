@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{PIECE_BYTES, SourceError};
+use super::{PIECE_BYTES, SourceError, with_suffix};
 use crate::base::Progress;
 use crate::format::record::SqliteFacts;
 
@@ -32,6 +32,7 @@ pub struct PinnedDatabase {
     path: PathBuf,
     facts: SqliteFacts,
     tail_bytes: u64,
+    cut_bytes: u32,
     pinned_at: Instant,
 }
 
@@ -88,7 +89,8 @@ impl PinnedDatabase {
         };
         let facts = facts(&header, page_size, page_count);
         let tail_bytes = tail_bytes(&connection, &facts)?;
-        Ok(Self { connection, path: path.to_owned(), facts, tail_bytes, pinned_at })
+        let cut_bytes = cut_bytes(&connection, &facts, path)?;
+        Ok(Self { connection, path: path.to_owned(), facts, tail_bytes, cut_bytes, pinned_at })
     }
 
     /// What SQLite says about the pinned state.
@@ -102,7 +104,7 @@ impl PinnedDatabase {
     }
 
     fn page_bytes(&self) -> u64 {
-        u64::from(self.facts.page_size) * u64::from(self.facts.page_count)
+        u64::from(self.facts.page_size) * u64::from(self.facts.page_count) - u64::from(self.cut_bytes)
     }
 
     /// Bytes of a chunk: a page, or as many as make 4 KiB.
@@ -157,8 +159,10 @@ impl PinnedDatabase {
         let mut rows = pages.query([])?;
         let mut count = 0u32;
         while let Some(row) = rows.next()? {
-            piece.extend_from_slice(row.get_ref(0)?.as_blob()?);
+            let page = row.get_ref(0)?.as_blob()?;
             count += 1;
+            let cut = if count == self.facts.page_count { self.cut_bytes as usize } else { 0 };
+            piece.extend_from_slice(&page[..page.len().saturating_sub(cut)]);
             if piece.len() == PIECE_BYTES {
                 *wanted = give(std::mem::replace(piece, Vec::with_capacity(PIECE_BYTES)));
                 if !*wanted {
@@ -206,6 +210,17 @@ fn tail_bytes(connection: &Connection, facts: &SqliteFacts) -> rusqlite::Result<
         }
     }
     Ok(behind)
+}
+
+/// Bytes of the last page that the file does not have: it was cut short, and SQLite reads zeros there. While a log holds
+/// pages, the file's length means nothing: the last page may be in the log. (A log cannot be emptied while the state is
+/// pinned that was read from it.)
+fn cut_bytes(connection: &Connection, facts: &SqliteFacts, path: &Path) -> rusqlite::Result<u32> {
+    let page_bytes = u64::from(facts.page_size) * u64::from(facts.page_count);
+    let missing = page_bytes.saturating_sub(handle::file_size(connection)?);
+    let log_bytes = std::fs::metadata(with_suffix(path, "-wal")).map_or(0, |log| log.len());
+    let is_cut = missing < u64::from(facts.page_size) && log_bytes == 0;
+    Ok(if is_cut { missing as u32 } else { 0 })
 }
 
 /// SQLite's refusal in our words.

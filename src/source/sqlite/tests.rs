@@ -57,6 +57,41 @@ fn wal_content_is_seen_and_nothing_is_changed() {
 }
 
 #[test]
+fn a_file_that_ends_inside_its_last_page_keeps_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    for mode in ["delete", "wal"] {
+        let path = folder.path().join(format!("{mode}.db"));
+        drop(make(&path, &format!("PRAGMA page_size=8192; PRAGMA journal_mode={mode}; {FILL}")));
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.truncate(bytes.len() - 5000);
+        std::fs::write(&path, &bytes).unwrap();
+        let (pinned, all) = content(&path);
+        assert_eq!(pinned.size(), bytes.len() as u64, "{mode}");
+        assert!(all == bytes, "{mode}");
+    }
+}
+
+/// While a log holds pages, the file's length says nothing about the last page.
+#[test]
+fn a_page_in_the_log_is_whole_whatever_the_length_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let setup = format!("PRAGMA journal_mode=wal; {FILL} PRAGMA wal_checkpoint(TRUNCATE)");
+    let writer = make(&path, &setup);
+    writer.execute_batch("PRAGMA wal_autocheckpoint=0; UPDATE t SET b = b || 'x'").unwrap();
+    let length = std::fs::metadata(&path).unwrap().len();
+    let (pinned, all) = content(&path);
+    let pages = u64::from(pinned.facts().page_count);
+    drop(pinned);
+    // As after a checkpoint that was torn in its last page.
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(pages * 4096 - 100).unwrap();
+    assert!(length <= pages * 4096);
+    let (pinned, again) = content(&path);
+    assert_eq!(pinned.size(), pages * 4096);
+    assert!(again == all);
+}
+
+#[test]
 fn bytes_behind_the_last_page_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     for (mode, tail) in [("delete", 5000), ("wal", 70_001)] {
