@@ -1,0 +1,220 @@
+//! What is fuzzed: every decoder of foreign bytes, as a function that must not panic, whatever it is given.
+//!
+//! Decoders behind a digest or a compressor would refuse nearly every mutation at once. Their targets take what lies
+//! behind it, and seal and compress it as a writer with bad intentions would.
+
+use std::path::Path;
+
+use pagekeep::format::codec::{DeltaDecoder, FrameDecoder, FrameEncoder};
+use pagekeep::format::envelope::{HEADER_LEN, ObjectKind, SKIPPABLE, header};
+use pagekeep::format::map::MapPart;
+use pagekeep::format::pack::{FOOTER_LEN, PackFooter, PackTable, frame_ids};
+use pagekeep::format::record::Record;
+use pagekeep::format::store_file::StoreFile;
+use pagekeep::ops::Spec;
+use pagekeep::remote::RemoteUrl;
+use pagekeep::workspace::Config;
+
+pub mod seeds;
+
+/// A target: its name, and the function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    ("pack", pack),
+    ("footer", footer),
+    ("table", table),
+    ("map", map),
+    ("map_content", map_content),
+    ("record", record),
+    ("record_content", record_content),
+    ("record_header", record_header),
+    ("store_file", store_file),
+    ("frame", frame),
+    ("delta", delta),
+    ("spec", spec),
+    ("url", url),
+    ("config", config),
+];
+
+fn use_table(table: &PackTable, pack: &[u8]) {
+    for frame in &table.frames {
+        let _ = table.lens_of(frame);
+        if frame.is_delta {
+            for slot in frame.first_slot..frame.first_slot + frame.slots {
+                let slot = pagekeep::base::SlotNumber(slot);
+                assert!(table.frame_of(slot).is_ok());
+                let delta = table.delta(frame, slot);
+                assert!(delta.offset + delta.len <= frame.stored_len);
+                assert!(delta.bases.iter().all(|base| (base.pack as usize) < table.base_packs.len()));
+            }
+        }
+        // A frame's place is inside the pack, or the table would have been refused.
+        let stored = &pack[frame.offset as usize..][..frame.stored_len as usize];
+        let _ = frame_ids(frame, stored);
+    }
+}
+
+/// A whole pack.
+pub fn pack(bytes: &[u8]) {
+    if let Ok(table) = PackTable::of_pack(bytes) {
+        use_table(&table, bytes);
+    }
+}
+
+/// The last bytes of a pack.
+pub fn footer(bytes: &[u8]) {
+    if let Ok(footer) = PackFooter::decode(bytes, 1 << 20) {
+        assert!(footer.table_at() >= HEADER_LEN as u64);
+    }
+}
+
+/// Two bytes each: the number of frames, of slots, of bytes before the table; two unused ones; then the content
+/// of a pack's table. Footer and digest fit.
+pub fn table(bytes: &[u8]) {
+    let Some((numbers, raw)) = bytes.split_first_chunk::<8>() else { return };
+    let word = |at: usize| u32::from(u16::from_le_bytes([numbers[at], numbers[at + 1]]));
+    let (frames, slots, body) = (word(0), word(2), word(4) as usize);
+    let mut pack = header(ObjectKind::Pack).to_vec();
+    pack.resize(HEADER_LEN + body, 7);
+    let table = FrameEncoder::new(1).encode(raw);
+    pack.extend_from_slice(&table);
+    let total = (pack.len() + FOOTER_LEN) as u64;
+    let mut footer = vec![1, 0, 0, 0];
+    for number in [table.len() as u32, raw.len() as u32, frames, slots] {
+        footer.extend_from_slice(&number.to_le_bytes());
+    }
+    footer.extend_from_slice(&total.to_le_bytes());
+    footer.extend_from_slice(&[0; 32]);
+    let digest = blake3::Hasher::new().update(&pack[..HEADER_LEN]).update(&table).update(&footer).finalize();
+    footer.extend_from_slice(digest.as_bytes());
+    pack.extend_from_slice(&footer);
+    self::pack(&pack);
+}
+
+/// A map part as it is stored.
+pub fn map(bytes: &[u8]) {
+    if let Ok(part) = MapPart::decode(bytes) {
+        // What is read can be written, and read again as the same.
+        assert_eq!(MapPart::decode(&part.encode()).expect("a part that was written"), part);
+        let mut map = pagekeep::map::Map::default();
+        map.lay(&part);
+        let _ = map.live_packs();
+    }
+}
+
+/// The content of a map part, before compression.
+pub fn map_content(bytes: &[u8]) {
+    let mut stored = (bytes.len() as u32).to_le_bytes().to_vec();
+    stored.extend_from_slice(&FrameEncoder::new(1).encode(bytes));
+    map(&stored);
+}
+
+/// A snapshot record as it is stored.
+pub fn record(bytes: &[u8]) {
+    if let Ok(record) = Record::decode(bytes) {
+        let (bytes, _) = Record::encode(&record.header, &record.map, record.pack.as_deref());
+        assert_eq!(Record::decode(&bytes).expect("a record that was written").header, record.header);
+        for file in &record.header.files.changed {
+            let chunks = file.chunks();
+            let _ = (file.chunk_len(0), file.chunk_len(chunks), file.path.to_relative());
+        }
+    }
+}
+
+fn sealed(mut object: Vec<u8>) -> Vec<u8> {
+    object.extend_from_slice(&SKIPPABLE.to_le_bytes());
+    object.extend_from_slice(&40u32.to_le_bytes());
+    let total = object.len() as u64 + 40;
+    object.extend_from_slice(&total.to_le_bytes());
+    let digest = blake3::hash(&object);
+    object.extend_from_slice(digest.as_bytes());
+    object
+}
+
+/// What lies between a record's header and its trailer.
+pub fn record_content(bytes: &[u8]) {
+    let mut object = header(ObjectKind::Snapshot).to_vec();
+    object.extend_from_slice(bytes);
+    record(&sealed(object));
+}
+
+/// The readable part of a record, with an empty map behind it.
+pub fn record_header(bytes: &[u8]) {
+    let mut object = header(ObjectKind::Snapshot).to_vec();
+    let stored = FrameEncoder::new(1).encode(bytes);
+    let lengths = [(stored.len() as u32).to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
+    let map = MapPart::default().encode();
+    let section = [&[1][..], &(map.len() as u32).to_le_bytes(), &map].concat();
+    for (body, after) in [(&lengths, &stored[..]), (&section, &[])] {
+        object.extend_from_slice(&SKIPPABLE.to_le_bytes());
+        object.extend_from_slice(&(body.len() as u32).to_le_bytes());
+        object.extend_from_slice(body);
+        object.extend_from_slice(after);
+    }
+    record(&sealed(object));
+}
+
+/// `store.json`.
+pub fn store_file(bytes: &[u8]) {
+    if let Ok(file) = StoreFile::decode(bytes) {
+        assert_eq!(StoreFile::decode(&file.encode()).expect("a description that was written"), file);
+    }
+}
+
+/// 4 bytes of length, and a frame of whole chunks.
+pub fn frame(bytes: &[u8]) {
+    let Some((len, payload)) = bytes.split_first_chunk::<4>() else { return };
+    let len = u32::from_le_bytes(*len) as usize % (1 << 20);
+    let mut out = Vec::new();
+    if FrameDecoder::new().decode(payload, len, &mut out).is_ok() {
+        assert_eq!(out.len(), len);
+    }
+    assert!(out.capacity() <= len.max(8));
+}
+
+/// 2 bytes of length, 1 byte that says how long the bases are, and a delta.
+pub fn delta(bytes: &[u8]) {
+    let Some((numbers, payload)) = bytes.split_first_chunk::<3>() else { return };
+    let len = usize::from(u16::from_le_bytes([numbers[0], numbers[1]]));
+    let bases: Vec<u8> = (0..usize::from(numbers[2]) * 64).map(|n| (n * 7 % 251) as u8).collect();
+    let mut decoder = DeltaDecoder::new();
+    let mut out = Vec::new();
+    if decoder.decode(&bases, payload, len, &mut out).is_ok() {
+        assert_eq!(out.len(), len);
+    }
+    // A failure leaves nothing behind in the decoder.
+    let good = pagekeep::format::codec::DeltaEncoder::new().encode(b"base", b"based");
+    decoder.decode(b"base", &good, 5, &mut out).expect("a delta that was made for this base");
+    assert_eq!(out, b"based");
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A snapshot's name as a person gives it.
+pub fn spec(bytes: &[u8]) {
+    let _ = Spec::parse(&text(bytes), "2026-11-21T12:00:00Z".parse().expect("a constant moment"));
+}
+
+/// A store's address; its printed form means the same place and holds no password.
+pub fn url(bytes: &[u8]) {
+    let text = text(bytes);
+    if let Ok(url) = RemoteUrl::parse(&text, Path::new("/work folder")) {
+        let printed = url.to_string();
+        let again = RemoteUrl::parse(&printed, Path::new("/elsewhere"));
+        let again = again.unwrap_or_else(|error| panic!("{text:?} is printed as {printed:?}: {error}"));
+        assert!(again.is_same_place(&url), "{text:?} is printed as {printed:?}");
+        assert_eq!(again.to_string(), printed, "{text:?}");
+    }
+}
+
+/// `config.toml`.
+pub fn config(bytes: &[u8]) {
+    let path = Path::new("config.toml");
+    if let Ok(config) = Config::parse(&text(bytes), path) {
+        assert_eq!(Config::parse(&config.to_text(), path).expect("a configuration that was written"), config);
+    }
+}
