@@ -88,8 +88,7 @@ impl PinnedDatabase {
             connection.query_row(page, [], |row| row.get(0))?
         };
         let facts = facts(&header, page_size, page_count);
-        let tail_bytes = tail_bytes(&connection, &facts)?;
-        let cut_bytes = cut_bytes(&connection, &facts, path)?;
+        let (tail_bytes, cut_bytes) = tail_and_cut(&connection, &facts, path)?;
         Ok(Self { connection, path: path.to_owned(), facts, tail_bytes, cut_bytes, pinned_at })
     }
 
@@ -194,33 +193,20 @@ fn facts(header: &[u8], page_size: u32, page_count: u32) -> SqliteFacts {
     }
 }
 
-/// Bytes behind the last page. In WAL mode the file may still be longer than the state because a checkpoint has not
-/// shortened it yet: that is no tail.
-fn tail_bytes(connection: &Connection, facts: &SqliteFacts) -> rusqlite::Result<u64> {
-    let page_bytes = u64::from(facts.page_size) * u64::from(facts.page_count);
-    let behind = handle::file_size(connection)?.saturating_sub(page_bytes);
-    if behind == 0 || facts.page_count == 0 {
-        return Ok(0);
-    }
-    if facts.read_version == 2 {
-        let mut count = [0u8; 4];
-        handle::read_at(connection, &mut count, 28)?;
-        if u32::from_be_bytes(count) > facts.page_count {
-            return Ok(0);
-        }
-    }
-    Ok(behind)
-}
-
-/// Bytes of the last page that the file does not have: it was cut short, and SQLite reads zeros there. While a log holds
-/// pages, the file's length means nothing: the last page may be in the log. (A log cannot be emptied while the state is
-/// pinned that was read from it.)
-fn cut_bytes(connection: &Connection, facts: &SqliteFacts, path: &Path) -> rusqlite::Result<u32> {
-    let page_bytes = u64::from(facts.page_size) * u64::from(facts.page_count);
-    let missing = page_bytes.saturating_sub(handle::file_size(connection)?);
+/// How the file's length differs from that of its pages: bytes behind the last page, or bytes of the last page that the
+/// file does not have, where SQLite reads zeros. While a log holds pages the length means nothing: pages may be in the log
+/// only, and a checkpoint leaves the file longer than the state until it is through. (A log cannot be emptied while a
+/// state is pinned that was read from it, nor a checkpoint write behind one that was read from the file.)
+fn tail_and_cut(connection: &Connection, facts: &SqliteFacts, path: &Path) -> rusqlite::Result<(u64, u32)> {
     let log_bytes = std::fs::metadata(with_suffix(path, "-wal")).map_or(0, |log| log.len());
-    let is_cut = missing < u64::from(facts.page_size) && log_bytes == 0;
-    Ok(if is_cut { missing as u32 } else { 0 })
+    if log_bytes > 0 || facts.page_count == 0 {
+        return Ok((0, 0));
+    }
+    let page_bytes = u64::from(facts.page_size) * u64::from(facts.page_count);
+    let file_bytes = handle::file_size(connection)?;
+    let missing = page_bytes.saturating_sub(file_bytes);
+    let cut = if missing < u64::from(facts.page_size) { missing as u32 } else { 0 };
+    Ok((file_bytes.saturating_sub(page_bytes), cut))
 }
 
 /// SQLite's refusal in our words.
