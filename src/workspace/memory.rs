@@ -24,6 +24,7 @@ pub struct DatabaseMemory {
     /// When it was made.
     pub created_at: Timestamp,
     /// The source's files as they looked when that state was last seen to be the present one.
+    #[serde(with = "super::path_form::pairs")]
     pub seen: BTreeMap<PathBuf, Seen>,
     /// When that look was taken.
     pub seen_at: Timestamp,
