@@ -9,6 +9,7 @@ use super::args::Globals;
 use crate::base::{Name, Progress};
 use crate::ops::{Context, Database, OpError, OpenRemote};
 use crate::remote::{Environment, OpenOptions};
+use crate::store::Store;
 use crate::workspace::{Origin, Settings, WorkspaceError};
 
 /// What the program finds around it.
@@ -62,7 +63,7 @@ impl Session {
         for (key, value) in &globals.set {
             settings.set(key, value, Origin::Flag)?;
         }
-        let context = Context {
+        let mut context = Context {
             environment,
             current_folder: around.current_folder,
             host: around.host,
@@ -71,6 +72,10 @@ impl Session {
             patience: OpenOptions::default(),
             progress: around.progress,
         };
+        // The folder's own settings hold too, when it is clear which folder.
+        let found = Database::find(&context, globals.db.as_deref(), &settings, false);
+        let remote_timeout = found.map_or(settings.remote_timeout(), |database| database.settings.remote_timeout());
+        context.patience = OpenOptions::within(remote_timeout);
         Ok(Self { context, globals, settings, terminal: around.terminal })
     }
 
@@ -103,7 +108,10 @@ impl Session {
             return Err(OpError::NoBackup { name: from.to_owned(), known: Vec::new() });
         }
         let url = self.context.parse_url(from)?;
-        Ok((self.context.open_url(&url, false)?, database.ok()))
+        let remote = self.context.open_url(&url, false)?;
+        // Nobody has looked at this place before: is it a store, and one that can be read?
+        Store::open(remote.store.remote().clone())?;
+        Ok((remote, database.ok()))
     }
 
     /// A name given on the command line.

@@ -65,7 +65,10 @@ pub fn check_header(bytes: &[u8], kind: ObjectKind) -> Result<(), FormatError> {
         return Err(FormatError::NotOurs { what, found: bytes[..12.min(bytes.len())].to_vec() });
     }
     let (found, version, flags) = (cursor.u8()?, cursor.u8()?, cursor.u16()?);
-    if version == 0 || version > FORMAT_VERSION {
+    if version == 0 {
+        return Err(FormatError::Unknown { what, found: "format version 0".into() });
+    }
+    if version > FORMAT_VERSION {
         return Err(FormatError::TooNew { what, found: version.into(), supported: FORMAT_VERSION.into() });
     }
     if found != kind as u8 {

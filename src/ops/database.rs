@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Context, OpError};
 use crate::base::Name;
+use crate::source::sqlite::PinnedDatabase;
 use crate::source::{SourceError, tree::OWN_FOLDER};
 use crate::store::Store;
 use crate::workspace::{DatabaseConfig, Keep, Origin, Settings, SourceKind, Workspace};
@@ -105,27 +106,25 @@ impl Database {
         if path.file_name().is_some_and(|name| name == OWN_FOLDER) {
             return Err(SourceError::WrongKind { path, found: "pagekeep's own folder" }.into());
         }
-        let mut workspace = match Workspace::open(&home)? {
-            Some(workspace) => workspace,
-            None if create => Workspace::create(&home)?,
-            None => {
-                return Err(OpError::WhichDatabase {
-                    reason: format!("{} is not kept yet; `pagekeep init {0}` begins", path.display()),
-                });
-            }
-        };
+        let workspace = Workspace::open(&home)?;
         let below = path.strip_prefix(&home).unwrap_or(&path);
         let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
-        let known = workspace.config.databases.iter().find(|(_, known)| known.path == below);
-        let name = match known {
-            Some((name, _)) => name.clone(),
-            None if create => workspace.add_database(&path, kind, name)?,
-            None => {
-                return Err(OpError::WhichDatabase {
-                    reason: format!("{} is not kept yet; `pagekeep init {0}` begins", path.display()),
-                });
-            }
-        };
+        let mut databases = workspace.iter().flat_map(|workspace| &workspace.config.databases);
+        let known = databases.find(|(_, known)| known.path == below).map(|(name, _)| name.clone());
+        if let (Some(workspace), Some(name)) = (workspace.clone(), known) {
+            return Self::new(workspace, name, settings.clone());
+        }
+        if !create {
+            return Err(OpError::WhichDatabase {
+                reason: format!("{} is not kept yet; `pagekeep init {0}` begins", path.display()),
+            });
+        }
+        // What cannot be kept must not get a .pagekeep beside it, nor a place in one.
+        if kind == SourceKind::Sqlite {
+            PinnedDatabase::open(&path, settings.lock_wait(), &context.progress)?;
+        }
+        let mut workspace = workspace.map_or_else(|| Workspace::create(&home), Ok)?;
+        let name = workspace.add_database(&path, kind, name)?;
         Self::new(workspace, name, settings.clone())
     }
 
@@ -140,9 +139,15 @@ impl Database {
 
 /// The workspace of a folder, or of the nearest above it.
 fn workspace_around(folder: &Path) -> Result<Option<Workspace>, OpError> {
-    for folder in folder.ancestors() {
-        if let Some(workspace) = Workspace::open(folder)? {
-            return Ok(Some(workspace));
+    if let Some(workspace) = Workspace::open(folder)? {
+        return Ok(Some(workspace));
+    }
+    for folder in folder.ancestors().skip(1) {
+        match Workspace::open(folder) {
+            Ok(Some(workspace)) => return Ok(Some(workspace)),
+            // Somebody else's, in a folder that many share: not meant.
+            Err(error) if error.is_permission_denied() => {}
+            other => drop(other?),
         }
     }
     Ok(None)

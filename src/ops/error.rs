@@ -167,6 +167,8 @@ pub enum OpError {
         database: Name,
         /// The contended number.
         number: SnapshotNumber,
+        /// The remote's name, when it has one.
+        name: Option<Name>,
         /// Where.
         remote: String,
         /// Who.
@@ -222,6 +224,14 @@ pub enum OpError {
         /// Why.
         reason: String,
     },
+    /// The folder in which the destination is to be is not there.
+    #[error("cannot restore to {path:?}: the folder {} does not exist", .folder.display())]
+    FolderMissing {
+        /// The path.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The destination is open in another program.
     #[error("{path:?} is open in {holder}")]
     TargetInUse {
@@ -250,6 +260,7 @@ impl OpError {
             OpError::Store(error) | OpError::Workspace(WorkspaceError::Store(error)) => store_kind(error),
             OpError::Workspace(WorkspaceError::Busy { .. }) => ErrorKind::Busy,
             OpError::Workspace(WorkspaceError::Io { source, .. }) | OpError::Io { source, .. } => io_kind(source),
+            OpError::Workspace(WorkspaceError::TooNew { .. }) => ErrorKind::TooNew,
             OpError::Workspace(_) | OpError::Url { .. } | OpError::BadSpec { .. } => ErrorKind::Usage,
             OpError::Open { source: OpenError::Credentials(_), .. } => ErrorKind::Credentials,
             OpError::Open { source: OpenError::FolderMissing { .. }, .. } => ErrorKind::NoStore,
@@ -265,9 +276,10 @@ impl OpError {
                 ErrorKind::Conflict
             }
             OpError::RemoteLostHistory { .. } => ErrorKind::Conflict,
-            OpError::TargetExists { .. } | OpError::BadTarget { .. } | OpError::TargetInUse { .. } => {
-                ErrorKind::TargetExists
-            }
+            OpError::TargetExists { .. }
+            | OpError::BadTarget { .. }
+            | OpError::FolderMissing { .. }
+            | OpError::TargetInUse { .. } => ErrorKind::TargetExists,
         }
     }
 
@@ -284,9 +296,6 @@ impl OpError {
                 format!("see what SQLite says: sqlite3 {} 'PRAGMA integrity_check'", shown(path))
             }
             OpError::Source(SourceError::HotJournal { .. }) => "run pagekeep as a user who may write to it".into(),
-            OpError::Store(StoreError::NoStore { .. }) => {
-                "check the address; `pagekeep backup add NAME URL` makes a store there".into()
-            }
             OpError::Open { source: OpenError::FolderMissing { path }, .. } => {
                 format!("mount it, or create it: mkdir -p {}", shown(path))
             }
@@ -296,8 +305,9 @@ impl OpError {
             OpError::NoBackup { known, .. } if known.is_empty() => "add one: pagekeep backup add NAME URL".into(),
             OpError::NoBackup { known, .. } => format!("there are: {}", known.join(", ")),
             OpError::BackupExists { name } => format!("remove it first: pagekeep backup remove {name}"),
-            OpError::Overtaken { .. } => {
-                "nothing is lost; put this machine's state after theirs: pagekeep backup sync NAME --rebase".into()
+            OpError::Overtaken { name, .. } => {
+                let name = name.as_ref().map_or("NAME", Name::as_str);
+                format!("nothing is lost; put this machine's state after theirs: pagekeep backup sync {name} --rebase")
             }
             OpError::OtherLineage { database, .. } => format!(
                 "keep both under different prefixes or names; if this file is a copy of that database, go on with its \
@@ -310,16 +320,69 @@ impl OpError {
                 "look at the remote before anything else; `pagekeep backup remove` and `add` start afresh there".into()
             }
             OpError::TargetInUse { .. } => "stop that program, then restore again".into(),
-            OpError::NoSnapshot { .. } => "list what there is: pagekeep backup list".into(),
+            OpError::FolderMissing { folder, .. } => format!("create it: mkdir -p {}", shown(folder)),
+            OpError::NoSnapshot { remote, .. } => {
+                format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
+            }
+            OpError::Source(SourceError::Unreadable { .. }) => "run pagekeep as a user who may read it".into(),
+            OpError::Open { source: OpenError::Credentials(_), .. } => {
+                "set one of these; addresses and pagekeep's own settings never hold credentials".into()
+            }
+            OpError::Io { source, path, .. } | OpError::Workspace(WorkspaceError::Io { source, path, .. }) => {
+                return io_hint(source, path);
+            }
+            OpError::Store(error) | OpError::Workspace(WorkspaceError::Store(error)) => return store_hint(error),
             OpError::Workspace(WorkspaceError::Busy { .. }) => "wait until it is done, or raise --lock-wait".into(),
-            _ => match self.kind() {
-                ErrorKind::Corruption => "restore an older snapshot, or the same from another remote".into(),
-                ErrorKind::Temporary => "nothing is lost: try again later".into(),
-                ErrorKind::TooNew => "use the pagekeep that made it, or a newer one".into(),
-                _ => return None,
-            },
+            OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => CORRUPTION_HINT.into(),
+            OpError::Workspace(WorkspaceError::TooNew { .. }) => TOO_NEW_HINT.into(),
+            _ if self.kind() == ErrorKind::Temporary => "nothing is lost: try again later".into(),
+            _ => return None,
         };
         Some(hint)
+    }
+}
+
+const TOO_NEW_HINT: &str = "use the pagekeep that made it, or a newer one";
+const CORRUPTION_HINT: &str = "restore an older snapshot, or the same from another remote";
+
+/// The next thing to do about a store's failure.
+fn store_hint(error: &StoreError) -> Option<String> {
+    let hint = match error {
+        StoreError::NoStore { .. } => "check the address; `pagekeep backup add NAME URL` makes a store there".into(),
+        StoreError::Remote(error) => match error.kind {
+            RemoteErrorKind::Credentials => "check that the credentials are right and may read and write there; \
+                                             `pagekeep -v backup add` says where they come from"
+                .into(),
+            RemoteErrorKind::NotFound => "check the address, or create the bucket or folder first".into(),
+            RemoteErrorKind::Full => format!("make room at {}, then run this again: nothing is lost", error.remote),
+            RemoteErrorKind::ReadOnly => "run pagekeep as a user who may read and write there".into(),
+            RemoteErrorKind::Unavailable => "nothing is lost: run this again later, or wait longer with \
+                                             --set remote_timeout=10m"
+                .into(),
+            RemoteErrorKind::WrongAnswer => format!("{CORRUPTION_HINT}; check that nothing answers in its place"),
+        },
+        StoreError::Damaged { source: FormatError::TooNew { .. }, .. } => TOO_NEW_HINT.into(),
+        StoreError::Damaged { .. } | StoreError::PackMissing { .. } | StoreError::WrongChunk { .. } => {
+            CORRUPTION_HINT.into()
+        }
+        StoreError::NoSnapshot { remote, .. } => {
+            format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
+        }
+    };
+    Some(hint)
+}
+
+/// The next thing to do about a failure of this machine's file systems.
+fn io_hint(error: &io::Error, path: &Path) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            let folder = path.parent().unwrap_or(path);
+            Some(format!("make room in {}, then run this again: nothing is lost", shown(folder)))
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Some("run pagekeep as a user who may do that".into())
+        }
+        _ => None,
     }
 }
 

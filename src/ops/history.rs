@@ -56,11 +56,12 @@ impl History {
         names.dedup();
         match names.as_slice() {
             [database] => Ok(History { store, database: database.clone(), line }),
-            [] => Err(OpError::NoSnapshot {
+            // Nothing listed: is it a store at all? What answers in its place may well have lists without entries.
+            [] => Err(Store::open(store.remote().clone()).err().map(OpError::from).unwrap_or(OpError::NoSnapshot {
                 spec: spec.text.clone(),
                 remote: store.remote().name().to_owned(),
                 has: "no snapshot at all".into(),
-            }),
+            })),
             names => {
                 let names = names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
                 Err(OpError::WhichDatabase {
@@ -138,7 +139,10 @@ impl History {
                     names.dedup();
                     format!("snapshots of {}", names.join(", "))
                 }
-                _ => "no snapshot at all".into(),
+                _ => match Store::open(self.store.remote().clone()) {
+                    Ok(_) => "no snapshot at all".into(),
+                    Err(error) => return error.into(),
+                },
             },
             Err(_) => String::new(),
         };

@@ -42,7 +42,7 @@ fn conflict(theirs: &Header, lineage: &Nonce, store: &Store) -> OpError {
     let (database, remote) = (theirs.database.clone(), store.remote().name().to_owned());
     let (host, time) = (theirs.host.clone(), theirs.created_at);
     if theirs.lineage == *lineage {
-        OpError::Overtaken { database, number: theirs.number, remote, host, time }
+        OpError::Overtaken { database, number: theirs.number, name: None, remote, host, time }
     } else {
         OpError::OtherLineage { database, remote, host, time }
     }

@@ -75,7 +75,12 @@ pub fn sync(
     options: &SyncOptions,
 ) -> Result<SyncReport, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
-    let outcome = locked_sync(context, database, remote, options);
+    let outcome = locked_sync(context, database, remote, options).map_err(|error| match error {
+        OpError::Overtaken { database, number, remote: place, host, time, .. } => {
+            OpError::Overtaken { database, number, name: remote.name.clone(), remote: place, host, time }
+        }
+        other => other,
+    });
     if let (Some(name), Err(error)) = (&remote.name, &outcome)
         && error.kind() != ErrorKind::Interrupted
     {
@@ -233,7 +238,7 @@ fn check_remote(
     let known = memory.newest.get(name).cloned();
     match (&known, &found) {
         (Some(known), Some(found)) if found.header.number < known.number => {
-            return Err(lost(database, remote, known.number, format!("{} at most", found.header.number)));
+            return Err(lost(database, remote, known.number, format!("{name}@{} at most", found.header.number)));
         }
         (Some(known), None) => return Err(lost(database, remote, known.number, "nothing of it".into())),
         (_, Some(found)) if is_ours(context, database, found)? => {

@@ -70,6 +70,16 @@ impl OpenOptions {
         }
     }
 
+    /// The same for people who wait for another time: requests may be tried again for so long, and each may take five
+    /// times as long, since a large object over a slow line is no failure.
+    #[must_use]
+    pub fn within(retry_budget: Duration) -> Self {
+        let default = Self::default();
+        let request_timeout = retry_budget.saturating_mul(5).max(Duration::from_secs(1));
+        let connect_timeout = default.connect_timeout.min(request_timeout);
+        Self { connect_timeout, request_timeout, retry_budget, ..default }
+    }
+
     fn client(&self, allow_http: bool) -> ClientOptions {
         ClientOptions::new()
             .with_connect_timeout(self.connect_timeout)

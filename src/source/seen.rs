@@ -42,7 +42,8 @@ impl FileStamp {
     fn read(path: &Path) -> io::Result<Option<Self>> {
         match std::fs::metadata(path) {
             Ok(metadata) => Ok(Some(Self::of(&metadata))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Beside a name of 255 bytes there is no room for a journal's: SQLite finds none either.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -18,6 +18,7 @@ const CONFIG_FORMAT: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub struct DatabaseConfig {
     /// Where it is, seen from the workspace's folder.
+    #[serde(with = "super::path_form")]
     pub path: PathBuf,
     /// What it is.
     pub kind: SourceKind,
@@ -75,7 +76,7 @@ impl Config {
         }
         match table.get("format").and_then(toml::Value::as_integer) {
             Some(format) if format <= i64::from(CONFIG_FORMAT) => {}
-            Some(format) => return Err(fail(format!("its form is version {format}, made by a newer pagekeep"))),
+            Some(found) => return Err(WorkspaceError::TooNew { path: path.to_owned(), found }),
             None => return Err(fail("it has no 'format'".into())),
         }
         let config: Config = table.try_into().map_err(|error: toml::de::Error| fail(error.message().to_owned()))?;

@@ -28,6 +28,14 @@ pub enum WorkspaceError {
         /// What is wrong, and what was probably meant.
         reason: String,
     },
+    /// A configuration file of a form that this version does not know.
+    #[error("{path:?} has form {found}, made by a newer pagekeep")]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its form.
+        found: i64,
+    },
     /// A setting that is none, or a value it cannot have.
     #[error("{reason}")]
     Setting {
@@ -58,6 +66,11 @@ fn holder_text(holder: &Option<String>) -> String {
 }
 
 impl WorkspaceError {
+    /// Whether the operating system refused because of who we are.
+    pub fn is_permission_denied(&self) -> bool {
+        matches!(self, WorkspaceError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     pub(crate) fn io(verb: &'static str, path: &Path, source: io::Error) -> Self {
         WorkspaceError::Io { verb, path: path.to_owned(), source }
     }

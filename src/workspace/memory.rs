@@ -26,6 +26,7 @@ pub struct DatabaseMemory {
     /// A hash of what there was besides content: paths, kinds, modes, links.
     pub listing: String,
     /// The source's files as they looked when that state was last seen to be the present one.
+    #[serde(with = "super::path_form::pairs")]
     pub seen: BTreeMap<PathBuf, Seen>,
     /// When that look was taken.
     pub seen_at: Timestamp,

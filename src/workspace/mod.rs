@@ -21,6 +21,7 @@ mod error;
 pub mod ids;
 mod lock;
 mod memory;
+mod path_form;
 mod settings;
 mod uploads;
 

@@ -82,6 +82,12 @@ pub const KEYS: &[Key] = &[
         check: |text| duration(text).map(drop),
     },
     Key {
+        name: "remote_timeout",
+        default: "60s",
+        help: "how long a failing remote is tried again; a single request may take five times as long",
+        check: |text| duration(text).map(drop),
+    },
+    Key {
         name: "spool",
         default: "1GiB",
         help: "scratch space that keeps the read lock short in rollback mode",
@@ -155,6 +161,11 @@ impl Settings {
     /// How long to wait for a locked database.
     pub fn lock_wait(&self) -> Duration {
         duration(self.text("lock_wait")).expect("BUG: checked when set")
+    }
+
+    /// How long a failing remote is tried again.
+    pub fn remote_timeout(&self) -> Duration {
+        duration(self.text("remote_timeout")).expect("BUG: checked when set")
     }
 
     /// Bytes of scratch space in rollback mode.

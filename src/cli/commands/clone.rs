@@ -16,7 +16,7 @@ pub(crate) fn run(session: &Session, url: &str, folder: &Path) -> Result<Output,
     let json = json!({
         "objects": report.objects,
         "downloaded_bytes": report.bytes,
-        "databases": report.databases.iter().map(|(name, path)| json!({"name": name, "path": path})).collect::<Vec<_>>(),
+        "databases": report.databases.iter().map(|(name, path)| json!({"name": name, "path": path.display().to_string()})).collect::<Vec<_>>(),
     });
     let said = format!("Downloaded {} objects, {}", count(report.objects), size(report.bytes));
     Ok(Output::new(paths.join("\n"), json)

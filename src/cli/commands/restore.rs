@@ -39,12 +39,12 @@ pub(super) fn run(
     let json = json!({
         "snapshot": name,
         "id": report.id,
-        "path": report.path,
+        "path": report.path.display().to_string(),
         "size_bytes": report.size_bytes,
         "reused_bytes": report.reused_bytes,
         "downloaded_bytes": report.requests.received_bytes,
         "requests": report.requests,
-        "set_aside": report.set_aside,
+        "set_aside": report.set_aside.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
         "duration_ms": report.elapsed.as_millis() as u64,
     });
     let mut output = Output::new(name, json).say(said);

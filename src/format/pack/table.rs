@@ -36,6 +36,12 @@ impl PackFooter {
         let mut cursor = Cursor::new(bytes, "a pack's footer");
         let (version, reserved) = (cursor.u8()?, cursor.take(3)?);
         if version == 0 || version > FORMAT_VERSION {
+            // The last bytes of a pack that was cut are any bytes. A newer pack at least knows its length.
+            cursor.take(16)?;
+            let needed = cursor.u64()?;
+            if version == 0 || needed != total_len {
+                return Err(FormatError::Truncated { what: "the pack", needed, available: total_len });
+            }
             let supported = FORMAT_VERSION.into();
             return Err(FormatError::TooNew { what: "the pack", found: version.into(), supported });
         }

@@ -13,6 +13,7 @@ use super::{Context, Done, OpError, RestoreOptions, single_entry};
 use crate::base::progress::Phase;
 use crate::map::State;
 use crate::ops::proof::Proof;
+use crate::source::tree::OWN_FOLDER;
 use crate::source::with_suffix;
 use crate::store::Store;
 use crate::workspace::ids::IdsWriter;
@@ -31,14 +32,17 @@ pub(super) fn file(
     options: RestoreOptions,
 ) -> Result<Done, OpError> {
     let entry = single_entry(state)?;
-    let folder = check_file(destination, options.force)?;
-    remove_abandoned(&folder);
-    let temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&folder);
-    let temporary = temporary.map_err(OpError::io("write in", &folder))?;
+    let folder = check_file(destination, &entry.path.to_relative().map_err(OpError::BadRecord)?, options.force)?;
+    // A link stays one: what it leads to is replaced, and the journals beside that are meant.
+    let target = resolve(destination)?;
+    let (destination, folder) = (target.as_path(), target.parent().unwrap_or(&folder));
+    remove_abandoned(folder);
+    let temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder);
+    let temporary = temporary.map_err(OpError::io("write in", folder))?;
     // Only tells others that it is not abandoned; where there are no locks, nobody removes it either.
     let _ = temporary.as_file().try_lock();
     let path = temporary.path().to_owned();
-    let proof = Proof::create(&folder, entry).map_err(OpError::io("write in", &folder))?;
+    let proof = Proof::create(folder, entry).map_err(OpError::io("write in", folder))?;
     let mut existing = None;
     if destination.exists() {
         fs::copy(destination, &path).map_err(OpError::io("copy", destination))?;
@@ -71,7 +75,7 @@ pub(super) fn file(
         return Err(OpError::io("replace", destination)(error.error));
     }
     let set_aside = set_aside.into_iter().map(|(_, aside)| aside).collect();
-    sync_folder(&folder).map_err(OpError::io("flush", &folder))?;
+    sync_folder(folder).map_err(OpError::io("flush", folder))?;
     if let Some(ids_path) = options.ids_path {
         let write = || OpError::io("write", &ids_path);
         let mut ids = IdsWriter::create(ids_path.parent().unwrap_or(Path::new("."))).map_err(write())?;
@@ -99,13 +103,14 @@ fn remove_abandoned(folder: &Path) {
 }
 
 /// Whether a file can be restored to this path; returns the folder it is in.
-fn check_file(destination: &Path, force: bool) -> Result<PathBuf, OpError> {
+fn check_file(destination: &Path, file_name: &Path, force: bool) -> Result<PathBuf, OpError> {
     let folder = existing_folder(destination)?;
     match fs::symlink_metadata(destination) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(source) => return Err(OpError::io("look at", destination)(source)),
         Ok(metadata) if metadata.is_dir() => {
-            let reason = "it is a directory; name the file to make, like DIRECTORY/app.db".into();
+            let example = destination.join(file_name);
+            let reason = format!("it is a directory; name the file to make, like {}", example.display());
             return Err(OpError::BadTarget { path: destination.to_owned(), reason });
         }
         Ok(metadata) if !metadata.is_file() && !metadata.is_symlink() => {
@@ -117,15 +122,40 @@ fn check_file(destination: &Path, force: bool) -> Result<PathBuf, OpError> {
     Ok(folder)
 }
 
-/// The folder of a destination, which must be there.
+/// What a destination that is a link leads to.
+fn resolve(destination: &Path) -> Result<PathBuf, OpError> {
+    if !destination.is_symlink() {
+        return Ok(destination.to_owned());
+    }
+    let target = destination.canonicalize().map_err(OpError::io("follow the link", destination))?;
+    existing_folder(&target)?;
+    Ok(target)
+}
+
+/// The folder of a destination, which must be there and not be our own.
 pub(super) fn existing_folder(destination: &Path) -> Result<PathBuf, OpError> {
+    let bad = |reason: String| OpError::BadTarget { path: destination.to_owned(), reason };
+    if destination.file_name().is_none() {
+        return Err(bad("it is a directory; name what to make in it".into()));
+    }
     let folder = match destination.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    if destination.file_name().is_none() || !folder.is_dir() {
-        let reason = format!("the folder {} does not exist", folder.display());
-        return Err(OpError::BadTarget { path: destination.to_owned(), reason });
+    match fs::metadata(folder) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return Err(bad(format!("{} is not a folder", folder.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(OpError::FolderMissing { path: destination.to_owned(), folder: folder.to_owned() });
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(bad(format!("{} is not a folder", folder.display())));
+        }
+        Err(source) => return Err(OpError::io("look at", folder)(source)),
+    }
+    let canonical = folder.canonicalize().map_err(OpError::io("open", folder))?;
+    if canonical.components().any(|part| part.as_os_str() == OWN_FOLDER) {
+        return Err(bad("it lies in pagekeep's own folder".into()));
     }
     Ok(folder.to_owned())
 }

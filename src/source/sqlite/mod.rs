@@ -48,6 +48,10 @@ impl PinnedDatabase {
             let found = if metadata.is_dir() { "a directory" } else { "a special file" };
             return Err(SourceError::WrongKind { path: path.to_owned(), found });
         }
+        if metadata.len() == 1 {
+            // SQLite takes a file of one byte for an empty one (os_unix.c, unixFileSize): it would come back as none.
+            return Err(SourceError::NotADatabase { path: path.to_owned() });
+        }
         let deadline = Instant::now() + lock_wait;
         let mut flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         loop {

@@ -1,0 +1,94 @@
+//! Disks that are full: temporary, said so, and nothing half done.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cli::{Machine, content};
+
+/// A small file system in memory; taken away at the end, whatever happens.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: PathBuf, size: &str) -> Option<Self> {
+        fs::create_dir_all(&path).unwrap();
+        let options = format!("size={size},mode=755");
+        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&path).output();
+        if done.is_ok_and(|output| output.status.success()) {
+            return Some(Self(path));
+        }
+        println!("left out: only root can mount a small disk");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// Adds about a megabyte that cannot be compressed.
+fn grow(path: &Path, megabytes: u32) {
+    let sql = "CREATE TABLE IF NOT EXISTS noise (b); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ";
+    let db = rusqlite::Connection::open(path).unwrap();
+    db.execute_batch(&format!("{sql} {}) INSERT INTO noise SELECT randomblob(3500) FROM n", megabytes * 290)).unwrap();
+}
+
+#[test]
+fn the_remote_is_full() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "delete");
+    let Some(disk) = SmallDisk::mount(machine.path("usb"), "3m") else { return };
+    machine.ok(&["--db", "shop.db", "backup", "add", "usb", "usb"]);
+    machine.ok(&["backup", "sync", "usb"]);
+    let first = fs::read(&path).unwrap();
+    grow(&path, 6);
+    let grown = fs::read(&path).unwrap();
+    for _ in 0..2 {
+        machine.run(&["backup", "sync", "usb"]).fails(75, &["usb", "o space left", "next: make room"]);
+        assert_eq!(fs::read(&path).unwrap(), grown);
+        assert!(machine.restored("usb", "1") == first);
+    }
+    let moved = machine.path("larger");
+    Command::new("cp").arg("-a").arg(machine.path("usb")).arg(&moved).status().unwrap();
+    drop(disk);
+    fs::remove_dir_all(machine.path("usb")).unwrap();
+    fs::rename(moved, machine.path("usb")).unwrap();
+    machine.ok(&["backup", "sync", "usb"]);
+    assert!(machine.restored("usb", "2") == grown);
+}
+
+#[test]
+fn the_disk_of_the_database_is_full() {
+    for (mode, megabytes) in [("delete", 3), ("wal", 3)] {
+        let machine = Machine::new();
+        let Some(_disk) = SmallDisk::mount(machine.path("disk"), "5m") else { return };
+        let path = machine.database("disk/shop.db", mode);
+        machine.ok(&["--db", "disk/shop.db", "backup", "create"]);
+        let first = machine.restored_in("disk", "1");
+        grow(&path, megabytes);
+        let leave_out = |path: &Path| path.to_string_lossy().contains("/.pagekeep/") || path.ends_with("shop.db-shm");
+        let before = content(&machine.path("disk"), &leave_out);
+        let ran = machine.run(&["--db", "disk/shop.db", "backup", "create"]);
+        ran.fails(75, &["o space left", "next: make room"]);
+        assert!(content(&machine.path("disk"), &leave_out) == before);
+        assert!(machine.restored_in("disk", "1") == first);
+    }
+}
+
+#[test]
+fn the_disk_of_the_destination_is_full() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "delete");
+    grow(&path, 6);
+    machine.ok(&["--db", "shop.db", "backup", "create"]);
+    let Some(_disk) = SmallDisk::mount(machine.path("disk"), "3m") else { return };
+    let ran = machine.run(&["backup", "restore", ".", "disk/out.db"]);
+    ran.fails(75, &["disk", "o space left", "next: make room in "]);
+    assert_eq!(fs::read_dir(machine.path("disk")).unwrap().count(), 0);
+    fs::write(machine.path("disk/out.db"), "precious").unwrap();
+    machine.run(&["backup", "restore", ".", "disk/out.db", "--force"]).fails(75, &["disk", "o space left"]);
+    assert_eq!(fs::read(machine.path("disk/out.db")).unwrap(), b"precious");
+    assert_eq!(fs::read_dir(machine.path("disk")).unwrap().count(), 1);
+}
