@@ -86,7 +86,7 @@ fn names_that_mean_nothing() {
     machine.run(&["backup", "restore", "usp", "out.db"]).fails(2, &known);
     machine.run(&["backup", "add", "usb", "elsewhere"]).fails(2, &["backup 'usb' already exists", "next: "]);
     machine.run(&["backup", "add", "twice", "usb"]).fails(2, &["address conflict with a remote: 'usb' -> "]);
-    machine.run(&["backup", "add", "in", ".pagekeep/store"]).fails(16, &["pagekeep's own folder"]);
+    machine.run(&["backup", "add", "in", ".pagekeep/store"]).fails(2, &["pagekeep's own folder"]);
     machine.run(&["backup", "add", "a/b", "elsewhere"]).fails(2, &["\"a/b\" cannot be used as a name"]);
     machine.run(&["backup", "add", "x", "ftp://host/p"]).fails(2, &["unknown scheme 'ftp'", "s3"]);
     machine.run(&["backup", "add", "x", "s3://"]).fails(2, &["bucket"]);
