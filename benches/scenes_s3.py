@@ -53,6 +53,10 @@ def s3_requests(bench):
         if bench.started_empty(tool):
             bench.measure("s3-full", tool, tool.backup, counter)
             bench.measure_restore("s3-restore", tool, counter)
+            older = bench.copy_of(tool.database, "restored", "app.db")
+            bench.change("mixed", tool.database)
+            bench.measure("s3-increment", tool, tool.backup, counter)
+            bench.measure_restore("s3-over", tool, counter, target=older, force=True)
             time.sleep(RACY_SECONDS)
             tool.backup()
             for _ in range(bench.rounds):
@@ -60,11 +64,6 @@ def s3_requests(bench):
             for _ in range(bench.rounds):
                 bench.change("ten-rows", tool.database)
                 bench.measure("s3-ten-rows", tool, tool.backup, counter)
-            for _ in range(bench.rounds):
-                older = bench.copy_of(tool.database, "restored", "app.db")
-                bench.change("mixed", tool.database)
-                bench.measure("s3-increment", tool, tool.backup, counter)
-                bench.measure_restore("s3-over", tool, counter, target=older, force=True)
         forget(tool)
 
 

@@ -13,8 +13,11 @@ use crate::format::pack::{MAX_SLOTS, NewDelta, Pack, PackBuilder};
 /// A pack that is the only one of its snapshot and below this rides inside the snapshot's record.
 const INLINE_BYTES: usize = 1 << 20;
 
-/// Packs under way at once, besides the one being built: enough to keep a disk's flush and a network busy together.
-const PUTTING: usize = 2;
+/// Packs under way at once, besides the one being built. A disk takes its time to flush each, so it gets more of them; over
+/// a network two keep the line busy, and 16 MiB each is memory.
+const PUTTING_NEAR: usize = 4;
+/// See [`PUTTING_NEAR`].
+const PUTTING_FAR: usize = 2;
 
 /// Target size of a pack: 16 MiB; for content above 64 GiB more, so that their number stays near four thousand.
 pub(crate) fn target_bytes(content_bytes: u64) -> usize {
@@ -65,7 +68,9 @@ impl PackSink {
             let (packs, failure) = (Arc::clone(&packs), Arc::clone(&failure));
             std::thread::spawn(move || put_packs(&stores, &on_stored, &progress, &packs, &failure))
         };
-        Self { queue: Some(queue), threads: (0..PUTTING).map(worker).collect(), failure }
+        let near = stores.iter().all(|store| store.remote().local_folder().is_some());
+        let threads = if near { PUTTING_NEAR } else { PUTTING_FAR };
+        Self { queue: Some(queue), threads: (0..threads).map(worker).collect(), failure }
     }
 
     /// Hands over a pack; waits while enough are under way.

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::existing::Existing;
 use super::plan::{Plan, Wanted};
@@ -17,6 +19,8 @@ use crate::ops::is_near;
 use crate::ops::proof::Proof;
 use crate::store::{OpenPack, Packs, Store, StoreError};
 
+/// Smaller files are flushed once, when they are done.
+const FLUSHED_BYTES: u64 = 64 << 20;
 /// Requests for tables and records under way at once.
 const OPENING: usize = 8;
 
@@ -42,8 +46,28 @@ impl Output<'_> {
     }
 }
 
-/// Fills all outputs; returns how many bytes were there already.
+/// Time between two flushes while a file is filled: the disk works while the processors do.
+const FLUSH_EVERY: Duration = Duration::from_millis(100);
+
+/// Fills all outputs; returns how many bytes were there already. What is written goes to the disk meanwhile.
 pub(super) fn fill(context: &Context, store: &Store, state: &State, outputs: &[Output<'_>]) -> Result<u64, OpError> {
+    let (done, wait) = sync_channel::<()>(0);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while wait.recv_timeout(FLUSH_EVERY) == Err(RecvTimeoutError::Timeout) {
+                for output in outputs.iter().filter(|output| output.entry.size >= FLUSHED_BYTES) {
+                    // The flush that counts comes at the end, and tells when it fails.
+                    let _ = output.file.sync_data();
+                }
+            }
+        });
+        let filled = fill_all(context, store, state, outputs);
+        drop(done);
+        filled
+    })
+}
+
+fn fill_all(context: &Context, store: &Store, state: &State, outputs: &[Output<'_>]) -> Result<u64, OpError> {
     let packs = Packs::new(vec![store.clone()], state.header.database.clone());
     let mut plan = Plan::default();
     let mut wanted = Vec::new();

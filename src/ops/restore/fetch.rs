@@ -152,13 +152,18 @@ impl Written {
         self.chunks.sort_unstable_by_key(|(output, chunk, ..)| (*output, *chunk));
         let (mut bytes, mut ids) = (Vec::new(), Vec::new());
         for run in self.chunks.chunk_by(|a, b| a.0 == b.0 && a.1 + 1 == b.1) {
-            bytes.clear();
             ids.clear();
-            for (.., id, range) in run {
-                bytes.extend_from_slice(&self.bytes[range.clone()]);
-                ids.push(*id);
+            ids.extend(run.iter().map(|(_, _, id, _)| *id));
+            let output = &outputs[run[0].0 as usize];
+            // Most often neighbours in the file came one after the other.
+            if run.windows(2).all(|pair| pair[0].3.end == pair[1].3.start) {
+                let at = run[0].3.start..run[run.len() - 1].3.end;
+                output.put(run[0].1, &self.bytes[at], &ids)?;
+                continue;
             }
-            outputs[run[0].0 as usize].put(run[0].1, &bytes, &ids)?;
+            bytes.clear();
+            run.iter().for_each(|(.., range)| bytes.extend_from_slice(&self.bytes[range.clone()]));
+            output.put(run[0].1, &bytes, &ids)?;
         }
         self.chunks.clear();
         self.bytes.clear();

@@ -137,10 +137,10 @@ impl Worker<'_, '_> {
         }
         count(&self.times.bases, started);
         let started = Instant::now();
-        let mut deltas = DeltaEncoder::new();
+        let mut deltas = None;
         for (item, bases) in with_base.into_iter().zip(&base_bytes) {
             let bytes = &batch.bytes[item.at.clone()];
-            let delta = deltas.encode(bases, bytes);
+            let delta = deltas.get_or_insert_with(DeltaEncoder::new).encode(bases, bytes);
             if delta.len() * DELTA_PART <= bytes.len() {
                 let len = bytes.len() as u32;
                 worked.deltas.push((item.chunk, NewDelta { id: item.id, len, bytes: delta, bases: item.bases }));
@@ -152,7 +152,7 @@ impl Worker<'_, '_> {
         if aside {
             worked.orphans = Some(only(batch, &whole));
         } else {
-            worked.wholes = wholes(encoder, batch, whole);
+            worked.wholes = wholes(encoder, batch, &whole);
         }
         count(&self.times.compress, started);
         worked
@@ -225,8 +225,11 @@ fn count(counter: &AtomicU64, started: Instant) {
     counter.fetch_add(started.elapsed().as_nanos() as u64, Relaxed);
 }
 
+/// A chunk of a batch, and where its content is there.
+type ChunkAt = (ChunkNumber, ChunkId, std::ops::Range<usize>);
+
 /// The part of a batch that these chunks are.
-fn only(batch: &Batch, chunks: &[(ChunkNumber, ChunkId, std::ops::Range<usize>)]) -> Batch {
+fn only(batch: &Batch, chunks: &[ChunkAt]) -> Batch {
     let mut part = Batch::new(batch.file);
     for (chunk, id, at) in chunks {
         part.chunks.push((*chunk, *id, at.len() as u32));
@@ -236,32 +239,36 @@ fn only(batch: &Batch, chunks: &[(ChunkNumber, ChunkId, std::ops::Range<usize>)]
 }
 
 /// Cuts chunks into frames and compresses those that are full; the rest of several batches goes together.
-fn wholes(
-    encoder: &mut FrameEncoder,
-    batch: &Batch,
-    chunks: Vec<(ChunkNumber, ChunkId, std::ops::Range<usize>)>,
-) -> Vec<Whole> {
-    let mut out: Vec<Whole> = Vec::new();
-    for (chunk, id, at) in chunks {
-        let bytes = &batch.bytes[at];
-        let fits = out.last().is_some_and(|last| last.bytes.len() + bytes.len() <= FRAME_BYTES);
-        if !fits {
-            out.push(Whole {
-                file: batch.file,
-                chunks: Vec::new(),
-                bytes: Vec::with_capacity(FRAME_BYTES),
-                frame: None,
-            });
-        }
-        let last = out.last_mut().expect("BUG: pushed above");
-        last.chunks.push((chunk, id, bytes.len() as u32));
-        last.bytes.extend_from_slice(bytes);
-    }
-    for whole in &mut out {
-        if whole.bytes.len() * 4 >= FRAME_BYTES * 3 {
-            whole.frame = Some(encoder.encode(&whole.bytes));
-            whole.bytes = Vec::new();
-        }
+fn wholes(encoder: &mut FrameEncoder, batch: &Batch, chunks: &[ChunkAt]) -> Vec<Whole> {
+    let (mut out, mut start) = (Vec::new(), 0);
+    while start < chunks.len() {
+        let mut bytes = 0;
+        let fits = |(_, _, at): &&ChunkAt| {
+            bytes += at.len();
+            bytes <= FRAME_BYTES
+        };
+        let count = chunks[start..].iter().take_while(fits).count().max(1);
+        out.push(whole(encoder, batch, &chunks[start..start + count]));
+        start += count;
     }
     out
+}
+
+/// One frame's chunks, compressed when they nearly fill it.
+fn whole(encoder: &mut FrameEncoder, batch: &Batch, chunks: &[ChunkAt]) -> Whole {
+    let named = chunks.iter().map(|(chunk, id, at)| (*chunk, *id, at.len() as u32)).collect();
+    let (start, end) = (chunks[0].2.start, chunks[chunks.len() - 1].2.end);
+    let adjoining = chunks.windows(2).all(|pair| pair[0].2.end == pair[1].2.start);
+    let gathered: Vec<u8>;
+    let content = if adjoining {
+        &batch.bytes[start..end]
+    } else {
+        gathered = chunks.iter().flat_map(|(.., at)| &batch.bytes[at.clone()]).copied().collect();
+        &gathered
+    };
+    let (frame, bytes) = match content.len() * 4 >= FRAME_BYTES * 3 {
+        true => (Some(encoder.encode(content)), Vec::new()),
+        false => (None, content.to_vec()),
+    };
+    Whole { file: batch.file, chunks: named, bytes, frame }
 }
