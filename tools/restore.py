@@ -1,236 +1,365 @@
 #!/usr/bin/env python3
-"""Restores snapshots from a pagekeep store in a folder.
+"""Restores snapshots from a pagekeep store in a folder; written from docs/FORMAT.md, whose sections are in quotes below.
 
     restore.py STORE_FOLDER [DATABASE][@NUMBER] DEST [--line main]
     restore.py STORE_FOLDER --list
 
-An independent reader of format 1, written from docs/FORMAT.md alone; names in quotation marks below are its sections.
-It needs Python 3.8 and the packages `zstandard` and `blake3`. Everything is checked before DEST appears. Exit codes:
-0 done, 1 other, 2 usage, 10 no store, 13 damaged, 15 no such snapshot, 16 DEST is in the way, 17 newer format.
+Needs Python 3.8, `zstandard` and `blake3`. DEST appears when everything is checked. Exit codes: 0 done, 1 other,
+2 usage, 10 no store, 13 damaged, 15 no such snapshot, 16 something is in the way at DEST, 17 a newer format.
 """
-import argparse, bisect, collections, contextlib, json, mmap, os, re, shutil, struct, sys, tempfile
-from array import array
+import argparse, bisect, contextlib, functools, glob, json, mmap, os, re, shutil, struct, sys, tempfile
+from itertools import accumulate, islice
+from urllib.parse import unquote
 from blake3 import blake3
 import zstandard
 
 # "Constants"
-SKIPPABLE, FORMAT_VERSION, HEADER_LEN, TRAILER_LEN, FOOTER_LEN, IDS_HASH_LEN = 0x184D2A50, 1, 16, 48, 92, 16
-PACK, RECORD, SECTION_MAP, SECTION_PACK, FAN_OUT, MAX_BASES, MAX_CHAIN, MAX_NAME_BYTES = 1, 2, 1, 2, 1024, 4, 64, 80
-MAX_STORE_FILE_BYTES = MAX_CHUNK_BYTES = 1 << 16
-MAX_SLOTS = MAX_FRAME_RAW_BYTES = 1 << 20
-MAX_PACK_BYTES = MAX_MAP_BYTES = MAX_RECORD_BYTES = 1 << 30
-MAX_HEADER_BYTES, MAX_TABLE_BYTES, MAX_U32, MAX_U64 = 1 << 28, 48 << 20, 2**32 - 1, 2**64 - 1
-OTHER, USAGE, NO_STORE, DAMAGED, NO_SNAPSHOT, IN_THE_WAY, TOO_NEW = 1, 2, 10, 13, 15, 16, 17
-OPEN_PACKS, DECODED_FRAMES = 32, 64  # kept at once: tables, and at most a MiB each
+SKIPPABLE, FORMAT_VERSION, FOOTER_LEN, FAN_OUT, MAX_BASES, MAX_CHAIN, MAX_NAME_BYTES = 0x184D2A50, 1, 92, 1024, 4, 64, 80
+PACK, RECORD, SECTION_MAP, SECTION_PACK, MAX_U32, MAX_SLOTS, MAX_STORE_FILE_BYTES = 1, 2, 1, 2, 2**32 - 1, 2**20, 2**16
+MAX_CHUNK_BYTES, MAX_FRAME_RAW_BYTES, MAX_TABLE_BYTES, MAX_HEADER_BYTES = 2**16, 2**20, 48 * 2**20, 2**28
+MAX_PACK_BYTES = MAX_MAP_BYTES = MAX_RECORD_BYTES = 2**30
+USAGE, NO_STORE, DAMAGED, NO_SNAPSHOT, IN_THE_WAY, TOO_NEW = 2, 10, 13, 15, 16, 17
+OPEN_PACKS, DECODED_FRAMES = 8, 64  # how many are in memory at once
 
 class Stop(Exception):
-    """An end with an exit code and a message."""
-
+    """An end with a message and an exit code."""
 def check(holds, message, code=DAMAGED):
     if not holds:
-        raise Stop(code, message)
-
+        raise Stop(message, code)
 @contextlib.contextmanager
 def about(what):
-    """Puts the name of an object or field in front of what is wrong with it."""
+    """Says in which object something is wrong."""
     try:
         yield
-    except Stop as stop:
-        raise Stop(stop.args[0], f"{what}: {stop.args[1]}") from None
-    except (FileNotFoundError, ValueError, RecursionError, zstandard.ZstdError) as error:
-        raise Stop(DAMAGED, f"{what}: {'it is missing' if isinstance(error, OSError) else error}") from None
-
-def digest(data):
-    return blake3(data).digest()
-
-def check_version(version):
-    check(version > 0, f"format version {version}")
-    check(version <= FORMAT_VERSION, f"format {version} is newer than {FORMAT_VERSION}, which this can read", TOO_NEW)
+    except (Stop, FileNotFoundError, ValueError, RecursionError, zstandard.ZstdError) as error:
+        text = "it is missing" if isinstance(error, FileNotFoundError) else error.args[0]
+        raise Stop(f"{what}: {text}", error.args[1] if isinstance(error, Stop) else DAMAGED) from None
+def check_version(found):
+    check(found > 0, "it is of format 0")
+    check(found <= FORMAT_VERSION, f"it is of format {found}, newer than {FORMAT_VERSION}, which this reads", TOO_NEW)
+def digest(*parts):
+    return blake3(b"".join(parts)).digest()
 
 class Cursor:
     """A place in bytes, which no read goes beyond. "Varints and zigzag"."""
     def __init__(self, data):
         self.data, self.at = data, 0
-
-    def left(self):
-        return len(self.data) - self.at
-
     def take(self, count):
-        check(count <= self.left(), f"cut short: {count} bytes wanted, {self.left()} left")
         self.at += count
+        check(self.at <= len(self.data), f"{self.at - len(self.data)} bytes are missing at its end")
         return self.data[self.at - count : self.at]
-
     def varint(self, least, most):
-        value = 0
-        for shift in range(0, 70, 7):
+        value, shift, byte = 0, 0, 0x80
+        while byte >= 0x80 and shift < 70:
             byte = self.take(1)[0]
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                check(least <= value <= most, f"{value} is not between {least} and {most}")
-                return value
-        raise Stop(DAMAGED, "a varint of more than 10 bytes")
-
+            value, shift = value | (byte & 0x7F) << shift, shift + 7
+        check(byte < 0x80 and least <= value <= most, f"a number is {value}, not from {least} to {most}")
+        return value
     def zigzag(self):
         value = self.varint(0, 2 * MAX_U32)
         return (value >> 1) ^ -(value & 1)
-
-    def skippable(self):
-        magic, length = struct.unpack("<II", self.take(8))
-        check(magic == SKIPPABLE, "a skippable frame is missing")
-        return Cursor(self.take(length))
-
-    def end(self):
-        check(self.left() == 0, f"{self.left()} bytes too many")
+    def column(self, count, least, most):
+        return [self.varint(least, most) for _ in range(count)]
 
 def unzstd(payload, raw_len, bases=None):
-    """The content of one zstd frame, of exactly that many bytes. "Whole frames", "Deltas"."""
+    """The content of one zstd frame, exactly raw_len bytes. "Whole frames", "Deltas"."""
     prefix = bases and zstandard.ZstdCompressionDict(bases, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
     payload = b"\x28\xb5\x2f\xfd" + payload if bases else payload
     stated = zstandard.get_frame_parameters(payload).content_size
     check(stated in (raw_len, zstandard.CONTENTSIZE_UNKNOWN), f"zstd: {stated} bytes instead of {raw_len}")
-    decompressor = zstandard.ZstdDecompressor(dict_data=prefix)
-    raw = decompressor.decompress(payload, max_output_size=raw_len, allow_extra_data=False)
+    context = zstandard.ZstdDecompressor(dict_data=prefix)
+    raw = context.decompress(payload, max_output_size=raw_len, allow_extra_data=False)
     check(len(raw) == raw_len, f"zstd: {len(raw)} bytes instead of {raw_len}")
     return raw
+kept_unzstd = functools.lru_cache(DECODED_FRAMES)(unzstd)
 
-# "JSON header". A parser is a function that checks a value and returns what it stands for.
-def integer(least, most):
-    return lambda v: check(type(v) is int and least <= v <= most, f"{v!r} is not from {least} to {most}") or v
-
-def matching(pattern):
-    return lambda v: check(type(v) is str and re.fullmatch(pattern, v), f"{v!r} is not of the form {pattern!r}") or v
-
-def array_of(parse, most=MAX_U32):
-    return lambda v: check(type(v) is list and len(v) <= most, f"no array of at most {most}") or [parse(x) for x in v]
-
-def fields(required, optional={}):
-    """An object with these fields. Of optional ones also what they are when omitted; None may be written as null."""
-    def parse(value):
-        check(type(value) is dict, f"{value!r} is no object")
-        parsed = {key: omitted for key, (_, omitted) in optional.items()}
-        check(required.keys() <= value.keys(), f"no field {[*(required.keys() - value.keys())]}")
-        for key, item in value.items():
-            with about(key):
-                check(key in required or key in optional, "unknown field")
-                if item is not None or parsed.get(key, item) is not item or key in required:
-                    parsed[key] = (required.get(key) or optional[key][0])(item)
-        return parsed
-    return parse
-
-def name(value):
-    matching(r"(?![.-])[^/\\@:\0-\x1f\x7f-\x9f\ud800-\udfff]+")(value)
-    return check(len(value.encode()) <= MAX_NAME_BYTES, f"{value!r} is too long") or value
-
-def link(value):
-    """One of `chain`, as line and number."""
-    line, _, number = matching("[^@]+@[1-9][0-9]{0,9}")(value).partition("@")
-    return name(line), integer(1, MAX_U32)(int(number))
-
-def path(value):
-    return bytes.fromhex(HEX_PATH(value)["hex"]) if type(value) is dict else TEXT(value).encode()
-
-def labels(value):
-    return check(type(value) is dict, "no object") or {TEXT(key): TEXT(item) for key, item in value.items()}
-
-TEXT, HEX_PATH = matching("[^\ud800-\udfff]*"), fields({"hex": matching("([0-9a-f]{2})*")})
-HASH, NONCE, U32, U64 = matching("[0-9a-f]{64}"), matching("[0-9a-f]{32}"), integer(0, MAX_U32), integer(0, MAX_U64)
-TIME = matching(r"\d{4}-(0[1-9]|1[0-2])-([012]\d|3[01])T([01]\d|2[0-3])(:[0-5]\d){2}(\.\d{1,9})?Z")
-SQLITE = "page_size page_count write_version read_version schema_cookie text_encoding user_version application_id"
-TOTALS = "files size_bytes chunks changed_chunks new_chunks added_bytes"
-KINDS = ["sqlite", "file", "directory", "symlink"]
-ENTRY = fields(
-    {"number": integer(1, MAX_U32), "path": path, "kind": matching("|".join(KINDS)), "mode": integer(0, 0o7777),
-     "mtime_ns": integer(-(2**63), 2**63 - 1)},
-    {"size": (U64, 0), "chunk_size": (U32, 0), "root": (HASH, None), "target": (path, None),
-     "sqlite": (fields(dict.fromkeys(SQLITE.split(), U32)), None)})
-HEADER = fields(
-    {"format": U32, "database": name, "lineage": NONCE, "line": name, "number": integer(1, MAX_U32),
-     "source": matching("sqlite|directory"), "created_at": TIME, "host": TEXT, "tool": TEXT, "nonce": NONCE,
-     "files": fields({"changed": array_of(ENTRY)}, {"removed": (array_of(U32), ())}), "tree": HASH, "next_file": U32,
-     "totals": fields(dict.fromkeys(TOTALS.split(), U64))},
-    {"parent": (HASH, None), "note": (TEXT, None), "labels": (labels, {}), "chain": (array_of(link, MAX_CHAIN), ())})
-STORE = fields({"what": matching("pagekeep store"), "format": U32, "store_id": NONCE, "created_at": TIME, "tool": TEXT},
-               {"encryption": (matching("(?!)"), None)})
-
-def read_json(data, parse):
+# "store.json", "JSON header": name:type; with `?` absent or null, with `~` absent at will; `*` is an array.
+FILE = "number:id path:path kind:text mode:mode mtime_ns:i64 size~:u64 chunk_size:chunk root:hash target?:none "
+LINK = "number:id path:path kind:text mode:mode mtime_ns:i64 size~:zero chunk_size~:zero root?:none sqlite?:none "
+FACTS = "page_size page_count write_version read_version schema_cookie text_encoding user_version application_id"
+OBJECTS = {
+    "sqlite": FILE + "sqlite:facts", "file": FILE + "sqlite?:none",  # the first four in the order of "Tree hash"
+    "directory": LINK + "target?:none",
+    "symlink": LINK + "target:path", "files": "changed:entry* removed~:u32*", "hex": "hex:bytes",
+    "facts": FACTS.replace(" ", ":u32 ") + ":u32",
+    "totals": "files:u64 size_bytes:u64 chunks:u64 changed_chunks:u64 new_chunks:u64 added_bytes:u64",
+    "store": "what:what format:u32 store_id:nonce created_at:time tool:text encryption?:none",
+    "header": "format:u32 database:text lineage:nonce line:text number:id source:source parent?:hash created_at:time "
+    "host:text tool:text nonce:nonce note?:text labels~:labels chain~:link* files:files tree:hash next_file:u32 "
+    "totals:totals"}
+TYPES = {kind: {name.strip("?~"): (name[-1], inner) for name, inner in (field.split(":") for field in text.split())}
+         for kind, text in OBJECTS.items()}
+TYPES.update(u32=(0, MAX_U32), u64=(0, 2**64 - 1), i64=(-(2**63), 2**63 - 1), zero=(0, 0), id=(1, MAX_U32), none="(?!)",
+             mode=(0, 0o7777), chunk=(512, MAX_CHUNK_BYTES), text="[^\ud800-\udfff]*", path="[^\ud800-\udfff]*",
+             nonce="[0-9a-f]{32}", hash="[0-9a-f]{64}", bytes="([0-9a-f]{2})*", link=r"[^@]+@[1-9]\d{0,9}",
+             source="sqlite|directory", what="pagekeep store", time=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
+def fit(value, kind, what):
+    """Refuses JSON that is not of a type."""
+    if kind[-1] == "*" and type(value) is list:
+        return [fit(item, kind[:-1], what) for item in value]
+    if kind in ("path", "entry") and type(value) is dict:
+        kind = "hex" if kind == "path" else str(value.get("kind"))
+    rule = dict.fromkeys(value, ("", "text")) if kind == "labels" and type(value) is dict else TYPES.get(kind)
+    check((type(value), type(rule)) in ((dict, dict), (str, str), (int, tuple)) and (
+        rule[0] <= value <= rule[1] if type(value) is int else value.keys() <= rule.keys() if type(value) is dict
+        else re.fullmatch(rule, value, re.ASCII)), f"{what}: {str(value)[:99]} is no {kind}")
+    for name, (mark, inner) in rule.items() if type(value) is dict else ():
+        check(name in value or mark in "?~", f"{what}: there is no {name!r}")
+        if name in value and not (mark == "?" and value[name] is None):
+            fit(value[name], inner, name)
+def read_json(data, kind):
     """JSON text; the format version is looked at before all else."""
-    def once(pairs):
-        check(len(dict(pairs)) == len(pairs), "a field comes twice")
-        return dict(pairs)
+    once = lambda pairs: check(len(dict(pairs)) == len(pairs), "a field comes twice") or dict(pairs)
     value = json.loads(str(data, "utf-8"), object_pairs_hook=once)
-    check(type(value) is dict and type(value.get("format")) is int, "no format version")
+    check(type(value) is dict and type(value.get("format")) is int, "it has no format version")
     check_version(value["format"])
-    return parse(value)
+    return fit(value, kind, "it") or value
 
-class Store:
-    """"Keys", "store.json". What it reads is mapped, not loaded."""
-    def __init__(self, folder):
-        self.folder = folder
-        check(os.path.isfile(os.path.join(folder, "store.json")), f"there is no store in {folder}", NO_STORE)
-        with about("store.json"):
-            read_json(self.read("store.json", MAX_STORE_FILE_BYTES), STORE)
-
-    def read(self, key, most):
-        with open(os.path.join(self.folder, key), "rb") as file:
-            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        check(len(data) <= most, f"more than {most} bytes")
-        return data
-
-    def snapshots(self):
-        """Database, line and number of every record, newest first in each line."""
-        root, found = os.path.join(self.folder, "snapshots"), []
-        for below, _, names in os.walk(root):
-            for file in names:
-                with contextlib.suppress(Stop, ValueError):  # a key that is not a record's
-                    key = os.path.relpath(os.path.join(below, file), root)
-                    parts = [re.sub("!([0-9A-F]{2})", lambda m: chr(int(m[1], 16)), part) for part in key.split("/")]
-                    database, line = [name(part.encode("latin-1").decode()) for part in parts[:-1]]
-                    number = integer(1, MAX_U32)(int(parts[-1].partition("-")[2]))
-                    check(record_key(database, line, number) == f"snapshots/{key}", "another form")
-                    found.append((database, line, number))
-        return sorted(found, key=lambda it: (it[0], it[1], -it[2]))
-
-def record_key(database, line, number):
-    escaped = (re.sub(rb"[^A-Za-z0-9._-]", lambda m: b"!%02X" % m[0][0], n.encode()).decode() for n in (database, line))
-    return "snapshots/{}/{}/{:08x}-{}".format(*escaped, MAX_U32 - number, number)
+def check_name(name):
+    holds = re.fullmatch(r"(?![.-])[^/\\@:\0-\x1f\x7f-\x9f]+", name) and len(name.encode()) <= MAX_NAME_BYTES
+    return check(holds, f"{name!r} is not a name") or name
+def record_key(*snapshot):
+    """The key of (database, line, number). "Keys"."""
+    escape = lambda name: re.sub(rb"[^A-Za-z0-9._-]", lambda m: b"!%02X" % m[0][0], check_name(name).encode()).decode()
+    return "snapshots/{}/{}/{:08x}-{}".format(*map(escape, snapshot[:2]), MAX_U32 - snapshot[2], snapshot[2])
+def list_records(store):
+    """(Database, line, number) of all records, newest first. Keys that are not a record's are passed over."""
+    for file in sorted(glob.glob(os.path.join(glob.escape(store), "snapshots/*/*/*"))):
+        key = os.path.relpath(file, store)
+        with contextlib.suppress(Stop, ValueError):
+            database, line, last = (unquote(part.replace("!", "%"), errors="strict") for part in key.split("/")[1:])
+            if 0 < int(last[9:]) <= MAX_U32 and record_key(database, line, int(last[9:])) == key:
+                yield database, line, int(last[9:])
+def read_object(store, key, most):
+    """An object's bytes, mapped, not loaded."""
+    with open(os.path.join(store, key), "rb") as file:
+        check(os.fstat(file.fileno()).st_size <= most, f"it has more than {most} bytes")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 def check_header(data, kind):
     """The first 16 bytes of records and packs. "Envelope"."""
-    check(len(data) >= HEADER_LEN and data[:12] == struct.pack("<II4s", SKIPPABLE, 8, b"pgkp"), "not an object's header")
+    check(len(data) >= 108 - 44 * (kind == RECORD), "it is missing or cut short")
+    check(data[:12] == struct.pack("<II4s", SKIPPABLE, 8, b"pgkp"), "it is not pagekeep's")
     check_version(data[13])
-    check(data[12] == kind, f"an object of kind {data[12]} instead of {kind}")
-    check(data[14:16] == b"\0\0", f"unknown flags {data[14:16].hex()}")
-
-def read_record(store, database, line, number):
-    """The JSON header, the snapshot's id, and the sections by kind. "Snapshot record"."""
-    with about(record_key(database, line, number)):
-        data = store.read(record_key(database, line, number), MAX_RECORD_BYTES)
+    check(data[12] == kind and data[14:16] == b"\0\0", f"unknown kind or flags {data[12:16].hex()}")
+def read_record(store, *snapshot):
+    """A record's JSON header, its snapshot's id, and its sections by kind. "Snapshot record"."""
+    with about(record_key(*snapshot)):
+        data = read_object(store, record_key(*snapshot), MAX_RECORD_BYTES)
         check_header(data, RECORD)
-        trailer = struct.pack("<IIQ", SKIPPABLE, 40, len(data))
-        check(len(data) >= HEADER_LEN + TRAILER_LEN and data[-48:-32] == trailer, "its trailer is wrong")
+        check(data[-48:-32] == struct.pack("<IIQ", SKIPPABLE, 40, len(data)), "its trailer is wrong")
         check(digest(data[:-32]) == data[-32:], "its digest is wrong")
-        cursor = Cursor(data[HEADER_LEN:-TRAILER_LEN])
-        lengths = cursor.skippable()
-        stored, raw_len = struct.unpack("<II", lengths.take(8))
-        lengths.end()
-        check(raw_len <= MAX_HEADER_BYTES, f"a JSON header of {raw_len} bytes")
+        cursor, sections = Cursor(data[16:-48]), {}
+        magic, eight, stored, raw_len = struct.unpack("<4I", cursor.take(16))
+        check((magic, eight) == (SKIPPABLE, 8) and raw_len <= MAX_HEADER_BYTES, "its JSON header's length is wrong")
         text = unzstd(cursor.take(stored), raw_len)
-        header, sections, rest = read_json(text, HEADER), {}, cursor.skippable()
-        cursor.end()
-        while rest.left():
-            kind, length = struct.unpack("<BI", rest.take(5))
+        header = read_json(text, "header")
+        check(struct.unpack("<II", cursor.take(8)) == (SKIPPABLE, len(cursor.data) - cursor.at), "its sections' length")
+        while cursor.at < len(cursor.data):
+            kind, length = struct.unpack("<BI", cursor.take(5))
             check(kind in (SECTION_MAP, SECTION_PACK) and kind not in sections, f"unknown or second section {kind}")
-            sections[kind] = rest.take(length)
+            sections[kind] = cursor.take(length)
         check(SECTION_MAP in sections, "it has no map")
-        check((header["database"], header["line"], header["number"]) == (database, line, number), "another's record")
-        check(all(l != line or n < number for l, n in header["chain"]), "its chain names itself or a later one")
+        check((header["database"], header["line"], header["number"]) == snapshot, "it is another snapshot's record")
+        chain = header["chain"] = [(line, int(n)) for line, n in (it.split("@") for it in header.get("chain", ()))]
+        check(len(chain) <= MAX_CHAIN and all(check_name(line) and n <= MAX_U32 for line, n in chain), "its chain")
+        check(all(line != snapshot[1] or n < snapshot[2] for line, n in chain), "it builds on itself or a later one")
         return header, digest(text).hex(), sections
 
-def pack_refs(cursor):
-    """A list of packs: id, and line and number of the home, or None. "List of packs"."""
+def read_refs(cursor):
+    """Packs: the id, and () or the line and number of the record it lies in. "List of packs"."""
     refs = []
-    for _ in range(cursor.varint(0, cursor.left() // 33)):
+    for _ in range(cursor.varint(0, len(cursor.data) // 33)):
         pack, number = bytes(cursor.take(32)), cursor.varint(0, MAX_U32)
-        home = number and (name(str(cursor.take(cursor.varint(1, MAX_NAME_BYTES)), "utf-8")), number)
-        refs.append((pack, home or None))
+        line = number and check_name(str(cursor.take(cursor.varint(1, MAX_NAME_BYTES)), "utf-8"))
+        refs.append((pack, (line, number) if number else ()))
     return refs
+@functools.lru_cache(OPEN_PACKS)
+def open_pack(store, database, pack_id, home):
+    """A pack's slots and frames. "Pack"."""
+    with about(f"pack {pack_id.hex()}"):
+        data = read_record(store, database, *home)[2].get(SECTION_PACK, b"") if home else read_object(
+            store, f"packs/{pack_id.hex()[:2]}/{pack_id.hex()}", MAX_PACK_BYTES)
+        check_header(data, PACK)
+        version, zeros, table_len, raw_len, frame_count, slot_count, total = struct.unpack("<B3s4IQ", data[-92:-64])
+        check_version(version)
+        check(version == data[13] and zeros == bytes(3) and total == len(data) and table_len <= total - 16 - FOOTER_LEN
+              and raw_len <= MAX_TABLE_BYTES and frame_count <= slot_count <= MAX_SLOTS, "its footer is wrong")
+        check(data[-64:-32] == pack_id, "it is another pack")
+        check(digest(data[:16], data[-92 - table_len : -32]) == data[-32:], "its digest is wrong")
+        table = Cursor(unzstd(data[-92 - table_len : -92], raw_len))
+        kinds, counts = table.take(frame_count), table.column(frame_count, 1, slot_count)
+        check(set(kinds) <= {0, 1} and sum(counts) == slot_count, "frames of unknown kinds, or not of all slots")
+        payloads, hashes = table.column(frame_count, 0, MAX_U32), Cursor(table.take(16 * frame_count))
+        lens, deltas = iter(table.column(slot_count, 1, MAX_CHUNK_BYTES)), sum(map(int.__mul__, counts, kinds))
+        delta_lens, bases_at, refs = iter(table.column(deltas, 0, MAX_U32)), table.at, read_refs(table)
+        base_counts = table.column(deltas, 1, MAX_BASES)
+        base_refs = [refs[pack] for pack in table.column(sum(base_counts), 0, len(refs) - 1)]
+        base_slots = list(accumulate(table.zigzag() for _ in base_refs))
+        check(table.at == raw_len and all(0 <= slot < MAX_SLOTS for slot in base_slots), "its table's end, or a base's slot")
+        base_counts, bases, claim, at, slots, frames = iter(base_counts), zip(base_refs, base_slots), blake3(), 16, [], []
+        for kind, count, payload in zip(kinds, counts, payloads):
+            ids, end, inner = data[at : at + 32 * count], at + 32 * count + payload, 0
+            check(digest(ids)[:16] == hashes.take(16) and end - at <= MAX_U32, f"frame {len(frames)}: its ids are wrong")
+            for n, raw_len in zip(range(0, len(ids), 32), lens):
+                stored, own = (next(delta_lens), [*islice(bases, next(base_counts))]) if kind else (raw_len, ())
+                slots.append((len(frames), bytes(ids[n : n + 32]), inner, stored, raw_len, own))
+                claim.update(bytes([kind]) + slots[-1][1])
+                inner += stored
+            check(inner == payload if kind else inner <= MAX_FRAME_RAW_BYTES, f"frame {len(frames)}: its length is wrong")
+            frames.append((data[at + 32 * count : end], inner))
+            at = end
+        check(at == total - FOOTER_LEN - table_len, "its frames do not end where its table begins")
+        check(claim.update(table.data[bases_at:] if deltas else b"").digest() == pack_id, "its content has another id")
+        return slots, frames
+def read_slot(store, database, ref, slot, is_base=False):
+    """A slot's chunk. "Whole frames", "Deltas"."""
+    slots, frames = open_pack(store, database, *ref)
+    with about(f"pack {ref[0].hex()}, slot {slot}"):
+        check(slot < len(slots), "there is no such slot")
+        frame, chunk_id, at, stored, raw_len, bases = slots[slot]
+        check(not (bases and is_base), "it is a base and itself a delta")
+        prefix = b"".join(read_slot(store, database, *base, True) for base in bases)
+        part = slice(at, at + stored)
+        raw = unzstd(frames[frame][0][part], raw_len, prefix) if bases else kept_unzstd(*frames[frame])[part]
+        check(digest(raw) == chunk_id, "its content does not have its id")
+        return raw
+
+def read_map(body):
+    """By file its extents: first chunk, end, pack (None: zeros), first slot. "Map"."""
+    raw_len, expected, number, files = int.from_bytes(body[:4], "little"), 0, 0, {}
+    check(raw_len <= MAX_MAP_BYTES, "its map is too large")
+    cursor = Cursor(unzstd(body[4:], raw_len))
+    refs = [None, *read_refs(cursor)]
+    heads = [(cursor.varint(1, MAX_U32), cursor.varint(0, raw_len)) for _ in range(cursor.varint(0, raw_len))]
+    ranges = (0, MAX_U32), (1, MAX_U32), (0, len(refs) - 1)
+    columns = zip(*[cursor.column(sum(count for _, count in heads), *limits) for limits in ranges])
+    for step, count in heads:
+        number, end = number + step, 0
+        files[number] = []
+        for gap, length, place in islice(columns, count):
+            first, end = end + gap, end + gap + length
+            slot = expected + cursor.zigzag() if place else 0
+            check(end <= MAX_U32 and (not place or 0 <= slot <= MAX_SLOTS - length), "an extent is out of range")
+            expected = slot + length if place else expected
+            files[number].append((first, end, refs[place], slot))
+    check(number <= MAX_U32 and cursor.at == raw_len, "its map's end, or a file's number, is wrong")
+    return files
+def cover(layers, at, end):
+    """Extents from chunk `at` to `end`, each from the last layer that speaks of it."""
+    check(layers or at == end, f"no map speaks of chunk {at}")
+    n = max(bisect.bisect(layers[-1], (at + 1,)) - 1, 0) if layers else 0
+    while at < end:
+        first, stop, ref, slot = layers[-1][n] if n < len(layers[-1]) else (end, end, None, 0)
+        yield from cover(layers[:-1], at, min(first, end)) if at < first else ()
+        at, n = max(at, min(first, end)), n + 1
+        if at < min(stop, end):
+            yield at, min(stop, end), ref, slot + at - first
+            at = min(stop, end)
+def path_bytes(path):
+    return bytes.fromhex(path["hex"]) if type(path) is dict else (path or "").encode()
+def read_snapshot(store, *snapshot):
+    """The header, and by path the entries, each with its `extents`. "How a snapshot is read"."""
+    own, entries, layers, tree = read_record(store, *snapshot), {}, {}, blake3()
+    for header, _, sections in [*(read_record(store, snapshot[0], *link) for link in own[0]["chain"][::-1]), own]:
+        with about(record_key(snapshot[0], header["line"], header["number"])):
+            check(header["lineage"] == own[0]["lineage"], "it is of another lineage")
+            for gone in header["files"].get("removed", ()):
+                entries.pop(gone, None), layers.pop(gone, None)
+            entries.update((entry["number"], entry) for entry in header["files"]["changed"])
+            for number, extents in read_map(sections[SECTION_MAP]).items():
+                layers.setdefault(number, []).append(extents)
+    with about(record_key(*snapshot)):
+        kinds = {path_bytes(entry["path"]): entry["kind"] for entry in entries.values()}
+        for number, entry in sorted(entries.items()):
+            path, target = entry["path"], entry["target"] = path_bytes(entry["path"]), path_bytes(entry.get("target"))
+            tree.update(struct.pack("<IBI", number, list(OBJECTS).index(entry["kind"]) + 1, len(path)) + path)
+            tree.update(struct.pack("<I", len(target)) + target + struct.pack("<Iq", entry["mode"], entry["mtime_ns"]))
+            tree.update(bytes.fromhex(entry.get("root") or "00" * 32))
+            parts, size = path.split(b"/"), entry.setdefault("size", 0)
+            check(not {b"", b".", b".."} & {*parts} and b"\0" not in path, f"{path!r} does not lead down")
+            above = {kinds.get(b"/".join(parts[:n]), "directory") for n in range(1, len(parts))}
+            check(above <= {"directory"}, f"{path!r} lies below what is no directory")
+            chunks = -(-size // entry["chunk_size"]) if entry.get("root") else 0
+            check(chunks <= MAX_U32, f"{path!r} is too large")
+            entry["extents"] = [*cover(layers.get(number, [])[:], 0, chunks)]
+        check(tree.hexdigest() == own[0]["tree"], "its tree hash is wrong")
+        check(len(kinds) == len(entries), "two files have one path")
+        check(own[0]["source"] == "directory" or [*kinds.values()] == ["sqlite"], "it is not one SQLite file")
+    return own[0]["source"], dict(sorted((entry["path"], entry) for entry in entries.values()))
+
+def write_file(store, database, entry, path):
+    """Writes a file pack by pack, then reads it back for its root. "Root"."""
+    size, step = entry["size"], entry["chunk_size"]
+    with open(path, "xb+") as file:
+        file.truncate(size)
+        for first, end, ref, slot in sorted(entry["extents"], key=lambda extent: (extent[2] or (b"",), extent[3])):
+            for chunk in range(first, end if ref else first):
+                raw = read_slot(store, database, ref, slot + chunk - first)
+                check(len(raw) == min(step, size - chunk * step), f"chunk {chunk} is of another length")
+                file.seek(chunk * step)
+                file.write(raw)
+        file.seek(0)
+        ids, level = (digest(raw) for raw in iter(lambda: file.read(step), b"")), 1
+        nodes = [digest(b"\1", *group) for group in iter(lambda: [*islice(ids, FAN_OUT)], [])]
+        while len(nodes) > 1:
+            level += 1
+            nodes = [digest(bytes([level]), *nodes[n : n + FAN_OUT]) for n in range(0, len(nodes), FAN_OUT)]
+        check(digest(b"\xff", struct.pack("<QI", size, step), *nodes).hex() == entry["root"], "its root is wrong")
+def restore(store, database, line, number, dest):
+    """Builds everything beside DEST, then renames it. "Directories and paths"."""
+    source, entries = read_snapshot(store, database, line, number)
+    for way in [dest] if source == "directory" else [dest, dest + b"-wal", dest + b"-journal"]:
+        check(not os.path.lexists(way), f"{os.fsdecode(way)} is in the way", IN_THE_WAY)
+    temporary = tempfile.mkdtemp(prefix=b".restoring-", dir=os.path.dirname(os.path.abspath(dest)))
+    try:
+        root = os.path.join(temporary, b"new")
+        files = [(os.path.join(root, path) if source == "directory" else root, entries[path]) for path in entries]
+        for path, entry in files if source == "sqlite" else [(root, {"kind": "directory"}), *files]:
+            os.makedirs(path if entry["kind"] == "directory" else os.path.dirname(path), exist_ok=True)
+            if entry.get("root"):
+                with about(os.fsdecode(entry["path"])):
+                    write_file(store, database, entry, path)
+        for path, entry in files:
+            if entry["kind"] == "symlink":
+                os.symlink(entry["target"], path)
+        for path, entry in reversed(files):
+            if entry["kind"] != "symlink":
+                os.chmod(path, entry["mode"])
+                if source == "directory":
+                    os.utime(path, ns=(entry["mtime_ns"],) * 2)
+        os.sync()
+        check(not os.path.lexists(dest), f"{os.fsdecode(dest)} is in the way", IN_THE_WAY)
+        os.rename(root, dest)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+def main():
+    parser = argparse.ArgumentParser(usage="\n".join(__doc__.splitlines()[2:4]))
+    for name in ("store", "snapshot?", "dest?"):
+        parser.add_argument(name.strip("?"), nargs=None if name == "store" else "?")
+    parser.add_argument("--line", default="main")
+    parser.add_argument("--list", action="store_true")
+    asked = parser.parse_intermixed_args()
+    check(os.path.isfile(os.path.join(asked.store, "store.json")), f"there is no store in {asked.store}", NO_STORE)
+    with about("store.json"):
+        read_json(read_object(asked.store, "store.json", MAX_STORE_FILE_BYTES), "store")
+    if asked.list:
+        for snapshot in list_records(asked.store):
+            header, snapshot_id, _ = read_record(asked.store, *snapshot)
+            print(*snapshot, header["created_at"], header["totals"]["size_bytes"], snapshot_id, sep="\t")
+        return
+    spec, dest = (asked.snapshot, asked.dest) if asked.dest else ("", asked.snapshot)
+    check(dest, "say where to restore to", USAGE)
+    database, at, number = spec.partition("@")
+    check(re.fullmatch("[1-9][0-9]*", number) or not at, f"{number!r} is not a snapshot's number", USAGE)
+    found = [it for it in list_records(asked.store) if it[1] == asked.line and database in ("", it[0])]
+    check(len({it[0] for it in found}) < 2, "say which database: " + ", ".join(sorted({it[0] for it in found})), USAGE)
+    found = [it for it in found if number in ("", str(it[2]))]
+    check(found, "there is no such snapshot", NO_SNAPSHOT)
+    restore(asked.store, *found[0], os.fsencode(dest))
+if __name__ == "__main__":
+    try:
+        main()
+    except (Stop, OSError) as error:
+        print(f"restore.py: {error.args[0] if isinstance(error, Stop) else error}", file=sys.stderr)
+        sys.exit(error.args[1] if isinstance(error, Stop) else 1)

@@ -1,0 +1,106 @@
+//! `tools/restore.py`, written from `docs/FORMAT.md` alone, restores what this program stored, and refuses what is damaged.
+
+#[path = "support/cli.rs"]
+mod cli;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use cli::Machine;
+use rusqlite::Connection;
+
+/// The Python that has the reader's two packages; None when there is none.
+fn python() -> Option<String> {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let python = std::env::var("PAGEKEEP_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
+    let usable = Command::new(&python).args(["-c", "import zstandard, blake3"]).output();
+    if usable.is_ok_and(|run| run.status.success()) {
+        return Some(python);
+    }
+    println!("skipped: no Python with zstandard and blake3 ({python})");
+    None
+}
+
+fn restore(python: &str, store: &Path, spec: &str, destination: &Path) -> Output {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/restore.py");
+    let mut command = Command::new(python);
+    command.arg(script).arg(store).arg(spec).arg(destination);
+    command.output().expect("Python runs")
+}
+
+/// A database with a history: a first state, small changes, a larger one, a `VACUUM`.
+fn history(machine: &Machine) -> Vec<Vec<u8>> {
+    let path = machine.database("app.db", "delete");
+    machine.insert(&path, 4000);
+    machine.ok(&["init", "app.db"]);
+    machine.ok(&["backup", "add", "usb", "usb"]);
+    let steps = [
+        "SELECT 1",
+        "UPDATE item SET name = 'changed' WHERE id % 500 = 0",
+        "UPDATE item SET price = price + 1 WHERE id % 3 = 0; DELETE FROM item WHERE id > 3000",
+        "INSERT INTO note (body) VALUES (zeroblob(200000))",
+        "VACUUM",
+        "UPDATE item SET name = name || '!' WHERE id % 7 = 0",
+    ];
+    let mut states = Vec::new();
+    for step in steps {
+        Connection::open(&path).unwrap().execute_batch(step).unwrap();
+        machine.ok(&["backup", "create"]);
+        states.push(std::fs::read(&path).unwrap());
+    }
+    machine.ok(&["backup", "sync", "usb"]);
+    states
+}
+
+#[test]
+fn it_restores_every_state_byte_for_byte() {
+    let Some(python) = python() else { return };
+    let machine = Machine::new();
+    let states = history(&machine);
+    for (number, state) in (1..).zip(&states) {
+        let out = machine.path(format!("restored-{number}.db"));
+        let run = restore(&python, &machine.path("usb"), &format!("app@{number}"), &out);
+        assert!(run.status.success(), "app@{number}: {}", String::from_utf8_lossy(&run.stderr));
+        assert!(std::fs::read(&out).unwrap() == *state, "app@{number}");
+    }
+}
+
+#[test]
+fn it_restores_directories() {
+    let Some(python) = python() else { return };
+    let machine = Machine::new();
+    let data = machine.path("data");
+    std::fs::create_dir_all(data.join("files/empty")).unwrap();
+    std::fs::write(data.join("files/big"), (0..300_000u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>()).unwrap();
+    std::fs::write(data.join("files/none"), b"").unwrap();
+    std::os::unix::fs::symlink("files/big", data.join("link")).unwrap();
+    machine.database("data/app.db", "wal");
+    machine.ok(&["--db", "data", "backup", "sync-url", "usb"]);
+    let out = machine.path("out");
+    let run = restore(&python, &machine.path("usb"), "data", &out);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    for file in ["files/big", "files/none", "app.db"] {
+        assert!(std::fs::read(out.join(file)).unwrap() == std::fs::read(data.join(file)).unwrap(), "{file}");
+    }
+    assert!(out.join("files/empty").is_dir());
+    assert_eq!(std::fs::read_link(out.join("link")).unwrap(), Path::new("files/big"));
+}
+
+#[test]
+fn it_refuses_what_is_damaged() {
+    let Some(python) = python() else { return };
+    let machine = Machine::new();
+    let states = history(&machine);
+    let newest = format!("usb/snapshots/app/main/{:08x}-{}", u32::MAX - states.len() as u32, states.len());
+    let path = machine.path(newest);
+    let good = std::fs::read(&path).unwrap();
+    for at in [20, good.len() / 2, good.len() - 5] {
+        let mut bad = good.clone();
+        bad[at] ^= 4;
+        std::fs::write(&path, &bad).unwrap();
+        let out = machine.path("out.db");
+        let run = restore(&python, &machine.path("usb"), "app", &out);
+        assert_eq!(run.status.code(), Some(13), "byte {at}: {}", String::from_utf8_lossy(&run.stderr));
+        assert!(!out.exists());
+    }
+}
