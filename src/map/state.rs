@@ -13,8 +13,8 @@ use crate::store::{Store, StoreError, keys};
 /// The files of a snapshot, by number.
 pub type FileList = BTreeMap<FileNumber, FileEntry>;
 
-/// Requests for records under way at once.
-const FETCHES: usize = 8;
+/// Requests for records under way at once: a whole chain, so that it is one round trip.
+const FETCHES: usize = 16;
 
 /// What one record of the chain adds.
 #[derive(Clone, Debug)]
