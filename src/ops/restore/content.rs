@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use super::existing::Existing;
 use super::plan::{Plan, Wanted};
+use super::writeback::Writeback;
 use super::{Context, OpError, fetch};
 use crate::base::ordered::ordered;
 use crate::base::{ChunkId, ChunkNumber, Progress};
@@ -19,8 +18,6 @@ use crate::ops::is_near;
 use crate::ops::proof::Proof;
 use crate::store::{OpenPack, Packs, Store, StoreError};
 
-/// Smaller files are flushed once, when they are done.
-const FLUSHED_BYTES: u64 = 64 << 20;
 /// Requests for tables and records under way at once.
 const OPENING: usize = 8;
 
@@ -31,7 +28,7 @@ pub(super) struct Output<'a> {
     pub(super) path: PathBuf,
     pub(super) proof: Proof,
     /// One write at a time: the kernel lets in only one, and makes the others spin.
-    pub(super) writing: Mutex<()>,
+    pub(super) writing: Mutex<Writeback>,
     /// What the file holds already.
     pub(super) existing: Option<Existing>,
 }
@@ -40,34 +37,15 @@ impl Output<'_> {
     /// Writes consecutive chunks and notes their ids.
     pub(super) fn put(&self, first: u32, bytes: &[u8], ids: &[ChunkId]) -> Result<(), OpError> {
         let offset = u64::from(first) * u64::from(self.entry.chunk_size);
-        let _turn = self.writing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut writeback = self.writing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.file.write_all_at(bytes, offset).map_err(OpError::io("write", &self.path))?;
+        writeback.wrote(&self.file, self.entry.size, offset, bytes.len() as u64);
         self.proof.put(first, ids).map_err(OpError::io("write beside", &self.path))
     }
 }
 
-/// Time between two flushes while a file is filled: the disk works while the processors do.
-const FLUSH_EVERY: Duration = Duration::from_millis(100);
-
-/// Fills all outputs; returns how many bytes were there already. What is written goes to the disk meanwhile.
+/// Fills all outputs; returns how many bytes were there already.
 pub(super) fn fill(context: &Context, store: &Store, state: &State, outputs: &[Output<'_>]) -> Result<u64, OpError> {
-    let (done, wait) = sync_channel::<()>(0);
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            while wait.recv_timeout(FLUSH_EVERY) == Err(RecvTimeoutError::Timeout) {
-                for output in outputs.iter().filter(|output| output.entry.size >= FLUSHED_BYTES) {
-                    // The flush that counts comes at the end, and tells when it fails.
-                    let _ = output.file.sync_data();
-                }
-            }
-        });
-        let filled = fill_all(context, store, state, outputs);
-        drop(done);
-        filled
-    })
-}
-
-fn fill_all(context: &Context, store: &Store, state: &State, outputs: &[Output<'_>]) -> Result<u64, OpError> {
     let packs = Packs::new(vec![store.clone()], state.header.database.clone());
     let mut plan = Plan::default();
     let mut wanted = Vec::new();

@@ -9,6 +9,7 @@ mod fetch;
 mod plan;
 mod target;
 mod tree;
+mod writeback;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
