@@ -10,7 +10,6 @@ use quick_cache::sync::Cache;
 use super::{MAX_RECORD_BYTES, Store, StoreError, keys};
 use crate::base::{Name, PackId};
 use crate::format::FormatError;
-use crate::format::envelope::HEADER_LEN;
 use crate::format::pack::{FOOTER_LEN, Home, MAX_PACK_BYTES, PackFooter, PackRef, PackTable};
 use crate::format::record::Record;
 use crate::remote::{LocalObject, Remote, RemoteErrorKind};
@@ -40,10 +39,7 @@ enum PackBytes {
 
 impl OpenPack {
     /// Opens a pack that is in memory.
-    ///
-    /// # Errors
-    /// When its bytes are not a pack's.
-    pub fn in_memory(bytes: Bytes) -> Result<Self, FormatError> {
+    fn in_memory(bytes: Bytes) -> Result<Self, FormatError> {
         Ok(Self { table: PackTable::of_pack(&bytes)?, bytes: PackBytes::Memory(bytes) })
     }
 
@@ -66,16 +62,6 @@ impl OpenPack {
             PackBytes::File(file) => Ok(file.read(range)?),
             PackBytes::Memory(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
         }
-    }
-
-    /// Whether its bytes are in memory already.
-    pub fn is_in_memory(&self) -> bool {
-        matches!(self.bytes, PackBytes::Memory(_))
-    }
-
-    /// Bytes of its frames: from the first frame to the table.
-    pub fn frames_end(&self) -> u64 {
-        self.table.frames.last().map_or(HEADER_LEN as u64, |frame| frame.offset + u64::from(frame.stored_len))
     }
 }
 
@@ -180,10 +166,7 @@ fn is_absent(error: &StoreError) -> bool {
 
 impl Store {
     /// Opens a pack that is an object of its own: one request, two when its table is large.
-    ///
-    /// # Errors
-    /// When it is missing or damaged.
-    pub fn open_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
+    fn open_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
         let key = keys::pack(id);
         let damaged = |source| self.damaged(&key, source);
         let (tail, total) = self.remote().get_tail(&key, TAIL_BYTES)?;
@@ -207,10 +190,7 @@ impl Store {
     }
 
     /// Fetches a whole pack in one request.
-    ///
-    /// # Errors
-    /// When it is missing or damaged.
-    pub fn fetch_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
+    fn fetch_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
         let key = keys::pack(id);
         let bytes = self.remote().get(&key, MAX_PACK_BYTES)?;
         let open = OpenPack::in_memory(bytes).map_err(|source| self.damaged(&key, source))?;
@@ -218,10 +198,10 @@ impl Store {
         Ok(open)
     }
 
-    /// The bytes of a whole pack, its table checked: what is damaged is not passed on.
+    /// The bytes of a whole pack, its table checked: what is damaged is not passed on. One request.
     ///
     /// # Errors
-    /// As [`Store::fetch_pack`].
+    /// When it is missing or damaged.
     pub fn pack_bytes(&self, id: &PackId) -> Result<Bytes, StoreError> {
         match self.fetch_pack(id)?.bytes {
             PackBytes::Memory(bytes) => Ok(bytes),

@@ -47,11 +47,6 @@ impl UploadedChunks {
             self.places.insert(id, (number, SlotNumber(at as u32)));
         }
     }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.packs.is_empty()
-    }
 }
 
 impl Workspace {
