@@ -9,8 +9,7 @@ use super::{Context, Database, OpError};
 use crate::base::{PackId, SnapshotNumber};
 use crate::format::pack::Home;
 use crate::format::record::Record;
-use crate::remote::RemoteErrorKind;
-use crate::store::{Created, PackSink, Store, StoreError, keys};
+use crate::store::{Created, PackSink, Store, StoreError, first_of, keys};
 
 /// Where things are pushed from and to.
 pub(super) struct Push<'a> {
@@ -71,25 +70,4 @@ impl Push<'_> {
         }
         Ok(sink.finish()?)
     }
-}
-
-/// The answer of the first store that has one.
-pub(super) fn first_of<T>(stores: &[Store], ask: impl Fn(&Store) -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let mut failure = None;
-    for store in stores {
-        match ask(store) {
-            Ok(answer) => return Ok(answer),
-            Err(error) => {
-                let absent = match &error {
-                    StoreError::Remote(error) => error.kind == RemoteErrorKind::NotFound,
-                    StoreError::NoSnapshot { .. } => true,
-                    _ => false,
-                };
-                if failure.is_none() || !absent {
-                    failure = Some(error);
-                }
-            }
-        }
-    }
-    Err(failure.expect("BUG: at least one store is asked"))
 }

@@ -8,6 +8,7 @@ mod chunks;
 mod error;
 pub mod keys;
 mod packs;
+mod several;
 mod snapshots;
 mod writer;
 
@@ -21,6 +22,7 @@ pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::StoreError;
 pub use packs::{OpenPack, Packs};
+pub use several::first_of;
 pub use snapshots::{Created, MAX_RECORD_BYTES};
 pub use writer::{OnStored, PackSink, PackWriter, StoredPack, WriterOptions};
 

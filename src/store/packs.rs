@@ -7,12 +7,12 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::{MAX_RECORD_BYTES, Store, StoreError, keys};
+use super::{MAX_RECORD_BYTES, Store, StoreError, first_of, keys};
 use crate::base::{Name, PackId};
 use crate::format::FormatError;
 use crate::format::pack::{FOOTER_LEN, Home, MAX_PACK_BYTES, PackFooter, PackRef, PackTable};
 use crate::format::record::Record;
-use crate::remote::{LocalObject, Remote, RemoteErrorKind};
+use crate::remote::{LocalObject, Remote};
 
 /// Bytes fetched from a pack's end at first: the table of a 16 MiB pack of whole frames takes about 5 KB, of deltas up
 /// to some hundred.
@@ -112,18 +112,9 @@ impl Packs {
     }
 
     fn find(&self, pack: &PackRef) -> Result<OpenPack, StoreError> {
-        let mut failure = None;
-        for store in &self.stores {
-            match self.find_in(store, pack) {
-                Ok(open) => return Ok(open),
-                // Damage found at one place is told only if no other place has the pack whole.
-                Err(error) if failure.is_none() || !is_absent(&error) => failure = Some(error),
-                Err(_) => {}
-            }
-        }
-        Err(match failure {
-            Some(error) if !is_absent(&error) => error,
-            _ => StoreError::PackMissing { id: pack.id, remote: self.places() },
+        first_of(&self.stores, |store| self.find_in(store, pack)).map_err(|error| match error.is_absence() {
+            true => StoreError::PackMissing { id: pack.id, remote: self.places() },
+            false => error,
         })
     }
 
@@ -153,14 +144,6 @@ impl Packs {
                 Ok(open)
             }
         }
-    }
-}
-
-fn is_absent(error: &StoreError) -> bool {
-    match error {
-        StoreError::Remote(error) => error.kind == RemoteErrorKind::NotFound,
-        StoreError::NoSnapshot { .. } | StoreError::PackMissing { .. } => true,
-        _ => false,
     }
 }
 
