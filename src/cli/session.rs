@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::args::Globals;
 use crate::base::{Name, Progress};
@@ -69,6 +70,7 @@ impl Session {
             host: around.host,
             tool: format!("pagekeep {}", env!("CARGO_PKG_VERSION")),
             clock: Timestamp::now,
+            zone: TimeZone::system(),
             patience: OpenOptions::default(),
             progress: around.progress,
         };

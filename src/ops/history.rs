@@ -181,6 +181,6 @@ impl Context {
     /// # Errors
     /// When it is none.
     pub fn spec(&self, text: &str) -> Result<Spec, OpError> {
-        Spec::parse(text, self.now())
+        Spec::parse(text, self.now(), &self.zone)
     }
 }

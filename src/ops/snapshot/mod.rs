@@ -190,7 +190,7 @@ pub fn snapshot(
         lock_wait: database.settings.lock_wait(),
         spool_bytes: database.settings.spool_bytes(),
         scratch: &scratch,
-        progress: &context.progress,
+        context,
     };
     let (scanned, encoded) = encode::run(scan, ids, encoder)?;
     let stored = started.elapsed();

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::OpError;
 use super::files::{SourceFile, Sources};
 use super::reference::Reference;
 use super::spool::Spool;
+use super::{Context, OpError};
 use crate::base::ordered::{ordered, thread_count};
 use crate::base::progress::Cancelled;
 use crate::base::{ChunkId, ChunkNumber, FileNumber, Progress};
@@ -72,7 +72,7 @@ pub(super) struct Scan<'a> {
     pub(super) lock_wait: Duration,
     pub(super) spool_bytes: u64,
     pub(super) scratch: &'a Path,
-    pub(super) progress: &'a Progress,
+    pub(super) context: &'a Context,
 }
 
 impl Scan<'_> {
@@ -83,7 +83,7 @@ impl Scan<'_> {
         let mut reading = Reading {
             reference: self.reference,
             lock_wait: self.lock_wait,
-            progress: self.progress,
+            context: self.context,
             recent: HashMap::new(),
             out: Scanned {
                 entries: Vec::with_capacity(files.len()),
@@ -101,9 +101,9 @@ impl Scan<'_> {
             },
         };
         let sizes = files.iter().filter_map(|file| std::fs::metadata(&file.path).ok()).map(|metadata| metadata.len());
-        self.progress.total_bytes.store(sizes.sum(), std::sync::atomic::Ordering::Relaxed);
+        self.context.progress.total_bytes.store(sizes.sum(), std::sync::atomic::Ordering::Relaxed);
         for file in files {
-            self.progress.check()?;
+            self.context.progress.check()?;
             reading.file(file, &mut spool, give)?;
         }
         Ok(reading.out)
@@ -113,7 +113,7 @@ impl Scan<'_> {
 struct Reading<'a> {
     reference: Option<&'a Reference<'a>>,
     lock_wait: Duration,
-    progress: &'a Progress,
+    context: &'a Context,
     /// Where content was met in this run.
     recent: HashMap<ChunkId, ChunkName>,
     out: Scanned,
@@ -161,7 +161,7 @@ impl Reading<'_> {
         }
         self.out.ids.push(&ids).map_err(OpError::io("write the ids of", &file.path))?;
         self.out.entries.push(FileEntry { mode: file.found.mode, ..before.clone() });
-        Progress::add(&self.progress.done_bytes, before.size);
+        Progress::add(&self.context.progress.done_bytes, before.size);
         Ok(true)
     }
 
@@ -172,8 +172,8 @@ impl Reading<'_> {
         spool: &mut Spool,
         give: &mut dyn FnMut(Batch) -> bool,
     ) -> Result<(), OpError> {
-        let pinned = PinnedDatabase::open(&file.path, self.lock_wait, self.progress)?;
-        self.out.pinned_at.get_or_insert_with(Timestamp::now);
+        let pinned = PinnedDatabase::open(&file.path, self.lock_wait, &self.context.progress)?;
+        self.out.pinned_at.get_or_insert_with(|| self.context.now());
         entry.size = pinned.size();
         entry.chunk_size = pinned.chunk_bytes();
         entry.sqlite = Some(pinned.facts().clone());
@@ -307,7 +307,7 @@ impl Compare<'_, '_> {
         chunk_bytes: usize,
         give: &mut dyn FnMut(Batch) -> bool,
     ) -> Result<(), OpError> {
-        self.reading.progress.check()?;
+        self.reading.context.progress.check()?;
         let ids: Vec<ChunkId> = hashed.ids.iter().map(|(id, _)| *id).collect();
         let write = OpError::io("write the ids of", self.path);
         self.reading.out.ids.push(&ids).map_err(write)?;
@@ -326,7 +326,7 @@ impl Compare<'_, '_> {
                 self.changed(chunk, *id, *zero, bytes);
             }
         }
-        let progress = self.reading.progress;
+        let progress = &self.reading.context.progress;
         Progress::add(&progress.done_bytes, hashed.bytes.len() as u64);
         Progress::add(&progress.reused_bytes, kept);
         self.seen_bytes += hashed.bytes.len() as u64;
