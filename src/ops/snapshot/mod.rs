@@ -8,6 +8,7 @@
 //! snapshot exists; what is remembered beside it is made anew by the next run). Nothing of the source is ever written.
 
 mod commit;
+mod draft;
 mod encode;
 mod files;
 mod reference;
