@@ -72,9 +72,9 @@ impl Existing {
     }
 
     /// A chunk of the old content that has not been overwritten yet.
-    pub(super) fn read(&self, file: &File, chunk: u32) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; self.chunk_lens[chunk as usize] as usize];
-        file.read_exact_at(&mut bytes, u64::from(chunk) * u64::from(self.chunk_size))?;
+    pub(super) fn read(&self, file: &File, chunk: ChunkNumber) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.chunk_lens[chunk.0 as usize] as usize];
+        file.read_exact_at(&mut bytes, u64::from(chunk.0) * u64::from(self.chunk_size))?;
         Ok(bytes)
     }
 }
@@ -97,7 +97,7 @@ pub(super) fn recognise(
     let size = copy.metadata().map_err(read)?.len();
     let ids = hash(context, copy, size, entry.chunk_size).map_err(read)?;
     let wanted = (entry.chunks() as usize).min(ids.len());
-    proof.put(0, &ids[..wanted]).map_err(read)?;
+    proof.put(ChunkNumber(0), &ids[..wanted]).map_err(read)?;
     let chunk_lens = lens(size, entry.chunk_size, ids.len());
     if let Some(Known { state, ids: known }) = known
         && let Some(file) = same_file(&state, entry)

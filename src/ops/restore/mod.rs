@@ -6,9 +6,11 @@
 mod content;
 mod existing;
 mod fetch;
+mod load;
 mod plan;
 mod target;
 mod tree;
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
