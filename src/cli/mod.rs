@@ -51,7 +51,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         Command::Init { paths, name } => commands::init::run(session, &paths, name),
         Command::Backup { command } => commands::backup::run(session, command),
         Command::Log { spec, from, limit } => commands::log::log(session, spec.as_deref(), from.as_deref(), limit),
-        Command::Show { spec, from } => commands::log::show(session, &spec, from.as_deref()),
+        Command::Show { spec, from } => commands::show::show(session, &spec, from.as_deref()),
         Command::Clone { url, folder } => commands::clone::run(session, &url, &folder),
         Command::Config { command } => commands::config::run(session, command),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),

@@ -9,17 +9,7 @@ use super::{Context, Database, OpError};
 use crate::base::{PackId, SnapshotNumber};
 use crate::format::pack::Home;
 use crate::format::record::Record;
-use crate::remote::RemoteErrorKind;
-use crate::store::{Created, PackSink, Store, StoreError, keys};
-
-/// What a push did.
-#[derive(Clone, Debug, Default)]
-pub(super) struct PushReport {
-    /// The snapshots the remote got.
-    pub pushed: Vec<SnapshotNumber>,
-    /// Packs it got.
-    pub packs: u64,
-}
+use crate::store::{Created, PackSink, Store, StoreError, first_of, keys};
 
 /// Where things are pushed from and to.
 pub(super) struct Push<'a> {
@@ -33,40 +23,42 @@ pub(super) struct Push<'a> {
 }
 
 impl Push<'_> {
-    /// Pushes all snapshots after `known` up to `newest`.
-    pub(super) fn run(mut self, known: Option<SnapshotNumber>, newest: SnapshotNumber) -> Result<PushReport, OpError> {
-        let mut report = PushReport::default();
+    /// Pushes all snapshots after `known` up to `newest`; returns their numbers.
+    pub(super) fn run(
+        mut self,
+        known: Option<SnapshotNumber>,
+        newest: SnapshotNumber,
+    ) -> Result<Vec<SnapshotNumber>, OpError> {
         let first = known.map_or(1, |known| known.0 + 1);
-        for number in (first..=newest.0).map(SnapshotNumber) {
+        let numbers: Vec<_> = (first..=newest.0).map(SnapshotNumber).collect();
+        for number in &numbers {
             self.context.progress.check()?;
-            report.packs += self.snapshot(number)?;
-            report.pushed.push(number);
+            self.snapshot(*number)?;
         }
-        Ok(report)
+        Ok(numbers)
     }
 
-    fn snapshot(&mut self, number: SnapshotNumber) -> Result<u64, OpError> {
+    fn snapshot(&mut self, number: SnapshotNumber) -> Result<(), OpError> {
         let (name, line) = (&self.database.name, &self.database.config().line);
         let bytes = first_of(self.from, |store| store.record_bytes(name, line, number))?;
         let record = self.from[0].decode_record(name, line, number, &bytes)?;
-        let packs = self.packs(&record)?;
+        self.packs(&record)?;
         let header = &record.header;
         match self.to.create_record(name, line, number, &header.nonce, bytes)? {
-            Created::Ours => Ok(packs),
+            Created::Ours => Ok(()),
             Created::Theirs(theirs) => Err(super::conflict(&theirs.header, &header.lineage, self.to)),
         }
     }
 
     /// Puts the packs that the remote may lack.
-    fn packs(&mut self, record: &Record) -> Result<u64, OpError> {
+    fn packs(&mut self, record: &Record) -> Result<(), OpError> {
         let objects = record.map.packs.iter().filter(|pack| pack.home == Home::Object);
         let missing: Vec<PackId> = objects.map(|pack| pack.id).filter(|id| !self.there.contains(id)).collect();
         if missing.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         let uploads = Arc::new(|_: &PackId, _: &[crate::base::SlotContent]| {});
         let sink = PackSink::start(vec![self.to.clone()], uploads, Arc::clone(&self.context.progress));
-        let mut count = 0;
         for id in missing {
             self.context.progress.check()?;
             self.there.insert(id);
@@ -75,30 +67,7 @@ impl Push<'_> {
             }
             let bytes = first_of(self.from, |store| store.pack_bytes(&id))?;
             sink.put_bytes(id, bytes)?;
-            count += 1;
         }
-        sink.finish()?;
-        Ok(count)
+        Ok(sink.finish()?)
     }
-}
-
-/// The answer of the first store that has one.
-pub(super) fn first_of<T>(stores: &[Store], ask: impl Fn(&Store) -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let mut failure = None;
-    for store in stores {
-        match ask(store) {
-            Ok(answer) => return Ok(answer),
-            Err(error) => {
-                let absent = match &error {
-                    StoreError::Remote(error) => error.kind == RemoteErrorKind::NotFound,
-                    StoreError::NoSnapshot { .. } => true,
-                    _ => false,
-                };
-                if failure.is_none() || !absent {
-                    failure = Some(error);
-                }
-            }
-        }
-    }
-    Err(failure.expect("BUG: at least one store is asked"))
 }

@@ -1,4 +1,4 @@
-//! Remotes: by name, by URL, or `.` for the local store.
+//! Remotes: opened by their names or by an address, and forgotten.
 
 use super::{Context, Database, OpError};
 use crate::base::Name;
@@ -67,11 +67,28 @@ impl Database {
         let remotes = &self.workspace.config.remotes;
         let found = Name::new(name).ok().and_then(|name| remotes.get_key_value(&name));
         let Some((name, config)) = found else {
-            let known = remotes.keys().map(Name::to_string).collect();
-            return Err(OpError::NoBackup { name: name.to_owned(), known });
+            return Err(self.no_backup(name));
         };
         let url = context.parse_url(&config.url)?;
         Ok(OpenRemote { name: Some(name.clone()), ..context.open_url(&url, false)? })
+    }
+
+    /// Forgets a remote, whatever lies there; returns its name and address.
+    ///
+    /// # Errors
+    /// When there is none of this name, or what is remembered cannot be written.
+    pub fn remove_remote(&mut self, name: &str) -> Result<(Name, String), OpError> {
+        let remotes = &mut self.workspace.config.remotes;
+        let found = Name::new(name).ok().and_then(|name| remotes.remove_entry(&name));
+        let (name, config) = found.ok_or_else(|| self.no_backup(name))?;
+        self.workspace.save()?;
+        self.workspace.forget_remote(&name)?;
+        Ok((name, config.url))
+    }
+
+    fn no_backup(&self, name: &str) -> OpError {
+        let known = self.remote_names().iter().map(Name::to_string).collect();
+        OpError::NoBackup { name: name.to_owned(), known }
     }
 
     /// The stores from which old content can be read at the cost of a file: the local one, and remotes that are folders.

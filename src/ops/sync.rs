@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::lineage::{newest_of, rebase};
-use super::push::{Push, PushReport};
+use super::push::Push;
 use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
@@ -108,12 +108,12 @@ fn locked_sync(
         }
         other => other?,
     };
-    let (outcome, push) = done;
+    let (outcome, pushed) = done;
     trim(context, database)?;
     Ok(SyncReport {
         remote: remote.url.clone(),
         outcome,
-        pushed: push.pushed,
+        pushed,
         requests: remote.store.remote().counts().since(&before),
         elapsed: started.elapsed(),
         set_aside,
@@ -125,7 +125,7 @@ fn attempt(
     database: &Database,
     remote: &OpenRemote,
     options: &SyncOptions,
-) -> Result<(Outcome, PushReport), OpError> {
+) -> Result<(Outcome, Vec<SnapshotNumber>), OpError> {
     let mut memory = remote.name.as_ref().map(|name| database.workspace.recall_remote(name)).unwrap_or_default();
     let local = database.local_store(context)?;
     // With more remotes than one the packs are needed here until all have them.
@@ -159,7 +159,7 @@ fn attempt(
         memory.newest.insert(database.name.clone(), Pushed { number: report.number, id: report.id });
         let pushed = vec![report.number];
         remember_success(context, database, remote, memory)?;
-        return Ok((outcome, PushReport { pushed, packs: 0 }));
+        return Ok((outcome, pushed));
     }
     context.progress.enter(Phase::Uploading);
     check_remote(context, database, remote, &mut memory)?;
@@ -173,13 +173,13 @@ fn attempt(
         return Err(super::conflict(&theirs.header, &database.config().lineage, &remote.store));
     }
     let known = known.map(|known| known.number);
-    let mut report = PushReport::default();
+    let mut pushed = Vec::new();
     if known < Some(newest) {
         let mut from = near;
         from.extend(other_remotes(context, database, remote));
         let there = packs_at(database, &local, known, &outcome)?;
-        report = Push { context, database, from: &from, to: &remote.store, there }.run(known, newest)?;
-        if let Some(last) = report.pushed.last() {
+        pushed = Push { context, database, from: &from, to: &remote.store, there }.run(known, newest)?;
+        if let Some(last) = pushed.last() {
             let id = local.record(&database.name, &database.config().line, *last).map(|record| record.id);
             if let Ok(id) = id {
                 memory.newest.insert(database.name.clone(), Pushed { number: *last, id });
@@ -187,7 +187,7 @@ fn attempt(
         }
     }
     remember_success(context, database, remote, memory)?;
-    Ok((outcome, report))
+    Ok((outcome, pushed))
 }
 
 fn remember_success(

@@ -2,7 +2,7 @@
 
 use crate::base::{PackId, SnapshotNumber};
 use crate::format::FormatError;
-use crate::remote::RemoteError;
+use crate::remote::{RemoteError, RemoteErrorKind};
 
 /// A failure at one store.
 #[derive(Debug, thiserror::Error)]
@@ -55,4 +55,15 @@ pub enum StoreError {
         /// Where it was read.
         remote: String,
     },
+}
+
+impl StoreError {
+    /// Whether the thing asked for is not there, and nothing else is wrong.
+    pub fn is_absence(&self) -> bool {
+        match self {
+            StoreError::Remote(error) => error.kind == RemoteErrorKind::NotFound,
+            StoreError::NoSnapshot { .. } | StoreError::PackMissing { .. } => true,
+            _ => false,
+        }
+    }
 }

@@ -1,13 +1,15 @@
 //! Ids to bytes: what lies at one place, under one prefix.
 //!
 //! Objects are created once and never overwritten; every race is decided by who creates a key first. Packs come first,
-//! the snapshot record last: a snapshot exists if and only if its record does. This layer checks all that it reads; it
-//! does not know what a database is, nor where the chunks of a file are.
+//! the snapshot record last: a snapshot exists if and only if its record does. What this layer gives out it has checked,
+//! but for the bytes of records ([`Store::record_bytes`]). It names databases and lines in keys, and does not know what
+//! lies in a database, nor where the chunks of a file are.
 
 mod chunks;
 mod error;
 pub mod keys;
 mod packs;
+mod several;
 mod snapshots;
 mod writer;
 
@@ -21,6 +23,7 @@ pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::StoreError;
 pub use packs::{OpenPack, Packs};
+pub use several::first_of;
 pub use snapshots::{Created, MAX_RECORD_BYTES};
 pub use writer::{OnStored, PackSink, PackWriter, StoredPack, WriterOptions};
 

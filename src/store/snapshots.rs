@@ -30,10 +30,10 @@ impl Store {
         self.decode_record(database, line, number, &bytes)
     }
 
-    /// Reads a snapshot's record as it is stored, checked.
+    /// Reads a snapshot's record as it is stored, to be checked by [`Store::decode_record`].
     ///
     /// # Errors
-    /// As [`Store::record`].
+    /// [`StoreError::NoSnapshot`] when there is none; otherwise the remote's failure.
     pub fn record_bytes(&self, database: &Name, line: &Name, number: SnapshotNumber) -> Result<Bytes, StoreError> {
         let key = keys::snapshot(database, line, number);
         self.remote().get(&key, MAX_RECORD_BYTES).map_err(|error| match error.kind {

@@ -9,5 +9,6 @@ pub(crate) mod init;
 pub(crate) mod log;
 mod remotes;
 mod restore;
+pub(crate) mod show;
 mod status;
 mod sync;

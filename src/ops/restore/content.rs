@@ -35,8 +35,8 @@ pub(super) struct Output<'a> {
 
 impl Output<'_> {
     /// Writes consecutive chunks and notes their ids.
-    pub(super) fn put(&self, first: u32, bytes: &[u8], ids: &[ChunkId]) -> Result<(), OpError> {
-        let offset = u64::from(first) * u64::from(self.entry.chunk_size);
+    pub(super) fn put(&self, first: ChunkNumber, bytes: &[u8], ids: &[ChunkId]) -> Result<(), OpError> {
+        let offset = u64::from(first.0) * u64::from(self.entry.chunk_size);
         let mut writeback = self.writing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.file.write_all_at(bytes, offset).map_err(OpError::io("write", &self.path))?;
         writeback.wrote(&self.file, self.entry.size, offset, bytes.len() as u64);
@@ -64,7 +64,7 @@ pub(super) fn fill(context: &Context, store: &Store, state: &State, outputs: &[O
         let existing = outputs[delta.output as usize].existing.as_ref();
         existing.is_some_and(|existing| {
             let (pack, slot) = delta.bases[0];
-            delta.bases.len() == 1 && existing.has(ChunkNumber(delta.chunk), &plan.id(pack), slot)
+            delta.bases.len() == 1 && existing.has(delta.chunk, &plan.id(pack), slot)
         })
     };
     let (at_hand, elsewhere): (Vec<u32>, Vec<u32>) =
@@ -87,31 +87,30 @@ fn want(
     let entry = output.entry;
     let mut reused = 0;
     for extent in state.map.extents(entry.number) {
-        let place = match extent.place {
+        let (pack, first) = match extent.place {
             Place::Zeros => {
                 for chunk in extent.first.0..extent.end() {
                     let zeros = vec![0; entry.chunk_len(chunk) as usize];
-                    output.put(chunk, &zeros, &[ChunkId::of(&zeros)])?;
+                    output.put(ChunkNumber(chunk), &zeros, &[ChunkId::of(&zeros)])?;
                 }
                 continue;
             }
             Place::Slots { pack, first } => (pack, first),
         };
-        let pack = state.map.pack(place.0);
+        let pack = state.map.pack(pack);
         let pack_number = plan.number(pack);
         for by in 0..extent.count {
-            let chunk = extent.first.0 + by;
-            let slot = crate::base::SlotNumber(place.1.0 + by);
-            if output.existing.as_ref().is_some_and(|existing| existing.has(ChunkNumber(chunk), &pack.id, slot)) {
-                reused += u64::from(entry.chunk_len(chunk));
+            let (chunk, slot) = (extent.first.plus(by), first.plus(by));
+            if output.existing.as_ref().is_some_and(|existing| existing.has(chunk, &pack.id, slot)) {
+                reused += u64::from(entry.chunk_len(chunk.0));
                 continue;
             }
             match wanted.last_mut() {
                 Some(last)
                     if last.output == number
                         && last.pack == pack_number
-                        && last.first_chunk + last.count == chunk
-                        && last.first_slot + last.count == slot.0 =>
+                        && last.first_chunk.plus(last.count) == chunk
+                        && last.first_slot.plus(last.count) == slot =>
                 {
                     last.count += 1;
                 }
@@ -120,7 +119,7 @@ fn want(
                     first_chunk: chunk,
                     count: 1,
                     pack: pack_number,
-                    first_slot: slot.0,
+                    first_slot: slot,
                 }),
             }
         }

@@ -6,10 +6,12 @@
 mod content;
 mod existing;
 mod fetch;
+mod load;
 mod plan;
 mod target;
 mod tree;
 mod writeback;
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
