@@ -10,7 +10,7 @@ use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
 use crate::remote::{OpenError, RemoteErrorKind, UrlError};
 use crate::source::SourceError;
-use crate::store::StoreError;
+use crate::store::{StoreError, keys};
 use crate::workspace::WorkspaceError;
 
 /// What a caller can do about a failure; each kind has one exit code (`docs/EXIT-CODES.md`).
@@ -187,6 +187,10 @@ pub enum OpError {
         host: String,
         /// When.
         time: Timestamp,
+        /// The remote's name and address, when it has a name.
+        address: Option<(Name, String)>,
+        /// Whether it is known here under that name.
+        added: bool,
     },
     /// The store at a known address is not the one that was added.
     #[error("the store at {remote} is not the one that was added as '{name}'")]
@@ -240,6 +244,37 @@ pub enum OpError {
         /// Who has it open.
         holder: String,
     },
+    /// The remote failed, and the snapshot is kept in the local store.
+    #[error("{failure}; {name}@{number} is kept here, and the next sync brings it there")]
+    KeptHere {
+        /// What failed.
+        failure: Box<OpError>,
+        /// The database.
+        name: Name,
+        /// The snapshot that holds its present state.
+        number: SnapshotNumber,
+    },
+    /// The remote failed, and the local store as well.
+    #[error("{failure}; and no snapshot could be kept here: {local}")]
+    NotKept {
+        /// What failed at the remote.
+        failure: Box<OpError>,
+        /// What failed here.
+        #[source]
+        local: Box<OpError>,
+    },
+    /// The description of a store that is synced with is damaged.
+    #[error("{source}")]
+    StoreFile {
+        /// The remote's name, when it has one.
+        name: Option<Name>,
+        /// Its address.
+        url: String,
+        /// Whether it is known here under that name.
+        added: bool,
+        /// What is wrong.
+        source: StoreError,
+    },
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -252,12 +287,29 @@ impl OpError {
         move |source| OpError::Io { verb, path, source }
     }
 
+    /// Adds which remote this happened at, where the next thing to do depends on it; `added` when it is known here.
+    pub(crate) fn at_remote(self, name: Option<&Name>, url: &str, added: bool) -> OpError {
+        let (name, url) = (name.cloned(), url.to_owned());
+        match self {
+            OpError::OtherLineage { database, remote, host, time, .. } => {
+                OpError::OtherLineage { database, remote, host, time, added, address: name.map(|name| (name, url)) }
+            }
+            OpError::Store(source @ StoreError::Damaged { .. }) if is_store_file(&source) => {
+                OpError::StoreFile { name, url, added, source }
+            }
+            other => other,
+        }
+    }
+
     /// What can be done about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
             OpError::Source(SourceError::Cancelled(_)) | OpError::Cancelled(_) => ErrorKind::Interrupted,
             OpError::Source(_) => ErrorKind::Source,
             OpError::Store(error) | OpError::Workspace(WorkspaceError::Store(error)) => store_kind(error),
+            OpError::StoreFile { source, .. } => store_kind(source),
+            OpError::KeptHere { failure, .. } => failure.kind(),
+            OpError::NotKept { local, .. } => local.kind(),
             OpError::Workspace(WorkspaceError::Busy { .. }) => ErrorKind::Busy,
             OpError::Workspace(WorkspaceError::Io { source, .. }) | OpError::Io { source, .. } => io_kind(source),
             OpError::Workspace(WorkspaceError::TooNew { .. }) => ErrorKind::TooNew,
@@ -309,10 +361,26 @@ impl OpError {
                 let name = name.as_ref().map_or("NAME", Name::as_str);
                 format!("nothing is lost; put this machine's state after theirs: pagekeep backup sync {name} --rebase")
             }
-            OpError::OtherLineage { database, .. } => format!(
-                "keep both under different prefixes or names; if this file is a copy of that database, go on with its \
-                 history: pagekeep backup add NAME URL --join {database}"
-            ),
+            OpError::OtherLineage { database, address, added, .. } => {
+                let join = address.as_ref().map(|(name, url)| {
+                    let add = format!("pagekeep backup add {name} {} --join {database}", shown(Path::new(url)));
+                    let forget = if *added { format!("pagekeep backup remove {name} && ") } else { String::new() };
+                    format!("; if this file is a copy of that database, go on with its history: {forget}{add}")
+                });
+                format!("keep both under different prefixes or names{}", join.unwrap_or_default())
+            }
+            OpError::KeptHere { failure, .. } => return failure.hint(),
+            OpError::NotKept { local, .. } => return local.hint(),
+            OpError::StoreFile { name, url, added, .. } => {
+                let name = name.as_ref().map_or("NAME", Name::as_str);
+                let forget = if *added { format!("pagekeep backup remove {name} && ") } else { String::new() };
+                format!(
+                    "only the store's description is damaged, snapshots and packs beside it are not touched: move {} \
+                     there away, then make it anew: {forget}pagekeep backup add {name} {}",
+                    keys::STORE_FILE,
+                    shown(Path::new(url))
+                )
+            }
             OpError::OtherStore { name, .. } => {
                 format!("if that is intended: pagekeep backup remove {name}, then add it again")
             }
@@ -365,6 +433,12 @@ fn store_hint(error: &StoreError) -> Option<String> {
         StoreError::Damaged { .. } | StoreError::PackMissing { .. } | StoreError::WrongChunk { .. } => {
             CORRUPTION_HINT.into()
         }
+        StoreError::Locked { .. } => {
+            "run this again when they are done, or wait for them with --lock-wait 10m; a lock of which nothing is heard \
+             for 30 minutes is taken over"
+                .into()
+        }
+        StoreError::LockLost { .. } => "nothing is lost: run this again".into(),
         StoreError::NoSnapshot { remote, .. } => {
             format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
         }
@@ -391,6 +465,12 @@ fn shown(path: &Path) -> String {
     if text.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c)) { text } else { format!("{text:?}") }
 }
 
+/// Whether it is the description of a store at a remote that is damaged.
+fn is_store_file(error: &StoreError) -> bool {
+    matches!(error, StoreError::Damaged { key, source, .. }
+        if key == keys::STORE_FILE && !matches!(source, FormatError::TooNew { .. }))
+}
+
 fn store_kind(error: &StoreError) -> ErrorKind {
     match error {
         StoreError::Remote(error) => match error.kind {
@@ -406,6 +486,7 @@ fn store_kind(error: &StoreError) -> ErrorKind {
         }
         StoreError::NoStore { .. } => ErrorKind::NoStore,
         StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
+        StoreError::Locked { .. } | StoreError::LockLost { .. } => ErrorKind::Busy,
     }
 }
 

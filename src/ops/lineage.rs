@@ -5,6 +5,7 @@ use crate::base::{Name, SnapshotNumber};
 use crate::format::record::Record;
 use crate::format::root::RootBuilder;
 use crate::map::State;
+use crate::remote::RemoteUrl;
 use crate::source::sqlite::PinnedDatabase;
 use crate::store::{Store, StoreError};
 use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, SourceKind};
@@ -56,7 +57,18 @@ pub fn add_remote(
             reason,
         });
     }
-    let remote = context.open_url(&url, true)?;
+    let text = url.to_string();
+    add_at(context, database, name, &url, join).map_err(|error| error.at_remote(Some(name), &text, false))
+}
+
+fn add_at(
+    context: &Context,
+    database: &mut Database,
+    name: &Name,
+    url: &RemoteUrl,
+    join: Option<&Name>,
+) -> Result<AddReport, OpError> {
+    let remote = context.open_url(url, true)?;
     let now = context.now();
     let existed = Store::open(remote.store.remote().clone()).is_ok();
     let (store, file) = Store::create(remote.store.remote().clone(), now, &context.tool)?;
@@ -170,7 +182,7 @@ pub(super) fn adopt(
 }
 
 /// Copies a record and those it builds on to the local store, so that the next snapshot finds its parent there.
-fn mirror(local: &Store, store: &Store, record: &Record) -> Result<(), StoreError> {
+pub(super) fn mirror(local: &Store, store: &Store, record: &Record) -> Result<(), StoreError> {
     let header = &record.header;
     for name in header.chain.iter().cloned().chain([header.name()]) {
         let bytes = store.record_bytes(&header.database, &name.line, name.number)?;
@@ -228,8 +240,12 @@ pub(super) fn rebase(
     // that the next run takes for one that has only begun, and that finds its history at the remote.
     database.workspace.forget_database(&database.name)?;
     let store = database.workspace.path("store");
-    let stamp = context.now().strftime("%Y%m%d-%H%M%S");
-    let aside = database.workspace.path(&format!("store-before-rebase-{stamp}"));
+    let stamp = context.now().strftime("%Y%m%d-%H%M%S").to_string();
+    let mut names = (0..).map(|n| match n {
+        0 => database.workspace.path(&format!("store-before-rebase-{stamp}")),
+        n => database.workspace.path(&format!("store-before-rebase-{stamp}-{n}")),
+    });
+    let aside = names.find(|name| std::fs::symlink_metadata(name).is_err()).expect("BUG: numbers do not end");
     std::fs::rename(&store, &aside).map_err(OpError::io("set aside", &store))?;
     let name = database.name.clone();
     adopt(context, database, &remote.store, &name, &newest)?;

@@ -11,6 +11,7 @@ mod history;
 mod lineage;
 mod proof;
 mod push;
+mod recover;
 mod remotes;
 mod restore;
 mod settle;
@@ -18,6 +19,7 @@ mod snapshot;
 mod spec;
 mod status;
 mod sync;
+mod turn;
 mod trim;
 
 pub use clone::{CloneReport, clone};
@@ -44,6 +46,6 @@ fn conflict(theirs: &Header, lineage: &Nonce, store: &Store) -> OpError {
     if theirs.lineage == *lineage {
         OpError::Overtaken { database, number: theirs.number, name: None, remote, host, time }
     } else {
-        OpError::OtherLineage { database, remote, host, time }
+        OpError::OtherLineage { database, remote, host, time, address: None, added: false }
     }
 }

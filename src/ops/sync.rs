@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::lineage::{newest_of, rebase};
 use super::push::{Push, PushReport};
+use super::recover::recover;
 use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
+use super::turn::Turn;
 use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near};
 use crate::base::SnapshotNumber;
 use crate::base::progress::Phase;
@@ -43,6 +45,8 @@ pub struct SyncReport {
     pub requests: RequestCounts,
     /// Time it took.
     pub elapsed: Duration,
+    /// What a person should know besides.
+    pub remarks: Vec<String>,
     /// Where a local history was set aside by a rebase.
     pub set_aside: Option<std::path::PathBuf>,
 }
@@ -54,7 +58,12 @@ pub struct SyncReport {
 pub fn create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
     settle(context, database)?;
-    snapshot(context, database, &local_targets(context, database)?, options)
+    let remark = recover(context, &mut database.clone())?;
+    let mut outcome = snapshot(context, database, &local_targets(context, database)?, options)?;
+    if let Outcome::Created(report) = &mut outcome {
+        report.warnings.extend(remark);
+    }
+    Ok(outcome)
 }
 
 fn local_targets(context: &Context, database: &Database) -> Result<Targets, OpError> {
@@ -79,7 +88,7 @@ pub fn sync(
         OpError::Overtaken { database, number, remote: place, host, time, .. } => {
             OpError::Overtaken { database, number, name: remote.name.clone(), remote: place, host, time }
         }
-        other => other,
+        other => other.at_remote(remote.name.as_ref(), &remote.url, true),
     });
     if let (Some(name), Err(error)) = (&remote.name, &outcome)
         && error.kind() != ErrorKind::Interrupted
@@ -100,17 +109,24 @@ fn locked_sync(
     let started = Instant::now();
     let before = remote.store.remote().counts();
     settle(context, database)?;
-    let mut set_aside = None;
-    let done = match attempt(context, database, remote, options) {
-        Err(OpError::Overtaken { .. }) if options.rebase => {
-            set_aside = rebase(context, database, remote)?;
-            attempt(context, database, remote, options)?
-        }
+    let recovered = recover(context, database)?;
+    let mut turn = match Turn::take(context, database, remote) {
+        Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
         other => other?,
     };
-    let (outcome, push) = done;
+    let mut set_aside = None;
+    let done = match attempt(context, database, &turn.remote, options) {
+        Err(OpError::Overtaken { .. }) if options.rebase => rebase(context, database, &turn.remote).and_then(|aside| {
+            set_aside = aside;
+            attempt(context, database, &turn.remote, options)
+        }),
+        other => other,
+    };
+    turn.give_back(database);
+    let (outcome, push) = done?;
     trim(context, database)?;
     Ok(SyncReport {
+        remarks: recovered.into_iter().chain(std::mem::take(&mut turn.remarks)).collect(),
         remote: remote.url.clone(),
         outcome,
         pushed: push.pushed,
@@ -148,11 +164,7 @@ fn attempt(
     let far = vec![remote.store.clone()];
     let targets = Targets { packs, records, near: near.clone(), far, uploads };
     let outcome = match snapshot(context, database, &targets, &options.snapshot) {
-        Err(error) if !direct && is_remote_trouble(&error) => {
-            // The snapshot must not wait for the remote.
-            snapshot(context, database, &local_targets(context, database)?, &options.snapshot)?;
-            return Err(error);
-        }
+        Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
         other => other?,
     };
     if let (true, Outcome::Created(report)) = (direct, &outcome) {
@@ -190,6 +202,26 @@ fn attempt(
     Ok((outcome, report))
 }
 
+/// The snapshot must not wait for the remote: it is kept in the local store. Returns the failure, with what became of it.
+fn keep_here(context: &Context, database: &Database, failure: OpError, options: &SyncOptions) -> OpError {
+    let keep = || -> Result<SnapshotNumber, OpError> {
+        // A record may have arrived at the remote although that was not said: then it is the snapshot.
+        let arrived = database.workspace.pending_record(&database.name).is_some();
+        settle(context, database)?;
+        match database.workspace.recall_database(&database.name) {
+            Some(memory) if arrived => Ok(memory.number),
+            _ => Ok(snapshot(context, database, &local_targets(context, database)?, &options.snapshot)?.number()),
+        }
+    };
+    let (failure, name) = (Box::new(failure), database.name.clone());
+    match keep() {
+        Ok(number) => OpError::KeptHere { failure, name, number },
+        // It was the local store that failed.
+        Err(local) if local.to_string() == failure.to_string() => local,
+        Err(local) => OpError::NotKept { failure, local: Box::new(local) },
+    }
+}
+
 fn remember_success(
     context: &Context,
     database: &Database,
@@ -203,8 +235,10 @@ fn remember_success(
 }
 
 fn is_remote_trouble(error: &OpError) -> bool {
-    matches!(error.kind(), ErrorKind::Temporary | ErrorKind::Credentials | ErrorKind::NoStore)
-        && matches!(error, OpError::Store(_))
+    matches!(
+        error.kind(),
+        ErrorKind::Temporary | ErrorKind::Credentials | ErrorKind::NoStore | ErrorKind::Busy | ErrorKind::Other
+    ) && matches!(error, OpError::Store(_))
 }
 
 /// Whether the local store has snapshots that the remote lacks.

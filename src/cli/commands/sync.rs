@@ -64,9 +64,7 @@ fn push(list: &mut Value, item: Value) {
 pub(super) fn to_url(session: &Session, url: &str, snapshot: SnapshotOptions) -> Result<Output, OpError> {
     let mut database = session.database(true)?;
     let url = session.context.parse_url(url)?;
-    let remote = session.context.open_url(&url, true)?;
-    let now = session.context.now();
-    crate::store::Store::create(remote.store.remote().clone(), now, &session.context.tool)?;
+    let remote = session.context.open_to_sync(&url)?;
     one(session, &mut database, &remote, &SyncOptions { snapshot, rebase: false })
 }
 
@@ -83,6 +81,7 @@ fn one(
     if let Outcome::Created(snapshot) = &report.outcome {
         output.talk.extend(remarks(snapshot, session.globals.verbose));
     }
+    output.talk.extend(report.remarks.iter().cloned());
     if let Some(aside) = &report.set_aside {
         output.talk.push(format!("this machine's earlier history was set aside in {}", aside.display()));
     }
@@ -173,6 +172,7 @@ fn json(database: &Name, report: &SyncReport) -> Value {
     value["snapshot"] = json!(format!("{database}@{}", report.outcome.number()));
     value["remote"] = json!(report.remote);
     value["pushed"] = json!(report.pushed);
+    value["remarks"] = json!(report.remarks);
     value["requests"] = json!(report.requests);
     value["uploaded_bytes"] = json!(report.requests.sent_bytes);
     value["duration_ms"] = json!(report.elapsed.as_millis() as u64);

@@ -8,6 +8,7 @@ mod existing;
 mod fetch;
 mod plan;
 mod target;
+mod temporary;
 mod tree;
 
 use std::path::{Path, PathBuf};
