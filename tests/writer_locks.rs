@@ -30,8 +30,11 @@ fn of_many_writers_one_is_alone() {
             scope.spawn(move || {
                 for turn in 0..8 {
                     // Each request takes a time of its own, so that steps interleave differently.
-                    let plan = Plan::new()
-                        .random(writer * 100 + turn, 2, &[Fault::Delay(Duration::from_millis(1 + (writer + turn) % 5))]);
+                    let plan = Plan::new().random(
+                        writer * 100 + turn,
+                        2,
+                        &[Fault::Delay(Duration::from_millis(1 + (writer + turn) % 5))],
+                    );
                     let store = store(objects, plan);
                     let lock = WriterLock::new(&store, &holder("here"), &Nonce::fresh());
                     while lock.look(&mut Vec::new()).unwrap() != Look::Alone {

@@ -10,6 +10,7 @@ use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
 use crate::remote::{OpenError, RemoteErrorKind, UrlError};
 use crate::source::SourceError;
+use crate::source::tree::OWN_FOLDER;
 use crate::store::{StoreError, keys};
 use crate::workspace::WorkspaceError;
 
@@ -263,6 +264,15 @@ pub enum OpError {
         #[source]
         local: Box<OpError>,
     },
+    /// The newest snapshot's record is damaged, and no remote has it.
+    #[error("{damage}, and no remote has it")]
+    OnlyHere {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        damage: StoreError,
+    },
     /// The description of a store that is synced with is damaged.
     #[error("{source}")]
     StoreFile {
@@ -307,7 +317,7 @@ impl OpError {
             OpError::Source(SourceError::Cancelled(_)) | OpError::Cancelled(_) => ErrorKind::Interrupted,
             OpError::Source(_) => ErrorKind::Source,
             OpError::Store(error) | OpError::Workspace(WorkspaceError::Store(error)) => store_kind(error),
-            OpError::StoreFile { source, .. } => store_kind(source),
+            OpError::StoreFile { source, .. } | OpError::OnlyHere { damage: source, .. } => store_kind(source),
             OpError::KeptHere { failure, .. } => failure.kind(),
             OpError::NotKept { local, .. } => local.kind(),
             OpError::Workspace(WorkspaceError::Busy { .. }) => ErrorKind::Busy,
@@ -370,6 +380,11 @@ impl OpError {
                 format!("keep both under different prefixes or names{}", join.unwrap_or_default())
             }
             OpError::KeptHere { failure, .. } => return failure.hint(),
+            OpError::OnlyHere { path, .. } => format!(
+                "older snapshots are not touched by it: mv {} /tmp/ and run this again: the history goes on after the \
+                 newest that is whole",
+                shown(path)
+            ),
             OpError::NotKept { local, .. } => return local.hint(),
             OpError::StoreFile { name, url, added, .. } => {
                 let name = name.as_ref().map_or("NAME", Name::as_str);
@@ -403,6 +418,7 @@ impl OpError {
             OpError::Workspace(WorkspaceError::Busy { .. }) => "wait until it is done, or raise --lock-wait".into(),
             OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => CORRUPTION_HINT.into(),
             OpError::Workspace(WorkspaceError::TooNew { .. }) => TOO_NEW_HINT.into(),
+            OpError::Workspace(WorkspaceError::Config { path, .. }) => config_hint(path),
             _ if self.kind() == ErrorKind::Temporary => "nothing is lost: try again later".into(),
             _ => return None,
         };
@@ -446,6 +462,14 @@ fn store_hint(error: &StoreError) -> Option<String> {
     Some(hint)
 }
 
+/// The next thing to do about a configuration file. The folder's own can be made anew: the history lies in the store.
+fn config_hint(path: &Path) -> String {
+    let own = path.parent().is_some_and(|folder| folder.ends_with(OWN_FOLDER));
+    let anew = "; or move it away and make it anew: pagekeep init PATH, which goes on with the snapshots in the store \
+                beside it, then pagekeep backup add NAME URL for each remote";
+    format!("correct {}{}", shown(path), if own { anew } else { "" })
+}
+
 /// The next thing to do about a failure of this machine's file systems.
 fn io_hint(error: &io::Error, path: &Path) -> Option<String> {
     match error.kind() {
@@ -456,13 +480,17 @@ fn io_hint(error: &io::Error, path: &Path) -> Option<String> {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             Some("run pagekeep as a user who may do that".into())
         }
+        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => Some(format!(
+            "something else lies in its place: move it away, then run this again; see ls -ld {}",
+            shown(path)
+        )),
         _ => None,
     }
 }
 
 fn shown(path: &Path) -> String {
     let text = path.display().to_string();
-    if text.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c)) { text } else { format!("{text:?}") }
+    if text.chars().all(|c| c.is_alphanumeric() || "/._-:@%+,=".contains(c)) { text } else { format!("{text:?}") }
 }
 
 /// Whether it is the description of a store at a remote that is damaged.

@@ -19,8 +19,8 @@ mod snapshot;
 mod spec;
 mod status;
 mod sync;
-mod turn;
 mod trim;
+mod turn;
 
 pub use clone::{CloneReport, clone};
 pub use context::Context;

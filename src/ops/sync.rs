@@ -17,7 +17,7 @@ use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near};
 use crate::base::SnapshotNumber;
 use crate::base::progress::Phase;
 use crate::remote::RequestCounts;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::workspace::{Keep, Pushed, RemoteMemory};
 
 /// After so long a remote is asked whether it still has what it is known to have.
@@ -58,8 +58,15 @@ pub struct SyncReport {
 pub fn create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
     settle(context, database)?;
-    let remark = recover(context, &mut database.clone())?;
-    let mut outcome = snapshot(context, database, &local_targets(context, database)?, options)?;
+    let remark = recover(context, &mut database.clone(), false)?;
+    let make = || snapshot(context, database, &local_targets(context, database)?, options);
+    let mut outcome = match make() {
+        Err(error) if is_damaged_here(context, database, &error) => {
+            recover(context, &mut database.clone(), true)?.ok_or(error)?;
+            make()?
+        }
+        other => other?,
+    };
     if let Outcome::Created(report) = &mut outcome {
         report.warnings.extend(remark);
     }
@@ -109,7 +116,7 @@ fn locked_sync(
     let started = Instant::now();
     let before = remote.store.remote().counts();
     settle(context, database)?;
-    let recovered = recover(context, database)?;
+    let mut recovered = recover(context, database, false)?;
     let mut turn = match Turn::take(context, database, remote) {
         Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
         other => other?,
@@ -120,6 +127,13 @@ fn locked_sync(
             set_aside = aside;
             attempt(context, database, &turn.remote, options)
         }),
+        Err(error) if is_damaged_here(context, database, &error) => match recover(context, database, true) {
+            Ok(Some(told)) => {
+                recovered = Some(told);
+                attempt(context, database, &turn.remote, options)
+            }
+            _ => Err(error),
+        },
         other => other,
     };
     turn.give_back(database);
@@ -173,6 +187,26 @@ fn attempt(
         remember_success(context, database, remote, memory)?;
         return Ok((outcome, PushReport { pushed, packs: 0 }));
     }
+    let report = bring(context, database, remote, memory, &outcome, near).map_err(|error| {
+        let (name, number) = (database.name.clone(), outcome.number());
+        match is_remote_trouble(&error) {
+            true => OpError::KeptHere { failure: Box::new(error), name, number },
+            false => error,
+        }
+    })?;
+    Ok((outcome, report))
+}
+
+/// Brings the remote the snapshots it lacks, up to the one that was made or found unchanged.
+fn bring(
+    context: &Context,
+    database: &Database,
+    remote: &OpenRemote,
+    mut memory: RemoteMemory,
+    outcome: &Outcome,
+    near: Vec<Store>,
+) -> Result<PushReport, OpError> {
+    let local = database.local_store(context)?;
     context.progress.enter(Phase::Uploading);
     check_remote(context, database, remote, &mut memory)?;
     let newest = outcome.number();
@@ -189,7 +223,7 @@ fn attempt(
     if known < Some(newest) {
         let mut from = near;
         from.extend(other_remotes(context, database, remote));
-        let there = packs_at(database, &local, known, &outcome)?;
+        let there = packs_at(database, &local, known, outcome)?;
         report = Push { context, database, from: &from, to: &remote.store, there }.run(known, newest)?;
         if let Some(last) = report.pushed.last() {
             let id = local.record(&database.name, &database.config().line, *last).map(|record| record.id);
@@ -199,7 +233,7 @@ fn attempt(
         }
     }
     remember_success(context, database, remote, memory)?;
-    Ok((outcome, report))
+    Ok(report)
 }
 
 /// The snapshot must not wait for the remote: it is kept in the local store. Returns the failure, with what became of it.
@@ -232,6 +266,12 @@ fn remember_success(
     memory.synced_at.insert(database.name.clone(), context.now());
     memory.failure.remove(&database.name);
     Ok(database.workspace.remember_remote(name, &memory)?)
+}
+
+/// Whether an object of the local store is what failed, because of its bytes.
+fn is_damaged_here(context: &Context, database: &Database, error: &OpError) -> bool {
+    let OpError::Store(StoreError::Damaged { remote, .. }) = error else { return false };
+    database.local_store(context).is_ok_and(|local| local.remote().name() == remote)
 }
 
 fn is_remote_trouble(error: &OpError) -> bool {
@@ -275,6 +315,7 @@ fn check_remote(
             return Err(lost(database, remote, known.number, format!("{name}@{} at most", found.header.number)));
         }
         (Some(known), None) => return Err(lost(database, remote, known.number, "nothing of it".into())),
+        (Some(known), Some(found)) if known.id == found.id => {}
         (_, Some(found)) if is_ours(context, database, found)? => {
             memory.newest.insert(name.clone(), Pushed { number: found.header.number, id: found.id });
         }
@@ -292,10 +333,13 @@ fn lost(database: &Database, remote: &OpenRemote, known: SnapshotNumber, found: 
 /// Whether a remote's newest snapshot is part of the history known here.
 fn is_ours(context: &Context, database: &Database, found: &crate::format::record::Record) -> Result<bool, OpError> {
     let local = database.local_store(context)?;
-    match local.record(&database.name, &database.config().line, found.header.number) {
-        Ok(ours) => Ok(ours.header.nonce == found.header.nonce),
-        Err(_) => Ok(false),
+    let (line, number) = (&database.config().line, found.header.number);
+    if let Ok(ours) = local.record(&database.name, line, number) {
+        return Ok(ours.header.nonce == found.header.nonce);
     }
+    // The record was lost here; the next one still says what it follows.
+    let next = number.next().and_then(|next| local.record(&database.name, line, next).ok());
+    Ok(next.is_some_and(|next| next.header.parent == Some(found.id)))
 }
 
 /// Packs that the remote is known to have: those of the newest snapshot there, and those this run put there.

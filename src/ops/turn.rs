@@ -87,5 +87,7 @@ fn wait(context: &Context, database: &Database, lock: &WriterLock) -> Result<Vec
 fn describe(holder: &LockHolder, remote: &OpenRemote) -> String {
     let LockHolder { host, pid, since } = holder;
     let name = remote.name.as_ref().map_or(remote.url.as_str(), Name::as_str);
-    format!("the lock of {host} (process {pid}, since {since}) at {name} was taken over: nothing was heard of it for 30 minutes")
+    format!(
+        "the lock of {host} (process {pid}, since {since}) at {name} was taken over: nothing was heard of it for 30 minutes"
+    )
 }

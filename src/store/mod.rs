@@ -25,8 +25,8 @@ pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::StoreError;
 pub use packs::{OpenPack, Packs};
 pub use snapshots::{Created, MAX_RECORD_BYTES};
-pub use writer_lock::{LockHolder, Look, STALE, WriterLock};
 pub use writer::{OnStored, PackSink, PackWriter, StoredPack, WriterOptions};
+pub use writer_lock::{LockHolder, Look, STALE, WriterLock};
 
 /// A store at one place. Cheap to clone.
 #[derive(Clone, Debug)]

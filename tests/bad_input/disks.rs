@@ -46,7 +46,9 @@ fn the_remote_is_full() {
     grow(&path, 6);
     let grown = fs::read(&path).unwrap();
     for _ in 0..2 {
-        machine.run(&["backup", "sync", "usb"]).fails(75, &["usb", "o space left", "shop@2 is kept here", "next: make room"]);
+        machine
+            .run(&["backup", "sync", "usb"])
+            .fails(75, &["usb", "o space left", "shop@2 is kept here", "next: make room"]);
         assert_eq!(fs::read(&path).unwrap(), grown);
         assert!(machine.restored("usb", "1") == first);
         // The remote is the only place where packs are to lie, and still there is a snapshot.

@@ -272,7 +272,8 @@ fn another_machine_writes_where_only_one_may() {
     machine.insert(&path, 30);
     held_by_another(&server);
     let before = server.objects();
-    let said = ["otherhost", "process 4711", "since 2026-11-21T01:02:03Z", "127.0.0.1", "shop@2 is kept here", "next: "];
+    let said =
+        ["otherhost", "process 4711", "since 2026-11-21T01:02:03Z", "127.0.0.1", "shop@2 is kept here", "next: "];
     machine.run(&["--lock-wait", "0s", "backup", "sync", "cloud"]).fails(11, &said);
     let url = server.url();
     machine.run(&["--lock-wait", "0s", "backup", "sync-url", &url]).fails(11, &["otherhost"]);
