@@ -77,6 +77,9 @@ impl Database {
                 }
             };
         };
+        if text.is_empty() {
+            return Err(OpError::WhichDatabase { reason: "--db is empty: it wants a path, or a name".into() });
+        }
         if let (Some(workspace), Some(Ok(name))) = (around, text.to_str().map(Name::new))
             && workspace.config.databases.contains_key(&name)
         {

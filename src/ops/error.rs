@@ -229,6 +229,14 @@ pub enum OpError {
         /// Why.
         reason: String,
     },
+    /// The destination of a clone is taken.
+    #[error("cannot clone to {path:?}: {reason}")]
+    CloneTarget {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The folder in which the destination is to be is not there.
     #[error("cannot restore to {path:?}: the folder {} does not exist", .folder.display())]
     FolderMissing {
@@ -339,6 +347,7 @@ impl OpError {
             }
             OpError::RemoteLostHistory { .. } => ErrorKind::Conflict,
             OpError::TargetExists { .. }
+            | OpError::CloneTarget { .. }
             | OpError::BadTarget { .. }
             | OpError::FolderMissing { .. }
             | OpError::TargetInUse { .. } => ErrorKind::TargetExists,
@@ -357,6 +366,7 @@ impl OpError {
             OpError::Source(SourceError::Malformed { path, .. }) => {
                 format!("see what SQLite says: sqlite3 {} 'PRAGMA integrity_check'", shown(path))
             }
+            OpError::Source(SourceError::Missing { .. }) => "is the path right, and its disk mounted?".into(),
             OpError::Source(SourceError::HotJournal { .. }) => "run pagekeep as a user who may write to it".into(),
             OpError::Open { source: OpenError::FolderMissing { path }, .. } => {
                 format!("mount it, or create it: mkdir -p {}", shown(path))
@@ -395,6 +405,10 @@ impl OpError {
                     keys::STORE_FILE,
                     shown(Path::new(url))
                 )
+            }
+            OpError::CloneTarget { .. } => "name a folder that is empty or not there yet".into(),
+            OpError::AddressConflict { name, .. } => {
+                format!("sync with it by that name, or take the name away first: pagekeep backup remove {name}")
             }
             OpError::OtherStore { name, .. } => {
                 format!("if that is intended: pagekeep backup remove {name}, then add it again")

@@ -1,5 +1,7 @@
 //! Whose history lies at a remote, and how a copy of a database joins it.
 
+use std::path::Path;
+
 use super::{Context, Database, OpError, OpenRemote};
 use crate::base::{Name, SnapshotNumber};
 use crate::format::record::Record;
@@ -7,7 +9,7 @@ use crate::format::root::RootBuilder;
 use crate::map::State;
 use crate::remote::RemoteUrl;
 use crate::source::sqlite::PinnedDatabase;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, keys};
 use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, SourceKind};
 
 /// How many snapshots are compared with a file that may be a copy of one.
@@ -57,8 +59,21 @@ pub fn add_remote(
             reason,
         });
     }
+    if let Some((folder, store)) = url.as_folder().and_then(|folder| Some((folder, store_around(folder)?))) {
+        let reason = format!("it lies in the store at {}: a store of its own belongs beside it", store.display());
+        return Err(OpError::BadRemote { path: folder.to_owned(), reason });
+    }
     let text = url.to_string();
     add_at(context, database, name, &url, join).map_err(|error| error.at_remote(Some(name), &text, false))
+}
+
+/// The store among whose objects a folder lies.
+fn store_around(folder: &Path) -> Option<&Path> {
+    folder.ancestors().skip(1).find(|store| {
+        let below = folder.strip_prefix(store).ok().and_then(|below| below.iter().next());
+        below.is_some_and(|below| keys::FOLDERS.iter().any(|name| below == *name))
+            && store.join(keys::STORE_FILE).exists()
+    })
 }
 
 fn add_at(

@@ -203,7 +203,9 @@ fn another_database_of_this_name_is_joined_by_what_is_said() {
 }
 
 /// What somebody may do to a file.
-const DAMAGES: [(&str, fn(&Path)); 4] = [
+type Damage = fn(&Path);
+
+const DAMAGES: [(&str, Damage); 4] = [
     ("deleted", |path| fs::remove_file(path).unwrap()),
     ("emptied", |path| fs::write(path, "").unwrap()),
     ("flipped", |path| {
