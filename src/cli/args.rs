@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -24,7 +25,7 @@ pub(crate) struct Arguments {
 pub(crate) struct Globals {
     /// The database: its path, or its name in this folder
     #[arg(long, global = true, value_name = "PATH|NAME", env = "PAGEKEEP_DB")]
-    pub(crate) db: Option<String>,
+    pub(crate) db: Option<OsString>,
     /// Print the result as one JSON object
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -64,7 +65,7 @@ pub(crate) enum Command {
         spec: Option<String>,
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
-        from: Option<String>,
+        from: Option<OsString>,
         /// Show at most so many
         #[arg(long, short = 'n', default_value_t = usize::MAX, hide_default_value = true)]
         limit: usize,
@@ -75,12 +76,12 @@ pub(crate) enum Command {
         spec: String,
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
-        from: Option<String>,
+        from: Option<OsString>,
     },
     /// Copy a whole store to a new folder, restore its databases there, and go on from there
     Clone {
         /// The store's address
-        url: String,
+        url: OsString,
         /// The new folder
         folder: PathBuf,
     },
@@ -113,7 +114,7 @@ pub(crate) enum Backup {
         /// Its name
         name: String,
         /// file:///path, a path, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix
-        url: String,
+        url: OsString,
         /// Go on with the history of this database there, of which the file here is a copy
         #[arg(long, value_name = "DATABASE")]
         join: Option<String>,
@@ -128,7 +129,7 @@ pub(crate) enum Backup {
     List {
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
-        from: Option<String>,
+        from: Option<OsString>,
     },
     /// Make a snapshot in the local store
     Create {
@@ -155,14 +156,14 @@ pub(crate) enum Backup {
     /// The same, to an address that has no name
     SyncUrl {
         /// The address
-        url: String,
+        url: OsString,
         #[command(flatten)]
         about: About,
     },
     /// Rebuild a snapshot as a file (or directory), byte for byte
     Restore {
         /// A remote's name, an address, or . for the local store
-        from: String,
+        from: OsString,
         /// The path to make
         destination: PathBuf,
         /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00; the newest when not said

@@ -47,12 +47,15 @@ pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings
 }
 
 fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::OpError> {
+    let address = |given: Option<OsString>| given.map(|given| session.address(&given)).transpose();
     match command {
         Command::Init { paths, name } => commands::init::run(session, &paths, name),
         Command::Backup { command } => commands::backup::run(session, command),
-        Command::Log { spec, from, limit } => commands::log::log(session, spec.as_deref(), from.as_deref(), limit),
-        Command::Show { spec, from } => commands::show::show(session, &spec, from.as_deref()),
-        Command::Clone { url, folder } => commands::clone::run(session, &url, &folder),
+        Command::Log { spec, from, limit } => {
+            commands::log::log(session, spec.as_deref(), address(from)?.as_deref(), limit)
+        }
+        Command::Show { spec, from } => commands::show::show(session, &spec, address(from)?.as_deref()),
+        Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
         Command::Config { command } => commands::config::run(session, command),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),
         Command::Man => commands::about::man(),

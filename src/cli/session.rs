@@ -1,6 +1,7 @@
 //! One run: who calls, where, with which settings.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::args::Globals;
 use crate::base::{Name, Progress};
 use crate::ops::{Context, Database, OpError, ReadFrom};
-use crate::remote::{Environment, OpenOptions};
+use crate::remote::{Environment, OpenOptions, RemoteUrl};
 use crate::workspace::{Origin, Settings, WorkspaceError};
 
 /// What the program finds around it.
@@ -92,6 +93,16 @@ impl Session {
     /// What `FROM` means.
     pub(crate) fn from(&self, from: &str) -> Result<ReadFrom, OpError> {
         ReadFrom::open(&self.context, from, self.globals.db.as_deref(), &self.settings)
+    }
+
+    /// An address given on the command line. A path that is not UTF-8 becomes one that says the same.
+    pub(crate) fn address(&self, given: &OsStr) -> Result<String, OpError> {
+        if let Some(text) = given.to_str() {
+            return Ok(text.to_owned());
+        }
+        let url = RemoteUrl::from_path(Path::new(given), &self.context.current_folder);
+        let text = || given.to_string_lossy().into_owned();
+        url.map(|url| url.to_string()).map_err(|source| OpError::Url { text: text(), source })
     }
 
     /// A name given on the command line.

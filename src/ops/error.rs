@@ -13,7 +13,7 @@ use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
 use crate::remote::{OpenError, UrlError};
 use crate::source::SourceError;
-use crate::store::StoreError;
+use crate::store::{StoreError, keys};
 use crate::workspace::WorkspaceError;
 
 pub use kind::ErrorKind;
@@ -161,6 +161,10 @@ pub enum OpError {
         host: String,
         /// When.
         time: Timestamp,
+        /// The remote's name and address, when it has a name.
+        address: Option<(Name, String)>,
+        /// Whether it is known here under that name.
+        added: bool,
     },
     /// The store at a known address is not the one that was added.
     #[error("the store at {remote} is not the one that was added as '{name}'")]
@@ -198,6 +202,14 @@ pub enum OpError {
         /// Why.
         reason: String,
     },
+    /// The destination of a clone is taken.
+    #[error("cannot clone to {path:?}: {reason}")]
+    CloneTarget {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The folder in which the destination is to be is not there.
     #[error("cannot restore to {path:?}: the folder {} does not exist", .folder.display())]
     FolderMissing {
@@ -214,6 +226,46 @@ pub enum OpError {
         /// Who has it open.
         holder: String,
     },
+    /// The remote failed, and the snapshot is kept in the local store.
+    #[error("{failure}; {name}@{number} is kept here, and the next sync brings it there")]
+    KeptHere {
+        /// What failed.
+        failure: Box<OpError>,
+        /// The database.
+        name: Name,
+        /// The snapshot that holds its present state.
+        number: SnapshotNumber,
+    },
+    /// The remote failed, and the local store as well.
+    #[error("{failure}; and no snapshot could be kept here: {local}")]
+    NotKept {
+        /// What failed at the remote.
+        failure: Box<OpError>,
+        /// What failed here.
+        #[source]
+        local: Box<OpError>,
+    },
+    /// The newest snapshot's record is damaged, and no remote has it.
+    #[error("{damage}, and no remote has it")]
+    OnlyHere {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        damage: StoreError,
+    },
+    /// The description of a store that is synced with is damaged.
+    #[error("{source}")]
+    StoreFile {
+        /// The remote's name, when it has one.
+        name: Option<Name>,
+        /// Its address.
+        url: String,
+        /// Whether it is known here under that name.
+        added: bool,
+        /// What is wrong.
+        source: StoreError,
+    },
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -225,4 +277,24 @@ impl OpError {
         let path = path.to_owned();
         move |source| OpError::Io { verb, path, source }
     }
+
+    /// Adds which remote this happened at, where the next thing to do depends on it; `added` when it is known here.
+    pub(crate) fn at_remote(self, name: Option<&Name>, url: &str, added: bool) -> OpError {
+        let (name, url) = (name.cloned(), url.to_owned());
+        match self {
+            OpError::OtherLineage { database, remote, host, time, .. } => {
+                OpError::OtherLineage { database, remote, host, time, added, address: name.map(|name| (name, url)) }
+            }
+            OpError::Store(source @ StoreError::Damaged { .. }) if is_store_file(&source) => {
+                OpError::StoreFile { name, url, added, source }
+            }
+            other => other,
+        }
+    }
+}
+
+/// Whether it is the description of a store at a remote that is damaged.
+fn is_store_file(error: &StoreError) -> bool {
+    matches!(error, StoreError::Damaged { key, source, .. }
+        if key == keys::STORE_FILE && !matches!(source, FormatError::TooNew { .. }))
 }

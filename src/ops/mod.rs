@@ -12,6 +12,7 @@ mod lineage;
 mod proof;
 mod push;
 mod read_from;
+mod recover;
 mod remotes;
 mod restore;
 mod settle;
@@ -21,6 +22,7 @@ mod status;
 mod sync;
 mod sync_with;
 mod trim;
+mod turn;
 mod whereabouts;
 
 pub use clone::{CloneReport, clone};
@@ -50,6 +52,6 @@ fn conflict(theirs: &Header, lineage: &Nonce, store: &Store) -> OpError {
     if theirs.lineage == *lineage {
         OpError::Overtaken { database, number: theirs.number, name: None, remote, host, time }
     } else {
-        OpError::OtherLineage { database, remote, host, time }
+        OpError::OtherLineage { database, remote, host, time, address: None, added: false }
     }
 }

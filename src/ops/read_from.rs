@@ -1,5 +1,7 @@
 //! Where snapshots are read from: the local store, a named remote, or an address.
 
+use std::ffi::OsStr;
+
 use super::{Context, Database, History, OpError, OpenRemote, Spec};
 use crate::store::Store;
 use crate::workspace::Settings;
@@ -19,7 +21,7 @@ impl ReadFrom {
     ///
     /// # Errors
     /// When it is none of these, or nothing that can be read lies there.
-    pub fn open(context: &Context, from: &str, wanted: Option<&str>, settings: &Settings) -> Result<Self, OpError> {
+    pub fn open(context: &Context, from: &str, wanted: Option<&OsStr>, settings: &Settings) -> Result<Self, OpError> {
         let database = Database::find(context, wanted, settings, false);
         if from == "." {
             let database = database?;

@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use super::lineage::{newest_of, rebase};
 use super::push::Push;
+use super::recover::recover;
 use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
+use super::turn::Turn;
 use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near};
 use crate::base::SnapshotNumber;
 use crate::base::progress::Phase;
 use crate::remote::RequestCounts;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::workspace::{Keep, Pushed, RemoteMemory};
 
 /// After so long a remote is asked whether it still has what it is known to have.
@@ -43,6 +45,8 @@ pub struct SyncReport {
     pub requests: RequestCounts,
     /// Time it took.
     pub elapsed: Duration,
+    /// What a person should know besides.
+    pub remarks: Vec<String>,
     /// Where a local history was set aside by a rebase.
     pub set_aside: Option<std::path::PathBuf>,
 }
@@ -54,7 +58,19 @@ pub struct SyncReport {
 pub fn create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
     settle(context, database)?;
-    snapshot(context, database, &local_targets(context, database)?, options)
+    let remark = recover(context, &mut database.clone(), false)?;
+    let make = || snapshot(context, database, &local_targets(context, database)?, options);
+    let mut outcome = match make() {
+        Err(error) if is_damaged_here(context, database, &error) => {
+            recover(context, &mut database.clone(), true)?.ok_or(error)?;
+            make()?
+        }
+        other => other?,
+    };
+    if let Outcome::Created(report) = &mut outcome {
+        report.warnings.extend(remark);
+    }
+    Ok(outcome)
 }
 
 fn local_targets(context: &Context, database: &Database) -> Result<Targets, OpError> {
@@ -79,7 +95,7 @@ pub fn sync(
         OpError::Overtaken { database, number, remote: place, host, time, .. } => {
             OpError::Overtaken { database, number, name: remote.name.clone(), remote: place, host, time }
         }
-        other => other,
+        other => other.at_remote(remote.name.as_ref(), &remote.url, true),
     });
     if let (Some(name), Err(error)) = (&remote.name, &outcome)
         && error.kind() != ErrorKind::Interrupted
@@ -100,17 +116,31 @@ fn locked_sync(
     let started = Instant::now();
     let before = remote.store.remote().counts();
     settle(context, database)?;
-    let mut set_aside = None;
-    let done = match attempt(context, database, remote, options) {
-        Err(OpError::Overtaken { .. }) if options.rebase => {
-            set_aside = rebase(context, database, remote)?;
-            attempt(context, database, remote, options)?
-        }
+    let mut recovered = recover(context, database, false)?;
+    let mut turn = match Turn::take(context, database, remote) {
+        Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
         other => other?,
     };
-    let (outcome, pushed) = done;
+    let mut set_aside = None;
+    let done = match attempt(context, database, &turn.remote, options) {
+        Err(OpError::Overtaken { .. }) if options.rebase => rebase(context, database, &turn.remote).and_then(|aside| {
+            set_aside = aside;
+            attempt(context, database, &turn.remote, options)
+        }),
+        Err(error) if is_damaged_here(context, database, &error) => match recover(context, database, true) {
+            Ok(Some(told)) => {
+                recovered = Some(told);
+                attempt(context, database, &turn.remote, options)
+            }
+            _ => Err(error),
+        },
+        other => other,
+    };
+    turn.give_back(database);
+    let (outcome, pushed) = done?;
     trim(context, database)?;
     Ok(SyncReport {
+        remarks: recovered.into_iter().chain(std::mem::take(&mut turn.remarks)).collect(),
         remote: remote.url.clone(),
         outcome,
         pushed,
@@ -148,11 +178,7 @@ fn attempt(
     let far = vec![remote.store.clone()];
     let targets = Targets { packs, records, near: near.clone(), far, uploads };
     let outcome = match snapshot(context, database, &targets, &options.snapshot) {
-        Err(error) if !direct && is_remote_trouble(&error) => {
-            // The snapshot must not wait for the remote.
-            snapshot(context, database, &local_targets(context, database)?, &options.snapshot)?;
-            return Err(error);
-        }
+        Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
         other => other?,
     };
     if let (true, Outcome::Created(report)) = (direct, &outcome) {
@@ -161,6 +187,26 @@ fn attempt(
         remember_success(context, database, remote, memory)?;
         return Ok((outcome, pushed));
     }
+    let report = bring(context, database, remote, memory, &outcome, near).map_err(|error| {
+        let (name, number) = (database.name.clone(), outcome.number());
+        match is_remote_trouble(&error) {
+            true => OpError::KeptHere { failure: Box::new(error), name, number },
+            false => error,
+        }
+    })?;
+    Ok((outcome, report))
+}
+
+/// Brings the remote the snapshots it lacks, up to the one that was made or found unchanged.
+fn bring(
+    context: &Context,
+    database: &Database,
+    remote: &OpenRemote,
+    mut memory: RemoteMemory,
+    outcome: &Outcome,
+    near: Vec<Store>,
+) -> Result<Vec<SnapshotNumber>, OpError> {
+    let local = database.local_store(context)?;
     context.progress.enter(Phase::Uploading);
     check_remote(context, database, remote, &mut memory)?;
     let newest = outcome.number();
@@ -177,7 +223,7 @@ fn attempt(
     if known < Some(newest) {
         let mut from = near;
         from.extend(other_remotes(context, database, remote));
-        let there = packs_at(database, &local, known, &outcome)?;
+        let there = packs_at(database, &local, known, outcome)?;
         pushed = Push { context, database, from: &from, to: &remote.store, there }.run(known, newest)?;
         if let Some(last) = pushed.last() {
             let id = local.record(&database.name, &database.config().line, *last).map(|record| record.id);
@@ -187,7 +233,27 @@ fn attempt(
         }
     }
     remember_success(context, database, remote, memory)?;
-    Ok((outcome, pushed))
+    Ok(pushed)
+}
+
+/// The snapshot must not wait for the remote: it is kept in the local store. Returns the failure, with what became of it.
+fn keep_here(context: &Context, database: &Database, failure: OpError, options: &SyncOptions) -> OpError {
+    let keep = || -> Result<SnapshotNumber, OpError> {
+        // A record may have arrived at the remote although that was not said: then it is the snapshot.
+        let arrived = database.workspace.pending_record(&database.name).is_some();
+        settle(context, database)?;
+        match database.workspace.recall_database(&database.name) {
+            Some(memory) if arrived => Ok(memory.number),
+            _ => Ok(snapshot(context, database, &local_targets(context, database)?, &options.snapshot)?.number()),
+        }
+    };
+    let (failure, name) = (Box::new(failure), database.name.clone());
+    match keep() {
+        Ok(number) => OpError::KeptHere { failure, name, number },
+        // It was the local store that failed.
+        Err(local) if local.to_string() == failure.to_string() => local,
+        Err(local) => OpError::NotKept { failure, local: Box::new(local) },
+    }
 }
 
 fn remember_success(
@@ -202,9 +268,17 @@ fn remember_success(
     Ok(database.workspace.remember_remote(name, &memory)?)
 }
 
+/// Whether an object of the local store is what failed, because of its bytes.
+fn is_damaged_here(context: &Context, database: &Database, error: &OpError) -> bool {
+    let OpError::Store(StoreError::Damaged { remote, .. }) = error else { return false };
+    database.local_store(context).is_ok_and(|local| local.remote().name() == remote)
+}
+
 fn is_remote_trouble(error: &OpError) -> bool {
-    matches!(error.kind(), ErrorKind::Temporary | ErrorKind::Credentials | ErrorKind::NoStore)
-        && matches!(error, OpError::Store(_))
+    matches!(
+        error.kind(),
+        ErrorKind::Temporary | ErrorKind::Credentials | ErrorKind::NoStore | ErrorKind::Busy | ErrorKind::Other
+    ) && matches!(error, OpError::Store(_))
 }
 
 /// Whether the local store has snapshots that the remote lacks.
@@ -241,6 +315,7 @@ fn check_remote(
             return Err(lost(database, remote, known.number, format!("{name}@{} at most", found.header.number)));
         }
         (Some(known), None) => return Err(lost(database, remote, known.number, "nothing of it".into())),
+        (Some(known), Some(found)) if known.id == found.id => {}
         (_, Some(found)) if is_ours(context, database, found)? => {
             memory.newest.insert(name.clone(), Pushed { number: found.header.number, id: found.id });
         }
@@ -258,10 +333,13 @@ fn lost(database: &Database, remote: &OpenRemote, known: SnapshotNumber, found: 
 /// Whether a remote's newest snapshot is part of the history known here.
 fn is_ours(context: &Context, database: &Database, found: &crate::format::record::Record) -> Result<bool, OpError> {
     let local = database.local_store(context)?;
-    match local.record(&database.name, &database.config().line, found.header.number) {
-        Ok(ours) => Ok(ours.header.nonce == found.header.nonce),
-        Err(_) => Ok(false),
+    let (line, number) = (&database.config().line, found.header.number);
+    if let Ok(ours) = local.record(&database.name, line, number) {
+        return Ok(ours.header.nonce == found.header.nonce);
     }
+    // The record was lost here; the next one still says what it follows.
+    let next = number.next().and_then(|next| local.record(&database.name, line, next).ok());
+    Ok(next.is_some_and(|next| next.header.parent == Some(found.id)))
 }
 
 /// Packs that the remote is known to have: those of the newest snapshot there, and those this run put there.

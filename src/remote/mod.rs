@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
@@ -48,6 +49,8 @@ pub struct Listed {
     pub key: String,
     /// Its length in bytes.
     pub size: u64,
+    /// When it was put there, by the remote's own clock.
+    pub modified: Timestamp,
 }
 
 /// A place that keeps objects under one prefix. Cheap to clone; clones share the counters.
@@ -150,6 +153,10 @@ impl Remote {
     /// When the remote refuses or cannot be reached. After an error the object may or may not be there.
     pub fn put_new(&self, key: &str, bytes: impl Into<Bytes>) -> Result<PutOutcome, RemoteError> {
         Requests::count(&self.requests.put);
+        // There the client of file systems stops at saying that something exists.
+        if self.folder.as_ref().is_some_and(|folder| folder.to_str().is_none() && folder.join(key).exists()) {
+            return Ok(PutOutcome::Exists);
+        }
         let bytes: Bytes = bytes.into();
         let len = bytes.len();
         let options = PutOptions::from(PutMode::Create);
@@ -164,6 +171,20 @@ impl Remote {
             }
             Err(error) => Err(self.failed("write", key, error)),
         }
+    }
+
+    /// Puts an object in the place of whatever is there.
+    ///
+    /// # Errors
+    /// As [`Remote::put_new`].
+    pub fn replace(&self, key: &str, bytes: impl Into<Bytes>) -> Result<(), RemoteError> {
+        Requests::count(&self.requests.put);
+        let bytes: Bytes = bytes.into();
+        let len = bytes.len();
+        let put = runtime::block_on(self.objects.put(&self.path(key), bytes.into()));
+        put.map_err(|error| self.failed("write", key, error))?;
+        Requests::add(&self.requests.sent_bytes, len);
+        Ok(())
     }
 
     /// The objects below a folder of keys, in order of their keys.
@@ -193,7 +214,8 @@ impl Remote {
                 match next {
                     Ok(meta) => {
                         let key = meta.location.as_ref().get(skip..).unwrap_or_default().to_owned();
-                        found.push(Listed { key, size: meta.size });
+                        let modified = Timestamp::from_millisecond(meta.last_modified.timestamp_millis());
+                        found.push(Listed { key, size: meta.size, modified: modified.unwrap_or_default() });
                     }
                     Err(error) => return Err(self.failed("list", folder, error)),
                 }

@@ -12,6 +12,9 @@ mod packs;
 mod several;
 mod snapshots;
 mod writer;
+mod writer_lock;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -26,17 +29,38 @@ pub use packs::{OpenPack, Packs};
 pub use several::first_of;
 pub use snapshots::{Created, MAX_RECORD_BYTES};
 pub use writer::{OnStored, PackSink, PackWriter, StoredPack, WriterOptions};
+pub use writer_lock::{LockHolder, Look, STALE, WriterLock};
 
 /// A store at one place. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     remote: Remote,
+    overwrites: bool,
+    lock: Option<Arc<WriterLock>>,
 }
 
 impl Store {
     /// A store that is known to be there: nothing is asked, so that a small sync is one request.
     pub fn assume(remote: Remote) -> Self {
-        Self { remote }
+        Self { remote, overwrites: false, lock: None }
+    }
+
+    /// The same store at a place that is known to overwrite although it is asked not to: it looks before it creates. That
+    /// is safe while only one writes; [`WriterLock`] sees to that.
+    #[must_use]
+    pub fn overwriting(self) -> Self {
+        Self { overwrites: true, ..self }
+    }
+
+    /// Whether its place overwrites although it is asked not to.
+    pub fn overwrites(&self) -> bool {
+        self.overwrites
+    }
+
+    /// The same store, in which nothing is created any more once this lock is lost.
+    #[must_use]
+    pub fn under(self, lock: Arc<WriterLock>) -> Self {
+        Self { lock: Some(lock), ..self }
     }
 
     /// Opens a store, reading its description.
@@ -44,7 +68,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoStore`] when there is none; [`StoreError::Damaged`] for one of a newer format.
     pub fn open(remote: Remote) -> Result<(Self, StoreFile), StoreError> {
-        let store = Self { remote };
+        let store = Self::assume(remote);
         let text = store.remote.get(keys::STORE_FILE, MAX_STORE_FILE_BYTES).map_err(|error| match error.kind {
             RemoteErrorKind::NotFound => StoreError::NoStore { remote: store.remote.name().to_owned() },
             _ => error.into(),
@@ -83,7 +107,20 @@ impl Store {
     /// # Errors
     /// When the remote fails.
     pub fn put_pack(&self, id: &crate::base::PackId, bytes: Bytes) -> Result<PutOutcome, StoreError> {
-        Ok(self.remote.put_new(&keys::pack(id), bytes)?)
+        self.create_object(&keys::pack(id), bytes)
+    }
+
+    /// Creates an object, unless there is one.
+    fn create_object(&self, key: &str, bytes: Bytes) -> Result<PutOutcome, StoreError> {
+        if self.overwrites {
+            if let Some(lock) = &self.lock {
+                lock.check()?;
+            }
+            if self.remote.exists(key)? {
+                return Ok(PutOutcome::Exists);
+            }
+        }
+        Ok(self.remote.put_new(key, bytes)?)
     }
 
     /// Reads a pack or a record for a copy: whole, and with every digest checked that can be without its content.

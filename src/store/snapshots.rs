@@ -115,7 +115,7 @@ impl Store {
         nonce: &Nonce,
         bytes: Bytes,
     ) -> Result<Created, StoreError> {
-        if self.remote().put_new(&keys::snapshot(database, line, number), bytes)? == PutOutcome::Created {
+        if self.create_object(&keys::snapshot(database, line, number), bytes)? == PutOutcome::Created {
             return Ok(Created::Ours);
         }
         let there = self.record(database, line, number)?;

@@ -59,6 +59,7 @@ fn output(session: &Session, database: &Database, report: &SyncReport) -> Output
     if let Outcome::Created(snapshot) = &report.outcome {
         output.talk.extend(remarks(snapshot, session.globals.verbose));
     }
+    output.talk.extend(report.remarks.iter().cloned());
     if let Some(aside) = &report.set_aside {
         output.talk.push(format!("this machine's earlier history was set aside in {}", aside.display()));
     }
@@ -149,6 +150,7 @@ fn json(database: &Name, report: &SyncReport) -> Value {
     value["snapshot"] = json!(format!("{database}@{}", report.outcome.number()));
     value["remote"] = json!(report.remote);
     value["pushed"] = json!(report.pushed);
+    value["remarks"] = json!(report.remarks);
     value["requests"] = json!(report.requests);
     value["uploaded_bytes"] = json!(report.requests.sent_bytes);
     value["duration_ms"] = json!(report.elapsed.as_millis() as u64);

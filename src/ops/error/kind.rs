@@ -47,6 +47,9 @@ impl OpError {
             OpError::Source(SourceError::Cancelled(_)) | OpError::Cancelled(_) => ErrorKind::Interrupted,
             OpError::Source(_) => ErrorKind::Source,
             OpError::Store(error) | OpError::Workspace(WorkspaceError::Store(error)) => store_kind(error),
+            OpError::StoreFile { source, .. } | OpError::OnlyHere { damage: source, .. } => store_kind(source),
+            OpError::KeptHere { failure, .. } => failure.kind(),
+            OpError::NotKept { local, .. } => local.kind(),
             OpError::Workspace(WorkspaceError::Busy { .. }) => ErrorKind::Busy,
             OpError::Workspace(WorkspaceError::Io { source, .. }) | OpError::Io { source, .. } => io_kind(source),
             OpError::Workspace(WorkspaceError::TooNew { .. }) => ErrorKind::TooNew,
@@ -66,6 +69,7 @@ impl OpError {
             }
             OpError::RemoteLostHistory { .. } => ErrorKind::Conflict,
             OpError::TargetExists { .. }
+            | OpError::CloneTarget { .. }
             | OpError::BadTarget { .. }
             | OpError::FolderMissing { .. }
             | OpError::TargetInUse { .. } => ErrorKind::TargetExists,
@@ -88,6 +92,7 @@ fn store_kind(error: &StoreError) -> ErrorKind {
         }
         StoreError::NoStore { .. } => ErrorKind::NoStore,
         StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
+        StoreError::Locked { .. } | StoreError::LockLost { .. } => ErrorKind::Busy,
     }
 }
 
