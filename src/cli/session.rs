@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::args::Globals;
 use crate::base::{Name, Progress};
-use crate::ops::{Context, Database, OpError, OpenRemote};
+use crate::ops::{Context, Database, OpError, OpenRemote, Spec, is_near};
+use crate::query::Place;
 use crate::remote::{Environment, OpenOptions};
-use crate::store::Store;
+use crate::store::{ObjectCache, Store};
 use crate::workspace::{Origin, Settings, WorkspaceError};
 
 /// What the program finds around it.
@@ -90,6 +91,16 @@ impl Session {
 
     /// What `FROM` means: `.`, a remote's name, or an address. A name needs a database here, an address does not.
     pub(crate) fn from(&self, from: &str) -> Result<(OpenRemote, Option<Database>), OpError> {
+        let (remote, database) = self.reach(from)?;
+        // Nobody has looked at an address before: is it a store, and one that can be read?
+        if from != "." && remote.name.is_none() {
+            Store::open(remote.store.remote().clone())?;
+        }
+        Ok((remote, database))
+    }
+
+    /// As [`Session::from`], without a look at what lies there.
+    fn reach(&self, from: &str) -> Result<(OpenRemote, Option<Database>), OpError> {
         if from == "." {
             let database = self.database(false)?;
             let store = database.local_store(&self.context)?;
@@ -108,10 +119,50 @@ impl Session {
             return Err(OpError::NoBackup { name: from.to_owned(), known: Vec::new() });
         }
         let url = self.context.parse_url(from)?;
-        let remote = self.context.open_url(&url, false)?;
-        // Nobody has looked at this place before: is it a store, and one that can be read?
-        Store::open(remote.store.remote().clone())?;
-        Ok((remote, database.ok()))
+        Ok((self.context.open_url(&url, false)?, database.ok()))
+    }
+
+    /// Where queries look for snapshots, and what is kept near for them. Without `from` these are the local store and, for
+    /// packs that it no longer has, every remote that can be opened.
+    pub(crate) fn place(&self, from: Option<&str>, spec: &Spec) -> Result<(Place, Option<Arc<ObjectCache>>), OpError> {
+        let (store, more, database) = match from {
+            Some(from) => {
+                let (remote, database) = self.reach(from)?;
+                (remote.store, Vec::new(), database)
+            }
+            None => {
+                let named = |error| match &spec.database {
+                    Some(name) => Database::find(&self.context, Some(name.as_str()), &self.settings, false),
+                    None => Err(error),
+                };
+                let database = self.database(false).or_else(named)?;
+                let remotes = database.remote_names().into_iter();
+                let opened = remotes.filter_map(|name| database.open_remote(&self.context, name.as_str()).ok());
+                let mut more: Vec<Store> = opened.map(|remote| remote.store).collect();
+                more.sort_by_key(|store| !is_near(store));
+                (database.local_store(&self.context)?, more, Some(database))
+            }
+        };
+        let settings = database.as_ref().map_or(&self.settings, |database| &database.settings);
+        let cache = self.cache(settings.cache_bytes());
+        let kept = |store: Store| match &cache {
+            Some(cache) => store.with_cache(Arc::clone(cache)),
+            None => store,
+        };
+        let default = database.map(|database| database.name);
+        let place = Place { store: kept(store), more: more.into_iter().map(kept).collect(), default };
+        Ok((place, cache))
+    }
+
+    /// The user's cache of what was fetched; none when it cannot be made, since all works without.
+    fn cache(&self, limit_bytes: u64) -> Option<Arc<ObjectCache>> {
+        let environment = &self.context.environment;
+        let folder = match environment.get("XDG_CACHE_HOME") {
+            Some(folder) if folder.starts_with('/') => PathBuf::from(folder),
+            _ => environment.home()?.join(".cache"),
+        };
+        let opened = (limit_bytes > 0).then(|| ObjectCache::open(&folder.join("pagekeep/frames"), limit_bytes))?;
+        opened.ok().map(Arc::new)
     }
 
     /// A name given on the command line.

@@ -240,6 +240,40 @@ pub enum OpError {
         /// Who has it open.
         holder: String,
     },
+    /// SQLite refuses a statement.
+    #[error("{reason}")]
+    Sql {
+        /// What SQLite says.
+        reason: String,
+    },
+    /// A statement would change a snapshot.
+    #[error("a snapshot cannot be changed")]
+    ReadOnlySnapshot,
+    /// A statement names a database to open, to close, or to write.
+    #[error("ATTACH, DETACH and VACUUM cannot be used here")]
+    AttachInSql,
+    /// The database was not sound when the snapshot was made.
+    #[error("SQLite finds the database of {snapshots} malformed, and its pages are those that were kept")]
+    MalformedSnapshot {
+        /// The snapshots that were open.
+        snapshots: String,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// It is not clear which database of a directory is meant.
+    #[error("{}", match .file {
+        Some(file) => format!("there is no SQLite database {file:?} in {}", .snapshot),
+        None if .known.is_empty() => format!("there is no SQLite database in {}", .snapshot),
+        None => format!("there are several SQLite databases in {}", .snapshot),
+    })]
+    WhichFile {
+        /// The snapshot.
+        snapshot: String,
+        /// The path asked for.
+        file: Option<String>,
+        /// The paths there are.
+        known: Vec<String>,
+    },
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -272,6 +306,10 @@ impl OpError {
             OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
             OpError::BackupExists { .. } | OpError::AddressConflict { .. } => ErrorKind::Usage,
             OpError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
+            OpError::Sql { .. } | OpError::ReadOnlySnapshot | OpError::AttachInSql | OpError::WhichFile { .. } => {
+                ErrorKind::Usage
+            }
+            OpError::MalformedSnapshot { .. } => ErrorKind::Source,
             OpError::Overtaken { .. } | OpError::OtherLineage { .. } | OpError::OtherStore { .. } => {
                 ErrorKind::Conflict
             }
@@ -324,6 +362,16 @@ impl OpError {
             OpError::NoSnapshot { remote, .. } => {
                 format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
             }
+            OpError::ReadOnlySnapshot => {
+                "restore it to a file and change that: pagekeep backup restore FROM FILE --at SPEC; \
+                                          temporary tables can be made here"
+                    .into()
+            }
+            OpError::AttachInSql => "add a snapshot with --attach, like --attach old=app@3".into(),
+            OpError::WhichFile { known, .. } if !known.is_empty() => {
+                format!("choose one with --file: {}", known.join(", "))
+            }
+            OpError::MalformedSnapshot { .. } => "query an older snapshot; `pagekeep log` lists them".into(),
             OpError::Source(SourceError::Unreadable { .. }) => "run pagekeep as a user who may read it".into(),
             OpError::Open { source: OpenError::Credentials(_), .. } => {
                 "set one of these; addresses and pagekeep's own settings never hold credentials".into()

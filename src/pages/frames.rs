@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use crate::base::ordered::ordered;
 use crate::base::{ChunkId, PackId, SlotNumber};
@@ -17,6 +17,8 @@ use crate::store::{DecodedFrame, OpenPack, Packs, StoreError, damaged};
 
 /// Memory that frames may take together: several windows of what is read ahead.
 const MEMORY_BYTES: u64 = 48 << 20;
+/// Part of the memory for frames that were used again. The rest is for those that were fetched ahead and not used yet.
+const HOT: f64 = 0.3;
 /// Most stored bytes in one request, so that several can be under way.
 const MOST_BYTES: u64 = 1 << 20;
 /// Bytes that nobody wants are fetched too when they are fewer than this: a request costs more.
@@ -152,7 +154,15 @@ pub(super) struct Frames {
 
 impl Default for Frames {
     fn default() -> Self {
-        Self { memory: Cache::with_weighter(1024, MEMORY_BYTES, Weight) }
+        let options = OptionsBuilder::new()
+            .shards(1)
+            .estimated_items_capacity((MEMORY_BYTES / (64 << 10)) as usize)
+            .weight_capacity(MEMORY_BYTES)
+            .hot_allocation(HOT)
+            .build()
+            .expect("BUG: both capacities are set");
+        let (hasher, lifecycle) = (DefaultHashBuilder::default(), DefaultLifecycle::default());
+        Self { memory: Cache::with_options(options, Weight, hasher, lifecycle) }
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Listed {
     pub key: String,
     /// Its length in bytes.
     pub size: u64,
+    /// What tells it from another that lay under the same key before: the place's tag for it, else the time it was made.
+    pub mark: String,
 }
 
 /// A place that keeps objects under one prefix. Cheap to clone; clones share the counters.
@@ -286,7 +288,8 @@ impl Remote {
                 match next {
                     Ok(meta) => {
                         let key = meta.location.as_ref().get(skip..).unwrap_or_default().to_owned();
-                        found.push(Listed { key, size: meta.size });
+                        let mark = meta.e_tag.unwrap_or_else(|| meta.last_modified.to_rfc3339());
+                        found.push(Listed { key, size: meta.size, mark });
                     }
                     Err(error) => return Err(self.failed("list", folder, error)),
                 }

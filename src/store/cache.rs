@@ -56,13 +56,11 @@ impl ObjectCache {
     pub fn open(folder: &Path, limit_bytes: u64) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let files = Mutex::new(Files { open: HashMap::new(), unseen_bytes: 0 });
-        Ok(Self {
-            folder: folder.to_owned(),
-            limit_bytes,
-            files,
-            hits: AtomicU64::new(0),
-            hit_bytes: AtomicU64::new(0),
-        })
+        let (hits, hit_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        let cache = Self { folder: folder.to_owned(), limit_bytes, files, hits, hit_bytes };
+        // The bound may have been larger before.
+        cache.look(&mut cache.files(), 0);
+        Ok(cache)
     }
 
     /// How often something was found here, and its bytes.
@@ -167,7 +165,6 @@ impl ObjectCache {
 
     /// Makes room for so many more bytes; `false` when there cannot be enough.
     fn make_room(&self, bytes: u64) -> bool {
-        let step = self.limit_bytes / LOOK_EVERY;
         let bytes = bytes.next_multiple_of(4096);
         if bytes > self.limit_bytes / 4 {
             return false;
@@ -177,6 +174,12 @@ impl ObjectCache {
             files.unseen_bytes = left;
             return true;
         }
+        self.look(&mut files, bytes)
+    }
+
+    /// Looks what is there, and removes what is too much beside so many more bytes; whether they have room then.
+    fn look(&self, files: &mut Files, bytes: u64) -> bool {
+        let step = self.limit_bytes / LOOK_EVERY;
         let Ok(mut found) = self.look_through() else { return false };
         let mut used: u64 = found.iter().map(|file| file.bytes).sum();
         if used + bytes + step > self.limit_bytes {

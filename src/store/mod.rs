@@ -12,7 +12,8 @@ mod packs;
 mod snapshots;
 mod writer;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -33,12 +34,14 @@ pub use writer::{OnStored, PackSink, PackWriter, StoredPack, WriterOptions};
 pub struct Store {
     remote: Remote,
     cache: Option<Arc<ObjectCache>>,
+    /// The marks of records that were listed, by their keys: a store that was begun anew has others.
+    listed: Arc<Mutex<HashMap<String, String>>>,
 }
 
 impl Store {
     /// A store that is known to be there: nothing is asked, so that a small sync is one request.
     pub fn assume(remote: Remote) -> Self {
-        Self { remote, cache: None }
+        Self { remote, cache: None, listed: Arc::default() }
     }
 
     /// Opens a store, reading its description.
@@ -75,6 +78,16 @@ impl Store {
     pub fn with_cache(self, cache: Arc<ObjectCache>) -> Self {
         let cache = self.remote.local_folder().is_none().then_some(cache);
         Self { cache, ..self }
+    }
+
+    /// The same store, with nothing kept near.
+    pub fn without_cache(self) -> Self {
+        Self { cache: None, ..self }
+    }
+
+    /// Whether what is read is kept near.
+    pub fn has_cache(&self) -> bool {
+        self.cache.is_some()
     }
 
     /// Where it lies.
