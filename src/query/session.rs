@@ -124,7 +124,7 @@ impl QuerySession {
     /// Gives a statement's rows to the sink. What the sink says goes to `written`.
     fn rows(&self, text: &str, sink: &mut dyn RowSink, written: &mut io::Result<()>) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare(text)?;
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([])?;
         let mut begun = false;
         loop {
