@@ -15,6 +15,7 @@ PEAK_LIMIT_BYTES = 160 * MB
 PEAK_GROWTH_LIMIT = 1.2
 TEN_ROWS_LIMIT_BYTES = 20_000
 RECORD_LIMIT_BYTES = 2_000
+LOOKUP_LIMIT_BYTES = 1_000_000
 NOT_MEASURED = "not measured"
 PEAK_SCENES = (
     ("full", PAGEKEEP),
@@ -29,6 +30,8 @@ PEAK_SCENES = (
     ("s3-full", S3_NAME),
     ("s3-restore", S3_NAME),
     ("without-bases", NO_BASES_NAME),
+    ("query-scan", S3_NAME),
+    ("query-count", S3_NAME),
     ("chain", CHAIN_NAME),
     ("chain-restore", CHAIN_NAME),
 )
@@ -101,6 +104,7 @@ def judge(results):
         *restore_rows(results),
         *chain_rows(results),
         *s3_rows(results),
+        *query_rows(results),
         *peak_rows(results),
     ]
 
@@ -256,6 +260,23 @@ def s3_rows(results):
         )
         counted = results.last(scene, COUNTED_NAME, "requests")
         yield Row(f"{what.split(',')[0]}, requests (counted)", requests_text(counted), "", "", "", "shown")
+
+
+def query_rows(results):
+    for tool in (FILE_NAME, S3_NAME):
+        for what, scene in (("in the order of an index", "query-count"), ("in its own order", "query-scan")):
+            yield ratio_row(
+                f"count(*) of the largest table {what}, speed ({tool})",
+                results.median(scene, tool, "seconds"),
+                "restore",
+                results.median("query-restore", tool, "seconds"),
+                0.5,
+                at_least=True,
+            )
+    for what, scene, limit in (("one row by its key", "query-lookup", 8), ("the same again", "query-again", 0)):
+        yield limit_row(f"{what}, requests", request_total(results, scene, COUNTED_NAME), limit, str)
+    fetched = results.last("query-lookup", COUNTED_NAME, "fetched_bytes")
+    yield limit_row("one row by its key, bytes", fetched, LOOKUP_LIMIT_BYTES)
 
 
 def requests_text(requests):

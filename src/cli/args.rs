@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::rows::Format;
+
 /// Keeps every past state of SQLite databases, here and elsewhere.
 ///
 /// A snapshot is the state of a database at one moment. Snapshots are made while programs write, stored as what changed,
@@ -77,6 +79,31 @@ pub(crate) enum Command {
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
         from: Option<OsString>,
+    },
+    /// Ask a snapshot with SQL, where it lies: only the pages needed are fetched
+    Query {
+        /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00
+        spec: String,
+        /// The statements; what would change a snapshot is refused
+        sql: String,
+        /// How rows are written; --json asks for json
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+        #[command(flatten)]
+        looking: Looking,
+    },
+    /// A shell for SQL on a snapshot; reads a script when its input is none from a terminal
+    Sql {
+        /// The snapshot, like app@3; the newest when not said
+        spec: Option<String>,
+        /// Run this and leave; dot commands stand on lines of their own
+        #[arg(long, short = 'e', value_name = "SQL")]
+        execute: Option<String>,
+        /// How rows are written; --json asks for json
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+        #[command(flatten)]
+        looking: Looking,
     },
     /// Copy a whole store to a new folder, restore its databases there, and go on from there
     Clone {
@@ -179,6 +206,23 @@ pub(crate) enum Backup {
         #[arg(long, default_value = "26h", value_name = "TIME")]
         max_age: String,
     },
+}
+
+/// Which snapshots are asked, and where.
+#[derive(Debug, Args)]
+pub(crate) struct Looking {
+    /// A remote's name, an address, or . for the local store; when not said, all that are known here
+    #[arg(long)]
+    pub(crate) from: Option<String>,
+    /// Another snapshot under a name, like old=app@3, for statements like SELECT * FROM old.orders; may be repeated
+    #[arg(long, value_name = "NAME=SPEC", value_parser = pair)]
+    pub(crate) attach: Vec<(String, String)>,
+    /// In a snapshot of a directory, the path of the database
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
+    /// Say on stderr how many requests were made and how much was fetched
+    #[arg(long)]
+    pub(crate) stats: bool,
 }
 
 /// What is said about a snapshot.

@@ -7,6 +7,7 @@ mod commands;
 mod exit;
 mod output;
 mod progress;
+mod rows;
 mod session;
 
 use std::ffi::OsString;
@@ -32,7 +33,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings
     };
     let json = arguments.globals.json;
     let outcome = Session::new(arguments.globals, surroundings).and_then(|session| {
-        let shown = progress::Shown::start(&session);
+        // Rows go to the terminal while they come.
+        let gives_rows = matches!(arguments.command, Command::Query { .. } | Command::Sql { .. });
+        let shown = (!gives_rows).then(|| progress::Shown::start(&session));
         let outcome = dispatch(&session, arguments.command);
         drop(shown);
         outcome.map(|output| (session.quiet(), output))
@@ -55,6 +58,10 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
             commands::log::log(session, spec.as_deref(), address(from)?.as_deref(), limit)
         }
         Command::Show { spec, from } => commands::show::show(session, &spec, address(from)?.as_deref()),
+        Command::Query { spec, sql, format, looking } => commands::query::run(session, &spec, &sql, format, &looking),
+        Command::Sql { spec, execute, format, looking } => {
+            commands::sql::run(session, spec.as_deref(), execute.as_deref(), format, &looking)
+        }
         Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
         Command::Config { command } => commands::config::run(session, command),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),

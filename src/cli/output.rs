@@ -17,7 +17,7 @@ use crate::ops::OpError;
 pub(crate) struct Output {
     /// The result for people, on stdout.
     pub(crate) text: String,
-    /// The result for programs.
+    /// The result for programs; nothing when it has been written already.
     pub(crate) json: Value,
     /// What is said about it, on stderr.
     pub(crate) talk: Vec<String>,
@@ -42,7 +42,7 @@ impl Output {
                 let _ = writeln!(io::stderr(), "{line}");
             }
         }
-        let mut text = if as_json { self.json.to_string() } else { self.text };
+        let mut text = if as_json && !self.json.is_null() { self.json.to_string() } else { self.text };
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }

@@ -266,6 +266,40 @@ pub enum OpError {
         /// What is wrong.
         source: StoreError,
     },
+    /// SQLite refuses a statement.
+    #[error("{reason}")]
+    Sql {
+        /// What SQLite says.
+        reason: String,
+    },
+    /// A statement would change a snapshot.
+    #[error("a snapshot cannot be changed")]
+    ReadOnlySnapshot,
+    /// A statement names a database to open, to close, or to write.
+    #[error("ATTACH, DETACH and VACUUM cannot be used here")]
+    AttachInSql,
+    /// The database was not sound when the snapshot was made.
+    #[error("SQLite finds the database of {snapshots} malformed, and its pages are those that were kept")]
+    MalformedSnapshot {
+        /// The snapshots that were open.
+        snapshots: String,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// It is not clear which database of a directory is meant.
+    #[error("{}", match .file {
+        Some(file) => format!("there is no SQLite database {file:?} in {}", .snapshot),
+        None if .known.is_empty() => format!("there is no SQLite database in {}", .snapshot),
+        None => format!("there are several SQLite databases in {}", .snapshot),
+    })]
+    WhichFile {
+        /// The snapshot.
+        snapshot: String,
+        /// The path asked for.
+        file: Option<String>,
+        /// The paths there are.
+        known: Vec<String>,
+    },
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -51,6 +51,8 @@ pub struct Listed {
     pub size: u64,
     /// When it was put there, by the remote's own clock.
     pub modified: Timestamp,
+    /// What tells it from another that lay under the same key before: the place's tag for it, else the time it was made.
+    pub mark: String,
 }
 
 /// A place that keeps objects under one prefix. Cheap to clone; clones share the counters.
@@ -215,7 +217,8 @@ impl Remote {
                     Ok(meta) => {
                         let key = meta.location.as_ref().get(skip..).unwrap_or_default().to_owned();
                         let modified = Timestamp::from_millisecond(meta.last_modified.timestamp_millis());
-                        found.push(Listed { key, size: meta.size, modified: modified.unwrap_or_default() });
+                        let mark = meta.e_tag.unwrap_or_else(|| meta.last_modified.to_rfc3339());
+                        found.push(Listed { key, size: meta.size, modified: modified.unwrap_or_default(), mark });
                     }
                     Err(error) => return Err(self.failed("list", folder, error)),
                 }

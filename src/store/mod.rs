@@ -5,6 +5,7 @@
 //! but for the bytes of records ([`Store::record_bytes`]). It names databases and lines in keys, and does not know what
 //! lies in a database, nor where the chunks of a file are.
 
+mod cache;
 mod chunks;
 mod error;
 pub mod keys;
@@ -14,7 +15,8 @@ mod snapshots;
 mod writer;
 mod writer_lock;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -22,6 +24,7 @@ use jiff::Timestamp;
 use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteErrorKind};
 
+pub use cache::ObjectCache;
 pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::StoreError;
@@ -37,12 +40,15 @@ pub struct Store {
     remote: Remote,
     overwrites: bool,
     lock: Option<Arc<WriterLock>>,
+    cache: Option<Arc<ObjectCache>>,
+    /// The marks of records that were listed, by their keys: a store that was begun anew has others.
+    listed: Arc<Mutex<HashMap<String, String>>>,
 }
 
 impl Store {
     /// A store that is known to be there: nothing is asked, so that a small sync is one request.
     pub fn assume(remote: Remote) -> Self {
-        Self { remote, overwrites: false, lock: None }
+        Self { remote, overwrites: false, lock: None, cache: None, listed: Arc::default() }
     }
 
     /// The same store at a place that is known to overwrite although it is asked not to: it looks before it creates. That
@@ -90,6 +96,23 @@ impl Store {
             }
             other => other,
         }
+    }
+
+    /// The same store, with what is read of its records and packs kept near. A store on this machine's file systems is near
+    /// already.
+    pub fn with_cache(self, cache: Arc<ObjectCache>) -> Self {
+        let cache = self.remote.local_folder().is_none().then_some(cache);
+        Self { cache, ..self }
+    }
+
+    /// The same store, with nothing kept near.
+    pub fn without_cache(self) -> Self {
+        Self { cache: None, ..self }
+    }
+
+    /// Whether what is read is kept near.
+    pub fn has_cache(&self) -> bool {
+        self.cache.is_some()
     }
 
     /// Where it lies.

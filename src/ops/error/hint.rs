@@ -83,6 +83,16 @@ impl OpError {
             OpError::NoSnapshot { remote, .. } => {
                 format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
             }
+            OpError::ReadOnlySnapshot => {
+                "restore it to a file and change that: pagekeep backup restore FROM FILE --at SPEC; \
+                                          temporary tables can be made here"
+                    .into()
+            }
+            OpError::AttachInSql => "add a snapshot with --attach, like --attach old=app@3".into(),
+            OpError::WhichFile { known, .. } if !known.is_empty() => {
+                format!("choose one with --file: {}", known.join(", "))
+            }
+            OpError::MalformedSnapshot { .. } => "query an older snapshot; `pagekeep log` lists them".into(),
             OpError::Source(SourceError::Unreadable { .. }) => "run pagekeep as a user who may read it".into(),
             OpError::Open { source: OpenError::Credentials(_), .. } => {
                 "set one of these; addresses and pagekeep's own settings never hold credentials".into()

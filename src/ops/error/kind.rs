@@ -64,6 +64,10 @@ impl OpError {
             OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
             OpError::BackupExists { .. } | OpError::AddressConflict { .. } => ErrorKind::Usage,
             OpError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
+            OpError::Sql { .. } | OpError::ReadOnlySnapshot | OpError::AttachInSql | OpError::WhichFile { .. } => {
+                ErrorKind::Usage
+            }
+            OpError::MalformedSnapshot { .. } => ErrorKind::Source,
             OpError::Overtaken { .. } | OpError::OtherLineage { .. } | OpError::OtherStore { .. } => {
                 ErrorKind::Conflict
             }
