@@ -1,7 +1,7 @@
 //! pagekeep keeps every past state of SQLite databases in a content-addressed store.
 //!
 //! The layers, each of which imports only those above it; `docs/ARCHITECTURE.md` draws the way of the data:
-//! [`base`], [`format`], [`remote`], [`store`], [`map`], [`source`], [`workspace`], [`ops`], [`cli`].
+//! [`base`], [`format`], [`rows`], [`remote`], [`store`], [`map`], [`source`], [`workspace`], [`ops`], [`cli`].
 
 pub mod base;
 pub mod cli;
@@ -9,6 +9,7 @@ pub mod format;
 pub mod map;
 pub mod ops;
 pub mod remote;
+pub mod rows;
 pub mod source;
 pub mod store;
 pub mod workspace;

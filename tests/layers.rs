@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const LAYERS: [&str; 10] = ["base", "format", "remote", "store", "map", "source", "workspace", "ops", "query", "cli"];
+const LAYERS: [&str; 12] =
+    ["base", "format", "rows", "remote", "store", "map", "pages", "source", "workspace", "ops", "query", "cli"];
 /// Where `unsafe` may be: calls to SQLite that its safe wrapper lacks.
 const UNSAFE: [&str; 2] = ["source/sqlite/handle.rs", "query/"];
 /// Where people are talked to, and the process's surroundings are read.

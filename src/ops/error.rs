@@ -9,6 +9,7 @@ use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
 use crate::remote::{OpenError, RemoteErrorKind, UrlError};
+use crate::rows::RowsError;
 use crate::source::SourceError;
 use crate::store::StoreError;
 use crate::workspace::WorkspaceError;
@@ -240,9 +241,54 @@ pub enum OpError {
         /// Who has it open.
         holder: String,
     },
+    /// Rows of a state cannot be read from its pages.
+    #[error("the database's rows cannot be read")]
+    Rows(#[source] RowsError),
+    /// SQLite does not understand how a table was made.
+    #[error("SQLite does not understand how the table {table:?} was made")]
+    Schema {
+        /// The table.
+        table: String,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// No state has this table.
+    #[error("there is no table {name:?}")]
+    NoTable {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A condition on rows cannot be evaluated.
+    #[error("the condition {text:?} cannot be evaluated for the rows of {table:?}")]
+    Condition {
+        /// The condition.
+        text: String,
+        /// The table.
+        table: String,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl From<RowsError> for OpError {
+    /// What a store or the source said of a page is told as theirs.
+    fn from(error: RowsError) -> Self {
+        let RowsError::Page { page, source } = error else { return OpError::Rows(error) };
+        match source.downcast::<StoreError>() {
+            Ok(error) => OpError::Store(*error),
+            Err(source) => match source.downcast::<SourceError>() {
+                Ok(error) => OpError::Source(*error),
+                Err(source) => OpError::Rows(RowsError::Page { page, source }),
+            },
+        }
+    }
 }
 
 impl OpError {
@@ -267,6 +313,8 @@ impl OpError {
             OpError::Open { source: OpenError::Folder { source, .. }, .. } => io_kind(source),
             OpError::Open { .. } => ErrorKind::Usage,
             OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => ErrorKind::Corruption,
+            OpError::Rows(_) | OpError::Schema { .. } => ErrorKind::Corruption,
+            OpError::NoTable { .. } | OpError::Condition { .. } => ErrorKind::Usage,
             OpError::BadRemote { .. } | OpError::NoRemotes => ErrorKind::Usage,
             OpError::Demo { .. } => ErrorKind::Other,
             OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
@@ -304,6 +352,12 @@ impl OpError {
             OpError::WhichDatabase { .. } => "`pagekeep init PATH` begins to keep a database".into(),
             OpError::NoBackup { known, .. } if known.is_empty() => "add one: pagekeep backup add NAME URL".into(),
             OpError::NoBackup { known, .. } => format!("there are: {}", known.join(", ")),
+            OpError::NoTable { known, .. } if known.is_empty() => "the database has no tables".into(),
+            OpError::NoTable { known, .. } => format!("there are: {}", known.join(", ")),
+            OpError::Condition { .. } => "write it as after WHERE in SQL, like --where 'price > 10'".into(),
+            OpError::Rows(_) | OpError::Schema { .. } => {
+                "see what SQLite says of the file itself: restore it, then PRAGMA integrity_check".into()
+            }
             OpError::BackupExists { name } => format!("remove it first: pagekeep backup remove {name}"),
             OpError::Overtaken { name, .. } => {
                 let name = name.as_ref().map_or("NAME", Name::as_str);

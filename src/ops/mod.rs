@@ -6,6 +6,7 @@
 mod clone;
 mod context;
 mod database;
+pub mod diff;
 mod error;
 mod history;
 mod lineage;
