@@ -1,13 +1,14 @@
 //! pagekeep keeps every past state of SQLite databases in a content-addressed store.
 //!
 //! The layers, each of which imports only those above it; `docs/ARCHITECTURE.md` draws the way of the data:
-//! [`base`], [`format`], [`rows`], [`remote`], [`store`], [`map`], [`source`], [`workspace`], [`ops`], [`cli`].
+//! [`base`], [`format`], [`rows`], [`remote`], [`store`], [`map`], [`pages`], [`source`], [`workspace`], [`ops`], [`cli`].
 
 pub mod base;
 pub mod cli;
 pub mod format;
 pub mod map;
 pub mod ops;
+pub mod pages;
 pub mod remote;
 pub mod rows;
 pub mod source;

@@ -4,6 +4,7 @@
 //! the snapshot record last: a snapshot exists if and only if its record does. This layer checks all that it reads; it
 //! does not know what a database is, nor where the chunks of a file are.
 
+mod cache;
 mod chunks;
 mod error;
 pub mod keys;
@@ -11,12 +12,15 @@ mod packs;
 mod snapshots;
 mod writer;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteErrorKind};
 
+pub use cache::ObjectCache;
 pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::StoreError;
@@ -28,12 +32,13 @@ pub use writer::{OnStored, PackSink, PackWriter, StoredPack, WriterOptions};
 #[derive(Clone, Debug)]
 pub struct Store {
     remote: Remote,
+    cache: Option<Arc<ObjectCache>>,
 }
 
 impl Store {
     /// A store that is known to be there: nothing is asked, so that a small sync is one request.
     pub fn assume(remote: Remote) -> Self {
-        Self { remote }
+        Self { remote, cache: None }
     }
 
     /// Opens a store, reading its description.
@@ -41,7 +46,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoStore`] when there is none; [`StoreError::Damaged`] for one of a newer format.
     pub fn open(remote: Remote) -> Result<(Self, StoreFile), StoreError> {
-        let store = Self { remote };
+        let store = Self::assume(remote);
         let text = store.remote.get(keys::STORE_FILE, MAX_STORE_FILE_BYTES).map_err(|error| match error.kind {
             RemoteErrorKind::NotFound => StoreError::NoStore { remote: store.remote.name().to_owned() },
             _ => error.into(),
@@ -63,6 +68,13 @@ impl Store {
             }
             other => other,
         }
+    }
+
+    /// The same store, with what is read of its records and packs kept near. A store on this machine's file systems is near
+    /// already.
+    pub fn with_cache(self, cache: Arc<ObjectCache>) -> Self {
+        let cache = self.remote.local_folder().is_none().then_some(cache);
+        Self { cache, ..self }
     }
 
     /// Where it lies.

@@ -30,20 +30,31 @@ impl Store {
         self.decode_record(database, line, number, &bytes)
     }
 
-    /// Reads a snapshot's record as it is stored, checked.
+    /// Reads a snapshot's record as it is stored; the caller checks it.
     ///
     /// # Errors
     /// As [`Store::record`].
     pub fn record_bytes(&self, database: &Name, line: &Name, number: SnapshotNumber) -> Result<Bytes, StoreError> {
         let key = keys::snapshot(database, line, number);
-        self.remote().get(&key, MAX_RECORD_BYTES).map_err(|error| match error.kind {
+        let cached = self.cache.as_ref().and_then(|cache| cache.object(self.remote().name(), &key));
+        if let Some(bytes) = cached {
+            return Ok(bytes);
+        }
+        let bytes = self.remote().get(&key, MAX_RECORD_BYTES).map_err(|error| match error.kind {
             RemoteErrorKind::NotFound => StoreError::NoSnapshot {
                 database: database.to_string(),
                 number,
                 remote: self.remote().name().to_owned(),
             },
-            _ => error.into(),
-        })
+            _ => StoreError::from(error),
+        })?;
+        // What is damaged there is asked for again, since it may be mended.
+        if let Some(cache) = &self.cache
+            && self.decode_record(database, line, number, &bytes).is_ok()
+        {
+            cache.keep_object(self.remote().name(), &key, &bytes);
+        }
+        Ok(bytes)
     }
 
     /// Decodes a record that was read for this key.
