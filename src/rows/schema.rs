@@ -26,7 +26,7 @@ pub struct SchemaEntry {
 /// When the tree on the first page cannot be read.
 pub fn read_schema(pages: &dyn Pages, header: &DatabaseHeader) -> Result<Vec<SchemaEntry>, RowsError> {
     let mut items = Vec::new();
-    walk(pages, header, 1, &mut |item| items.push(item))?;
+    walk(pages, header, 1, &mut |_| {}, &mut |item| items.push(item))?;
     let mut cursor = Cursor::new(pages, header, &items, true);
     let mut entries = Vec::new();
     while let Some(row) = cursor.next_row()? {

@@ -37,7 +37,7 @@ struct Step {
     next: u32,
 }
 
-/// Visits a tree's items in the order of their keys.
+/// Visits a tree's items in the order of their keys, and tells `enter` each of its pages as soon as it is known.
 ///
 /// # Errors
 /// When an interior page cannot be read, a page appears twice, or the tree is too deep.
@@ -45,8 +45,10 @@ pub fn walk(
     pages: &dyn Pages,
     header: &DatabaseHeader,
     root: u32,
+    enter: &mut dyn FnMut(u32),
     visit: &mut dyn FnMut(Item),
 ) -> Result<(), RowsError> {
+    enter(root);
     let depth = depth(pages, header, root)?;
     if depth == 1 {
         visit(Item::Leaf(root));
@@ -54,7 +56,7 @@ pub fn walk(
     }
     let mut seen = PageSet::up_to(pages.page_count());
     seen.insert(root);
-    let enter = |number: u32, from: u32, level: usize| -> Result<Step, RowsError> {
+    let open = |number: u32, from: u32, level: usize| -> Result<Step, RowsError> {
         let page = BtreePage::read(pages, header, number, from)?;
         if !page.kind.is_interior() {
             return Err(RowsError::malformed(number, "it is a leaf where its neighbours have children"));
@@ -64,7 +66,7 @@ pub fn walk(
         }
         Ok(Step { page, next: 0 })
     };
-    let mut way = vec![enter(root, root, 0)?];
+    let mut way = vec![open(root, root, 0)?];
     while let Some(level) = way.len().checked_sub(1) {
         let step = &mut way[level];
         let (number, at) = (step.page.number, step.next);
@@ -83,10 +85,11 @@ pub fn walk(
             let detail = format!("its child {child} is already part of the tree, or no page at all");
             return Err(RowsError::malformed(number, detail));
         }
+        enter(child);
         if level + 2 == depth {
             visit(Item::Leaf(child));
         } else {
-            way.push(enter(child, number, level + 1)?);
+            way.push(open(child, number, level + 1)?);
         }
     }
     Ok(())

@@ -2,11 +2,9 @@
 
 #![allow(unreachable_pub, reason = "the tests of one file use it")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use pagekeep::base::Progress;
 use pagekeep::ops::OpError;
@@ -140,6 +138,8 @@ fn see(database: &Connection, table: &str) -> Seen {
     let all: Vec<(String, i64, i64)> =
         list.query_map([table], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().map(Result::unwrap).collect();
     let columns: Vec<String> = all.iter().filter(|(.., hidden)| *hidden != 2).map(|(name, ..)| name.clone()).collect();
+    let sql: String =
+        database.query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [table], |row| row.get(0)).unwrap();
     let without: bool = database
         .query_row("SELECT wr FROM pragma_table_list(?1) WHERE schema = 'main'", [table], |row| row.get(0))
         .unwrap();
@@ -160,7 +160,7 @@ fn see(database: &Connection, table: &str) -> Seen {
     while let Some(row) = rows.next().unwrap() {
         let of: Vec<Plain> = (0..key.len()).map(|at| plain(row, at)).collect();
         let values = columns.iter().enumerate().map(|(at, name)| (name.to_lowercase(), plain(row, key.len() + at)));
-        assert!(found.insert(of, values.collect()).is_none());
+        assert!(found.insert(folded(&sql, of), values.collect()).is_none());
     }
     Seen { columns, key, rows: found, defaults: BTreeMap::new() }
 }
@@ -177,6 +177,21 @@ fn default_of(database: &Connection, table: &str, column: &str) -> Plain {
         Ok(()) => probe.query_row("SELECT c FROM p", [], |row| Ok(plain(row, 0))).unwrap(),
         Err(_) => Plain::Null,
     }
+}
+
+/// A key as its table compares it.
+fn folded(sql: &str, key: Vec<Plain>) -> Vec<Plain> {
+    let fold = |value| match value {
+        Plain::Text(text) if sql.contains("COLLATE NOCASE") => Plain::Text(text.to_ascii_lowercase()),
+        Plain::Text(mut text) if sql.contains("COLLATE RTRIM") => {
+            while text.last() == Some(&b' ') {
+                text.pop();
+            }
+            Plain::Text(text)
+        }
+        value => value,
+    };
+    key.into_iter().map(fold).collect()
 }
 
 /// A row, by its table and key.
@@ -284,7 +299,7 @@ fn row(side: &TableSide, row: &Row) -> (Vec<Plain>, BTreeMap<String, Plain>) {
     let key = if side.shape.without_rowid {
         let mut key: Vec<_> = side.shape.columns.iter().zip(&row.values).filter(|(column, _)| column.key > 0).collect();
         key.sort_by_key(|(column, _)| column.key);
-        key.into_iter().map(|(_, of)| value(side, of)).collect()
+        folded(&side.sql, key.into_iter().map(|(_, of)| value(side, of)).collect())
     } else {
         vec![Plain::Integer(row.rowid)]
     };

@@ -9,7 +9,7 @@ use super::Changed;
 use super::side::Side;
 use crate::base::Progress;
 use crate::ops::OpError;
-use crate::rows::{BtreePage, PageSet, RowsError, chain_pages};
+use crate::rows::{BtreePage, DatabaseHeader, PageKind, PageSet, RowsError, chain_pages, fetch};
 
 /// How far around an overflow page its owner is looked for: a little, further, then everywhere.
 const RINGS: [u32; 4] = [32, 512, 16_384, u32::MAX];
@@ -19,20 +19,19 @@ pub(super) fn touched(a: &Side<'_>, b: &Side<'_>, changed: &Changed, progress: &
     let last = a.pages.page_count().min(b.pages.page_count());
     let mut touched = PageSet::up_to(last);
     let (Some(header), Some(other)) = (&a.header, &b.header) else { return Ok(touched) };
-    let (trees, trees_after) = (a.tree_pages()?, b.tree_pages()?);
+    let (trees, trees_after) = (a.table_pages()?, b.table_pages()?);
     let mut wanted = PageSet::up_to(last);
     for page in changed.up_to(last) {
         if !trees.contains(page) && !trees_after.contains(page) && !header.is_bookkeeping(page, a.pages.page_size()) {
             wanted.insert(page);
         }
     }
-    if !wanted.is_empty() {
-        for free in [a.free_pages(), b.free_pages()] {
-            for page in free.iter() {
-                wanted.remove(page);
-            }
+    for side in [a, b] {
+        if !wanted.is_empty() {
+            without(&mut wanted, &side.free_pages());
         }
     }
+    leave_out_indexes(a, b, &mut wanted)?;
     let mut visited = PageSet::up_to(a.pages.page_count());
     for ring in RINGS {
         let around: Vec<u32> = wanted.iter().collect();
@@ -73,8 +72,38 @@ pub(super) fn touched(a: &Side<'_>, b: &Side<'_>, changed: &Changed, progress: &
     Ok(touched)
 }
 
+fn without(wanted: &mut PageSet, others: &PageSet) {
+    for page in others.iter() {
+        wanted.remove(page);
+    }
+}
+
+/// Takes out the pages of indexes. A few pages are looked at; for many it is less work to walk the indexes.
+fn leave_out_indexes(a: &Side<'_>, b: &Side<'_>, wanted: &mut PageSet) -> Result<(), OpError> {
+    let last = a.pages.page_count().max(b.pages.page_count());
+    // An overflow page begins with the number of another: the first byte of a tree's page would be too great a number.
+    let told_apart = last < 2 << 24;
+    if told_apart && wanted.len() < last / 256 {
+        for page in wanted.iter().collect::<Vec<_>>() {
+            let starts_like_a_tree = |side: &Side<'_>| -> Result<bool, RowsError> {
+                Ok(PageKind::of(fetch(side.pages, page, page)?[0]).is_some())
+            };
+            if starts_like_a_tree(b)? || starts_like_a_tree(a)? {
+                wanted.remove(page);
+            }
+        }
+        return Ok(());
+    }
+    for side in [b, a] {
+        if !wanted.is_empty() {
+            without(wanted, &side.index_pages());
+        }
+    }
+    Ok(())
+}
+
 /// The overflow pages of all rows of a page of a tree.
-fn owned_pages(side: &Side<'_>, header: &crate::rows::DatabaseHeader, number: u32) -> Result<Vec<u32>, RowsError> {
+fn owned_pages(side: &Side<'_>, header: &DatabaseHeader, number: u32) -> Result<Vec<u32>, RowsError> {
     let page = BtreePage::read(side.pages, header, number, number)?;
     let mut owned = Vec::new();
     for index in 0..page.cells {

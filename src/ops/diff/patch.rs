@@ -185,7 +185,7 @@ impl<'a> Patch<'a> {
         }
         statements.push(format!("DELETE FROM {NAME};"));
         let mut items = Vec::new();
-        walk(self.b.pages, header, root, &mut |item| items.push(item))?;
+        walk(self.b.pages, header, root, &mut |_| {}, &mut |item| items.push(item))?;
         let mut cursor = Cursor::new(self.b.pages, header, &items, true);
         while let Some(row) = cursor.next_row()? {
             let wrong = |detail| crate::rows::RowsError::malformed(row.page, detail);
@@ -215,9 +215,9 @@ impl<'a> Patch<'a> {
         writeln!(spool, "{text}").map_err(OpError::io("write to", scratch))
     }
 
-    fn delete(&self, change: &Change, table: &Table, row: &Row) -> Option<String> {
+    fn delete(&self, table: &Table, row: &Row) -> Option<String> {
         let side = table.a.as_ref()?;
-        Some(format!("DELETE FROM {} WHERE {};", quoted(&side.name), self.is_row(change, side, table, row)))
+        Some(format!("DELETE FROM {} WHERE {};", quoted(&side.name), self.is_row(side, row)))
     }
 
     fn insert(&self, table: &Table, row: &Row) -> Option<String> {
@@ -236,7 +236,7 @@ impl<'a> Patch<'a> {
         Some(format!("INSERT INTO {} ({names}) VALUES ({values});", quoted(&side.name)))
     }
 
-    fn update(&self, change: &Change, table: &Table, old: &Row, new: &Row, columns: &[usize]) -> Option<String> {
+    fn update(&self, table: &Table, old: &Row, new: &Row, columns: &[usize]) -> Option<String> {
         let (a, b) = (table.a.as_ref()?, table.b.as_ref()?);
         let plain = columns.iter().filter(|at| b.shape.columns[**at].kind == ColumnKind::Plain);
         let set = plain.map(|at| format!("{} = {}", quoted(&b.shape.columns[*at].name), self.new.of(&new.values[*at])));
@@ -245,20 +245,14 @@ impl<'a> Patch<'a> {
         if set.is_empty() {
             return None;
         }
-        Some(format!("UPDATE {} SET {} WHERE {};", quoted(&b.name), set.join(", "), self.is_row(change, a, table, old)))
+        Some(format!("UPDATE {} SET {} WHERE {};", quoted(&b.name), set.join(", "), self.is_row(a, old)))
     }
 
     /// The condition that only this row of the old state meets.
-    fn is_row(&self, change: &Change, side: &TableSide, table: &Table, row: &Row) -> String {
+    fn is_row(&self, side: &TableSide, row: &Row) -> String {
         let shape = &side.shape;
         if !shape.without_rowid {
-            // A column that was added meanwhile may have taken the name.
-            let added = match change {
-                Change::AddColumns(_) => table.b.as_ref().and_then(|b| b.shape.rowid_expression()),
-                _ => None,
-            };
-            let name = added.or_else(|| shape.rowid_expression()).unwrap_or_default();
-            return format!("{name} = {}", row.rowid);
+            return format!("{} = {}", shape.rowid_expression().unwrap_or_default(), row.rowid);
         }
         let equal = |at: &usize| {
             let (name, value) = (quoted(&shape.columns[*at].name), &row.values[*at]);
@@ -358,15 +352,15 @@ impl DiffSink for Patch<'_> {
         let definition = self.change(table);
         match &change {
             RowChange::Removed(row) if table.matching == Matching::ByKey => {
-                before = self.delete(&definition, table, row);
+                before = self.delete(table, row);
             }
             RowChange::Removed(_) => {}
             RowChange::Added(row) => after = self.insert(table, row),
             RowChange::Changed { old, new, columns } => {
                 if in_place(&definition, table, columns) {
-                    before = self.update(&definition, table, old, new, columns);
+                    before = self.update(table, old, new, columns);
                 } else {
-                    before = self.delete(&definition, table, old);
+                    before = self.delete(table, old);
                     after = self.insert(table, new);
                 }
             }

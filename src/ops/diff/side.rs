@@ -20,24 +20,29 @@ impl<'a> Side<'a> {
         Ok(Self { pages, header, schema })
     }
 
-    /// The pages of all trees: the schema's, those of tables, those of indexes. An index that cannot be read has none:
-    /// no row is read from it.
-    pub(super) fn tree_pages(&self) -> Result<PageSet, RowsError> {
+    /// The pages of the trees of all tables, the schema's too.
+    pub(super) fn table_pages(&self) -> Result<PageSet, RowsError> {
         let mut all = PageSet::up_to(self.pages.page_count());
         let Some(header) = &self.header else { return Ok(all) };
-        all.insert(1);
-        let trees = self.schema.iter().filter(|entry| entry.root > 0);
-        for (root, is_index) in trees.map(|entry| (entry.root, entry.kind == "index")).chain([(1, false)]) {
-            all.insert(root);
-            let walked = walk(self.pages, header, root, &mut |item| {
-                all.insert(item.page());
-            });
-            match walked {
-                Err(error) if !is_index => return Err(error),
-                _ => {}
-            }
+        let tables = self.schema.iter().filter(|entry| entry.root > 0 && entry.kind != "index");
+        for root in tables.map(|entry| entry.root).chain([1]) {
+            walk(self.pages, header, root, &mut |page| {
+                all.insert(page);
+            }, &mut |_| {})?;
         }
         Ok(all)
+    }
+
+    /// The pages of the trees of all indexes. One that cannot be read has as many as could be: no row is read from it.
+    pub(super) fn index_pages(&self) -> PageSet {
+        let mut all = PageSet::up_to(self.pages.page_count());
+        let Some(header) = &self.header else { return all };
+        for index in self.schema.iter().filter(|entry| entry.root > 0 && entry.kind == "index") {
+            let _ = walk(self.pages, header, index.root, &mut |page| {
+                all.insert(page);
+            }, &mut |_| {});
+        }
+        all
     }
 
     /// Pages that hold nothing. A list that contradicts itself ends where it does.

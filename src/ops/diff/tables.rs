@@ -192,7 +192,7 @@ pub(super) fn unshared(
     let all = |side: &Side<'_>, table: &Option<TableSide>| -> Result<Vec<Item>, RowsError> {
         let mut items = Vec::new();
         if let (Some(table), Some(header)) = (table, &side.header) {
-            walk(side.pages, header, table.root, &mut |item| items.push(item))?;
+            walk(side.pages, header, table.root, &mut |_| {}, &mut |item| items.push(item))?;
         }
         Ok(items)
     };
@@ -201,12 +201,12 @@ pub(super) fn unshared(
     };
     let (Some(header), Some(header_after)) = (&a.header, &b.header) else { return Ok(Default::default()) };
     let mut in_a = PageSet::up_to(a.pages.page_count());
-    walk(a.pages, header, before.root, &mut |item| {
+    walk(a.pages, header, before.root, &mut |_| {}, &mut |item| {
         in_a.insert(item.page());
     })?;
     let mut shared = PageSet::up_to(a.pages.page_count());
     let mut new = Vec::new();
-    walk(b.pages, header_after, after.root, &mut |item| {
+    walk(b.pages, header_after, after.root, &mut |_| {}, &mut |item| {
         let page = item.page();
         if in_a.contains(page) && !changed.has(page) && !touched.contains(page) {
             shared.insert(page);
@@ -215,7 +215,7 @@ pub(super) fn unshared(
         }
     })?;
     let mut old = Vec::new();
-    walk(a.pages, header, before.root, &mut |item| {
+    walk(a.pages, header, before.root, &mut |_| {}, &mut |item| {
         if !shared.contains(item.page()) {
             old.push(item);
         }
