@@ -115,7 +115,8 @@ const BIG_ROWS: &str = "CREATE TABLE big (id INTEGER PRIMARY KEY, head TEXT, dat
 #[test]
 fn a_row_whose_overflow_page_alone_changed() {
     // The new value has the length of the old one and differs at its end: SQLite overwrites the last page of the chain.
-    let (_folder, a, b) = pair(BIG_ROWS, "UPDATE big SET data = CAST(zeroblob(20148) || x'0102' AS BLOB) WHERE id = 150");
+    let (_folder, a, b) =
+        pair(BIG_ROWS, "UPDATE big SET data = CAST(zeroblob(20148) || x'0102' AS BLOB) WHERE id = 150");
     let (old, new) = (Bytes::read(&a), Bytes::read(&b));
     let pages: Vec<u32> = differing(&old, &new).up_to(old.count() as u32).collect();
     let beyond = pages.iter().filter(|page| **page > 1).count();
@@ -213,8 +214,11 @@ fn columns_are_matched_by_name() {
     checked(before, "ALTER TABLE t RENAME COLUMN a TO z; ALTER TABLE t RENAME TO s");
     checked(before, "ALTER TABLE t ADD COLUMN c DEFAULT 1; ALTER TABLE t ADD COLUMN d NOT NULL DEFAULT 'x'");
     checked(before, "DROP TABLE w; CREATE TABLE w (a, k TEXT PRIMARY KEY); INSERT INTO w VALUES (1, 'k')");
-    checked(before, "DROP TABLE t; CREATE TABLE t (b INT CHECK (b > 0), id INTEGER PRIMARY KEY, a TEXT NOT NULL);
-                     INSERT INTO t VALUES (1, 1, 'x'), (3, 2, 'y')");
+    checked(
+        before,
+        "DROP TABLE t; CREATE TABLE t (b INT CHECK (b > 0), id INTEGER PRIMARY KEY, a TEXT NOT NULL);
+                     INSERT INTO t VALUES (1, 1, 'x'), (3, 2, 'y')",
+    );
 }
 
 #[test]
@@ -236,7 +240,10 @@ fn sequences_views_indexes_and_versions() {
          CREATE TABLE n (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO n VALUES (70);
          PRAGMA user_version=-4; PRAGMA application_id=1196444487; ANALYZE",
     );
-    checked("CREATE TABLE t (a); INSERT INTO t VALUES (1); CREATE INDEX i ON t(a); ANALYZE;", "DROP TABLE sqlite_stat1");
+    checked(
+        "CREATE TABLE t (a); INSERT INTO t VALUES (1); CREATE INDEX i ON t(a); ANALYZE;",
+        "DROP TABLE sqlite_stat1",
+    );
 }
 
 #[test]

@@ -52,6 +52,14 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         Command::Backup { command } => commands::backup::run(session, command),
         Command::Log { spec, from, limit } => commands::log::log(session, spec.as_deref(), from.as_deref(), limit),
         Command::Show { spec, from } => commands::log::show(session, &spec, from.as_deref()),
+        Command::Diff(wanted) => commands::diff::run(session, &wanted),
+        Command::History { table, key, from, file } => {
+            commands::rows::history(session, &table, &key, from.as_deref(), file.as_deref())
+        }
+        Command::Find { table, condition, from, file } => {
+            commands::rows::find(session, &table, &condition, from.as_deref(), file.as_deref())
+        }
+        Command::RestoreRows(wanted) => commands::restore_rows::run(session, &wanted),
         Command::Clone { url, folder } => commands::clone::run(session, &url, &folder),
         Command::Config { command } => commands::config::run(session, command),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),

@@ -261,6 +261,45 @@ pub enum OpError {
         /// The names there are.
         known: Vec<String>,
     },
+    /// A row's key is not of the table's kind.
+    #[error("{key:?} is not a key of this table: it is {expected}")]
+    BadKey {
+        /// What was given.
+        key: String,
+        /// What a key is.
+        expected: String,
+    },
+    /// Rows to be brought back are there with other values.
+    #[error("{count} rows are there with other values: {rows}{}", if *.count > 20 { ", …" } else { "" })]
+    RowConflicts {
+        /// How many.
+        count: u64,
+        /// Some of them.
+        rows: String,
+    },
+    /// Rows of two states cannot be told to be the same.
+    #[error("rows of {table:?} cannot be brought back: {reason}")]
+    NotMatched {
+        /// The table.
+        table: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// SQLite refused to write rows; nothing was changed.
+    #[error("{} was not changed", .path.display())]
+    Refused {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A folder was kept, and it is not clear which of its databases is meant.
+    #[error("it is not clear which database of the folder is meant")]
+    WhichFile {
+        /// The paths there are, below the folder.
+        known: Vec<String>,
+    },
     /// A condition on rows cannot be evaluated.
     #[error("the condition {text:?} cannot be evaluated for the rows of {table:?}")]
     Condition {
@@ -314,7 +353,9 @@ impl OpError {
             OpError::Open { .. } => ErrorKind::Usage,
             OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => ErrorKind::Corruption,
             OpError::Rows(_) | OpError::Schema { .. } => ErrorKind::Corruption,
-            OpError::NoTable { .. } | OpError::Condition { .. } => ErrorKind::Usage,
+            OpError::BadKey { .. } | OpError::NotMatched { .. } => ErrorKind::Usage,
+            OpError::RowConflicts { .. } | OpError::Refused { .. } => ErrorKind::TargetExists,
+            OpError::NoTable { .. } | OpError::WhichFile { .. } | OpError::Condition { .. } => ErrorKind::Usage,
             OpError::BadRemote { .. } | OpError::NoRemotes => ErrorKind::Usage,
             OpError::Demo { .. } => ErrorKind::Other,
             OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
@@ -354,6 +395,15 @@ impl OpError {
             OpError::NoBackup { known, .. } => format!("there are: {}", known.join(", ")),
             OpError::NoTable { known, .. } if known.is_empty() => "the database has no tables".into(),
             OpError::NoTable { known, .. } => format!("there are: {}", known.join(", ")),
+            OpError::RowConflicts { .. } => {
+                "look at them with --dry-run, then choose: --on-conflict skip, or --on-conflict replace".into()
+            }
+            OpError::Refused { .. } => {
+                "see the statements with --dry-run; conflicts are settled by --on-conflict".into()
+            }
+            OpError::NotMatched { .. } => "restore the snapshot beside it, and copy what is needed with SQL".into(),
+            OpError::WhichFile { known } if known.is_empty() => "say which: --file PATH".into(),
+            OpError::WhichFile { known } => format!("say which: --file PATH; there are: {}", known.join(", ")),
             OpError::Condition { .. } => "write it as after WHERE in SQL, like --where 'price > 10'".into(),
             OpError::Rows(_) | OpError::Schema { .. } => {
                 "see what SQLite says of the file itself: restore it, then PRAGMA integrity_check".into()

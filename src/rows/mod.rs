@@ -95,4 +95,3 @@ pub(crate) fn fetch(pages: &dyn Pages, number: u32, from: u32) -> Result<Arc<[u8
     }
     Ok(bytes)
 }
-

@@ -106,9 +106,7 @@ fn one(numbers: &mut Numbers) -> String {
     };
     match numbers.below(30) {
         0..4 => many(numbers, &|n| {
-            format!(
-                "INSERT OR REPLACE INTO plain VALUES ({}, {}, {}, {})", id(n), text(n, 8), value(n), value(n)
-            )
+            format!("INSERT OR REPLACE INTO plain VALUES ({}, {}, {}, {})", id(n), text(n, 8), value(n), value(n))
         }),
         4..7 => many(numbers, &|n| {
             format!("INSERT OR REPLACE INTO keyed VALUES ({}, {}, {}, {})", text(n, 4), n.below(20), value(n), value(n))
@@ -142,7 +140,9 @@ fn one(numbers: &mut Numbers) -> String {
             let value = if value.starts_with("zeroblob") { "x'00ff'".to_owned() } else { value };
             format!("ALTER TABLE {} ADD COLUMN new{number} DEFAULT {value}", numbers.pick(&["plain", "keyed", "loose"]))
         }
-        23 => format!("CREATE TABLE extra{0} (a, b); INSERT INTO extra{0} VALUES (1, 2), ('x', NULL)", numbers.below(500)),
+        23 => {
+            format!("CREATE TABLE extra{0} (a, b); INSERT INTO extra{0} VALUES (1, 2), ('x', NULL)", numbers.below(500))
+        }
         24 => "DROP TABLE IF EXISTS trimmed; CREATE TABLE trimmed (v, k TEXT PRIMARY KEY) WITHOUT ROWID".into(),
         25 => format!("CREATE INDEX i{} ON loose(y)", numbers.below(500)),
         26 => format!("CREATE VIEW v{} AS SELECT 1 AS one", numbers.below(500)),

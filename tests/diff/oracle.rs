@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use pagekeep::base::Progress;
 use pagekeep::ops::OpError;
-use pagekeep::ops::diff::{Changed, Counts, DiffOptions, DiffSink, Pair, Patch, Row, RowChange, SchemaChange, Table, TableSide, diff};
+use pagekeep::ops::diff::{
+    Changed, Counts, DiffOptions, DiffSink, Pair, Patch, Row, RowChange, SchemaChange, Table, TableSide, diff,
+};
 use pagekeep::rows::{PageError, Pages, Value};
 use rusqlite::{Connection, OpenFlags};
 
@@ -135,8 +137,11 @@ fn tables(database: &Connection) -> Vec<String> {
 
 fn see(database: &Connection, table: &str) -> Seen {
     let mut list = database.prepare("SELECT name, pk, hidden FROM pragma_table_xinfo(?1)").unwrap();
-    let all: Vec<(String, i64, i64)> =
-        list.query_map([table], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().map(Result::unwrap).collect();
+    let all: Vec<(String, i64, i64)> = list
+        .query_map([table], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     let columns: Vec<String> = all.iter().filter(|(.., hidden)| *hidden != 2).map(|(name, ..)| name.clone()).collect();
     let sql: String =
         database.query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [table], |row| row.get(0)).unwrap();
@@ -154,7 +159,8 @@ fn see(database: &Connection, table: &str) -> Seen {
         (false, None) => columns.iter().map(|name| quoted(name)).collect(),
     };
     let shown: Vec<String> = key.iter().cloned().chain(columns.iter().map(|name| quoted(name))).collect();
-    let mut read = database.prepare(&format!("SELECT {} FROM {} NOT INDEXED", shown.join(", "), quoted(table))).unwrap();
+    let mut read =
+        database.prepare(&format!("SELECT {} FROM {} NOT INDEXED", shown.join(", "), quoted(table))).unwrap();
     let mut rows = read.query([]).unwrap();
     let mut found = BTreeMap::new();
     while let Some(row) = rows.next().unwrap() {
@@ -259,7 +265,10 @@ pub fn content(path: &Path) -> BTreeMap<String, Vec<Vec<Plain>>> {
     let read = |sql: &str| -> Vec<Vec<Plain>> {
         let mut read = database.prepare(sql).unwrap();
         let columns = read.column_count();
-        read.query_map([], |row| Ok((0..columns).map(|at| plain(row, at)).collect())).unwrap().map(Result::unwrap).collect()
+        read.query_map([], |row| Ok((0..columns).map(|at| plain(row, at)).collect()))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
     };
     all.insert(" schema".into(), read("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY 1, 2"));
     all.insert(" user_version".into(), read("PRAGMA user_version"));
@@ -373,4 +382,3 @@ impl Found {
         assert_eq!(self.changes.iter().filter(|(key, _)| known(key)).count(), found.len(), "{what}: a row came twice");
     }
 }
-

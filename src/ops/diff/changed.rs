@@ -41,7 +41,10 @@ impl Changed {
     /// How many pages up to `last` may differ.
     pub fn count_up_to(&self, last: u32) -> u64 {
         let end = u64::from(last) + 1;
-        self.ranges.iter().map(|range| u64::from(range.end).min(end).saturating_sub(u64::from(range.start.max(1)))).sum()
+        self.ranges
+            .iter()
+            .map(|range| u64::from(range.end).min(end).saturating_sub(u64::from(range.start.max(1))))
+            .sum()
     }
 
     /// Both may have done something.

@@ -54,9 +54,10 @@ impl Literals {
         let short = format!("{number:?}");
         let long = format!("{number:.16e}");
         let read = |text: &&String| {
-            let read = self.reader.prepare_cached(&format!("SELECT {text}")).and_then(|mut read| {
-                read.query_row([], |row| row.get::<_, f64>(0))
-            });
+            let read = self
+                .reader
+                .prepare_cached(&format!("SELECT {text}"))
+                .and_then(|mut read| read.query_row([], |row| row.get::<_, f64>(0)));
             read.is_ok_and(|read| read.to_bits() == number.to_bits())
         };
         [&short, &long].into_iter().find(read).cloned().unwrap_or_else(|| exact(number))

@@ -12,21 +12,29 @@
 
 mod changed;
 mod condition;
+mod life;
 pub(crate) mod literal;
+mod lookup;
 mod merge;
 mod overflow;
 mod patch;
+mod restore_rows;
 mod schema;
 mod shape;
 mod side;
+mod states;
 mod tables;
 
 pub use changed::Changed;
 pub use condition::Condition;
+pub use life::{Event, Found, Moment, find, life};
+pub use lookup::{Traced, find_row, find_table, find_where};
 pub use merge::{Row, RowChange};
 pub use patch::Patch;
+pub use restore_rows::{OnConflict, RestoreRowsOptions, RestoreRowsReport, restore_rows};
 pub use schema::SchemaChange;
-pub use shape::{Column, ColumnKind, Shape, Unique};
+pub use shape::{Affinity, Column, ColumnKind, Shape, Unique};
+pub use states::{Borrowing, LiveRows, Shelf, SnapshotRows, changed_between};
 pub use tables::{Matching, Table, TableSide};
 
 use super::OpError;
@@ -75,6 +83,11 @@ impl Counts {
         *self == Self::default()
     }
 
+    /// All together.
+    pub fn total(&self) -> u64 {
+        self.added + self.removed + self.changed
+    }
+
     fn count(&mut self, change: &RowChange) {
         match change {
             RowChange::Added(_) => self.added += 1,
@@ -119,12 +132,14 @@ pub fn diff(
     let (a, b) = (Side::open(pair.a)?, Side::open(pair.b)?);
     let everything = Changed::everything();
     let changed = if pair.a.page_size() == pair.b.page_size() { pair.changed } else { &everything };
-    let asked = |name: &str| {
-        options.tables.is_empty() || options.tables.iter().any(|table| table.eq_ignore_ascii_case(name))
-    };
+    let asked =
+        |name: &str| options.tables.is_empty() || options.tables.iter().any(|table| table.eq_ignore_ascii_case(name));
     let definitions: Vec<SchemaChange> =
         schema::compare(&a.schema, &b.schema).into_iter().filter(|change| asked(&change.table)).collect();
-    let mut virtual_tables: Vec<String> = a.schema.iter().chain(&b.schema)
+    let mut virtual_tables: Vec<String> = a
+        .schema
+        .iter()
+        .chain(&b.schema)
         .filter(|entry| schema::is_virtual(entry))
         .map(|entry| entry.name.clone())
         .collect();

@@ -52,7 +52,8 @@ pub(super) fn touched(a: &Side<'_>, b: &Side<'_>, changed: &Changed, progress: &
                     for page in owned {
                         owns |= wanted.remove(page);
                     }
-                    if owns && !changed.has(*owner) {
+                    // A page that was freed keeps its content, and owns nothing any more.
+                    if owns && !changed.has(*owner) && trees_after.contains(*owner) {
                         touched.insert(*owner);
                         // Its chain may go another way now.
                         for page in owned_pages(b, other, *owner)? {

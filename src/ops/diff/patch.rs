@@ -147,9 +147,8 @@ impl<'a> Patch<'a> {
             creates.extend(entry.sql.iter().filter(|_| again).map(|sql| format!("{sql};")));
         }
         for entry in self.b.schema.iter().filter(|entry| entry.kind == "trigger") {
-            let was = self.a.schema.iter().find(|was| {
-                was.kind == "trigger" && was.name.eq_ignore_ascii_case(&entry.name)
-            });
+            let was =
+                self.a.schema.iter().find(|was| was.kind == "trigger" && was.name.eq_ignore_ascii_case(&entry.name));
             if has("trigger", entry) || was.is_some_and(|was| self.loses(was)) {
                 creates.extend(entry.sql.iter().map(|sql| format!("{sql};")));
             }
@@ -200,10 +199,9 @@ impl<'a> Patch<'a> {
     fn pragmas(&self) -> Vec<String> {
         let (Some(a), Some(b), true) = (&self.a.header, &self.b.header, self.whole) else { return Vec::new() };
         let mut pragmas = Vec::new();
-        for (name, old, new) in [
-            ("user_version", a.user_version, b.user_version),
-            ("application_id", a.application_id, b.application_id),
-        ] {
+        for (name, old, new) in
+            [("user_version", a.user_version, b.user_version), ("application_id", a.application_id, b.application_id)]
+        {
             if old != new {
                 pragmas.push(format!("PRAGMA {name}={};", new as i32));
             }
@@ -445,9 +443,9 @@ fn in_place(change: &Change, table: &Table, columns: &[usize]) -> bool {
         Unique::Columns(unique) => !unique.contains(&at),
     };
     let before = |now: usize| table.common.iter().find(|(_, at)| *at == now).map(|(before, _)| *before);
-    let all_free = columns.iter().all(|at| {
-        free(&b.shape.unique, *at) && before(*at).is_none_or(|before| free(&a.shape.unique, before))
-    });
+    let all_free = columns
+        .iter()
+        .all(|at| free(&b.shape.unique, *at) && before(*at).is_none_or(|before| free(&a.shape.unique, before)));
     all_free && !matches!(change, Change::Rebuild)
 }
 

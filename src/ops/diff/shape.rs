@@ -21,6 +21,59 @@ pub enum ColumnKind {
     Stored,
 }
 
+/// What a column makes of values. <https://www.sqlite.org/datatype3.html>, section 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// Nothing.
+    Blob,
+    /// Text of numbers.
+    Text,
+    /// Numbers of text that looks like one.
+    Numeric,
+    /// The same, and always floating-point ones, though they may be stored as integers.
+    Real,
+}
+
+impl Affinity {
+    /// By the declared type.
+    fn of(declared: &str) -> Self {
+        let declared = declared.to_ascii_uppercase();
+        let has = |words: &[&str]| words.iter().any(|word| declared.contains(word));
+        if has(&["INT"]) {
+            Affinity::Numeric
+        } else if has(&["CHAR", "CLOB", "TEXT"]) {
+            Affinity::Text
+        } else if declared.is_empty() || has(&["BLOB"]) {
+            Affinity::Blob
+        } else if has(&["REAL", "FLOA", "DOUB"]) {
+            Affinity::Real
+        } else {
+            Affinity::Numeric
+        }
+    }
+}
+
+impl Column {
+    /// What is read where this is stored.
+    fn read(&self, stored: Value) -> Value {
+        match stored {
+            Value::Integer(number) if self.affinity == Affinity::Real => Value::Real(number as f64),
+            stored => stored,
+        }
+    }
+
+    /// A value that a person typed, as it would be stored.
+    pub fn value_of(&self, text: &str, encoding: Encoding) -> Value {
+        let (integer, real) = (text.parse::<i64>(), text.parse::<f64>());
+        match (self.affinity, integer, real) {
+            (Affinity::Real, _, Ok(number)) => Value::Real(number),
+            (Affinity::Numeric | Affinity::Blob, Ok(number), _) => Value::Integer(number),
+            (Affinity::Numeric, _, Ok(number)) => Value::Real(number),
+            _ => Value::Text(encoding.encode(text)),
+        }
+    }
+}
+
 /// A column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
@@ -30,8 +83,8 @@ pub struct Column {
     pub kind: ColumnKind,
     /// Its place in the primary key from 1; 0 when it is not part of it.
     pub key: u32,
-    /// Whether numbers in it are floating-point ones, though they may be stored as integers.
-    real: bool,
+    /// What it makes of values.
+    pub affinity: Affinity,
     /// What a record has that is older than the column.
     default: Value,
 }
@@ -121,10 +174,7 @@ impl Shape {
         }
         let mut values: Vec<Value> = self.columns.iter().map(|column| column.default.clone()).collect();
         for (value, at) in stored.into_iter().zip(&self.storage) {
-            values[*at] = match value {
-                Value::Integer(number) if self.columns[*at].real => Value::Real(number as f64),
-                value => value,
-            };
+            values[*at] = self.columns[*at].read(value);
         }
         if let Some(alias) = self.alias {
             values[alias] = Value::Integer(rowid);
@@ -142,12 +192,7 @@ impl Shape {
             return Err("a row has no whole key");
         }
         stored.truncate(self.order.len());
-        for (value, at) in stored.iter_mut().zip(&self.storage) {
-            if let (Value::Integer(number), true) = (&value, self.columns[*at].real) {
-                *value = Value::Real(*number as f64);
-            }
-        }
-        Ok(stored)
+        Ok(stored.into_iter().zip(&self.storage).map(|(value, at)| self.columns[*at].read(value)).collect())
     }
 
     /// Names of the columns of the key of a table without row numbers, in its order.
@@ -213,11 +258,17 @@ impl Shape {
 }
 
 /// A database in memory whose schema has this table, with the indexes that were made on it.
-pub(super) fn load(name: &str, sql: &str, indexes: &[&SchemaEntry], without_rowid: bool) -> rusqlite::Result<Connection> {
+pub(super) fn load(
+    name: &str,
+    sql: &str,
+    indexes: &[&SchemaEntry],
+    without_rowid: bool,
+) -> rusqlite::Result<Connection> {
     let database = Connection::open_in_memory()?;
     let tree = if without_rowid { "t(x PRIMARY KEY) WITHOUT ROWID" } else { "t(x)" };
     let value = if without_rowid { "0" } else { "NULL" };
-    database.execute_batch(&format!("PRAGMA trusted_schema=OFF; CREATE TABLE {tree}; INSERT INTO t VALUES ({value});"))?;
+    database
+        .execute_batch(&format!("PRAGMA trusted_schema=OFF; CREATE TABLE {tree}; INSERT INTO t VALUES ({value});"))?;
     for at in 0..indexes.len() {
         database.execute_batch(&format!("CREATE TABLE i{at}(x)"))?;
     }
@@ -239,18 +290,11 @@ fn columns(database: &Connection, name: &str) -> rusqlite::Result<Vec<Column>> {
             3 => ColumnKind::Stored,
             _ => ColumnKind::Plain,
         };
-        let real = is_real(&row.get::<_, String>(1)?);
-        Ok(Column { name: row.get(0)?, kind, key: row.get(2)?, real, default: Value::Null })
+        let affinity = Affinity::of(&row.get::<_, String>(1)?);
+        Ok(Column { name: row.get(0)?, kind, key: row.get(2)?, affinity, default: Value::Null })
     })?;
     let columns: Vec<Column> = columns.collect::<Result<_, _>>()?;
     if columns.is_empty() { Err(rusqlite::Error::QueryReturnedNoRows) } else { Ok(columns) }
-}
-
-/// Whether a declared type has the affinity REAL. <https://www.sqlite.org/datatype3.html>, section 3.1.
-fn is_real(declared: &str) -> bool {
-    let declared = declared.to_ascii_uppercase();
-    let has = |words: &[&str]| words.iter().any(|word| declared.contains(word));
-    !has(&["INT", "CHAR", "CLOB", "TEXT", "BLOB"]) && has(&["REAL", "FLOA", "DOUB"])
 }
 
 /// What SQLite reads from a record that has a single value.

@@ -26,9 +26,15 @@ impl<'a> Side<'a> {
         let Some(header) = &self.header else { return Ok(all) };
         let tables = self.schema.iter().filter(|entry| entry.root > 0 && entry.kind != "index");
         for root in tables.map(|entry| entry.root).chain([1]) {
-            walk(self.pages, header, root, &mut |page| {
-                all.insert(page);
-            }, &mut |_| {})?;
+            walk(
+                self.pages,
+                header,
+                root,
+                &mut |page| {
+                    all.insert(page);
+                },
+                &mut |_| {},
+            )?;
         }
         Ok(all)
     }
@@ -38,9 +44,15 @@ impl<'a> Side<'a> {
         let mut all = PageSet::up_to(self.pages.page_count());
         let Some(header) = &self.header else { return all };
         for index in self.schema.iter().filter(|entry| entry.root > 0 && entry.kind == "index") {
-            let _ = walk(self.pages, header, index.root, &mut |page| {
-                all.insert(page);
-            }, &mut |_| {});
+            let _ = walk(
+                self.pages,
+                header,
+                index.root,
+                &mut |page| {
+                    all.insert(page);
+                },
+                &mut |_| {},
+            );
         }
         all
     }

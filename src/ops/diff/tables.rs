@@ -68,9 +68,11 @@ pub(super) fn pair(a: &Side<'_>, b: &Side<'_>, options: &DiffOptions) -> Result<
         names.entry(entry.name.to_ascii_lowercase()).or_default().1 = Some(entry);
     }
     choose(a, b, options, &mut names)?;
-    let pages_mean_the_same = a.header.as_ref().zip(b.header.as_ref()).is_some_and(|(a, b)| {
-        a.usable_bytes == b.usable_bytes && a.encoding == b.encoding
-    });
+    let pages_mean_the_same = a
+        .header
+        .as_ref()
+        .zip(b.header.as_ref())
+        .is_some_and(|(a, b)| a.usable_bytes == b.usable_bytes && a.encoding == b.encoding);
     let mut found = Vec::with_capacity(names.len());
     for (old, new) in names.into_values() {
         let side = |side: &Side<'_>, entry: Option<&SchemaEntry>| -> Result<Option<TableSide>, OpError> {
@@ -102,8 +104,7 @@ fn choose(
         let mut entries = a.schema.iter().chain(&b.schema);
         let is_virtual = entries.any(|entry| schema::is_virtual(entry) && entry.name.eq_ignore_ascii_case(&name));
         if !is_virtual && !names.contains_key(&name) {
-            let mut known: Vec<String> =
-                names.values().filter_map(|(a, b)| Some(b.or(*a)?.name.clone())).collect();
+            let mut known: Vec<String> = names.values().filter_map(|(a, b)| Some(b.or(*a)?.name.clone())).collect();
             known.sort();
             return Err(OpError::NoTable { name, known });
         }
@@ -119,6 +120,12 @@ fn choose(
     Ok(())
 }
 
+/// A table of one state.
+pub(super) fn side_of(side: &Side<'_>, name: &str) -> Result<Option<TableSide>, OpError> {
+    let fits = |entry: &&SchemaEntry| entry.kind == "table" && entry.root > 0 && entry.name.eq_ignore_ascii_case(name);
+    side.schema.iter().find(fits).map(|entry| table_side(side, entry)).transpose()
+}
+
 fn table_side(side: &Side<'_>, entry: &SchemaEntry) -> Result<TableSide, OpError> {
     let header = side.header.as_ref().expect("BUG: a schema without a header");
     let sql = entry.sql.clone().unwrap_or_default();
@@ -126,9 +133,7 @@ fn table_side(side: &Side<'_>, entry: &SchemaEntry) -> Result<TableSide, OpError
         index.kind == "index" && index.sql.is_some() && index.table.eq_ignore_ascii_case(&entry.name)
     };
     let indexes: Vec<&SchemaEntry> = side.schema.iter().filter(of_table).collect();
-    let shape = |indexes: &[&SchemaEntry]| {
-        Shape::of(&entry.name, &sql, indexes, header.encoding, header.schema_format)
-    };
+    let shape = |indexes: &[&SchemaEntry]| Shape::of(&entry.name, &sql, indexes, header.encoding, header.schema_format);
     let shape = match shape(&indexes) {
         Ok(shape) => shape,
         // An index that SQLite does not understand, but the table it may.
@@ -168,7 +173,8 @@ fn match_by(a: &TableSide, b: &TableSide) -> Matching {
     if !a.shape.without_rowid {
         return Matching::ByKey;
     }
-    let same_names = a.shape.key_names().map(str::to_ascii_lowercase).eq(b.shape.key_names().map(str::to_ascii_lowercase));
+    let same_names =
+        a.shape.key_names().map(str::to_ascii_lowercase).eq(b.shape.key_names().map(str::to_ascii_lowercase));
     if !same_names || a.shape.order != b.shape.order {
         return Matching::Apart("its primary key changed");
     }
