@@ -32,7 +32,7 @@ pub(crate) fn run(session: &Session, wanted: &Diff) -> Result<Output, OpError> {
             let record = shelf.history().resolve(&context.spec(new)?)?;
             let state = crate::map::State::load(&shelf.history().store, record)?;
             let b = shelf.rows(state, file, Some(&a))?;
-            let changed = changed_between(&a, &b)?;
+            let changed = changed_between(&a, &b);
             let borrowing = Borrowing::new(b.pages(), a.pages(), &changed);
             let pair = Pair { a: a.pages(), b: &borrowing, changed: &changed };
             show(session, wanted, &pair, [a.name(), b.name()])

@@ -1,5 +1,6 @@
 //! States to read rows from: snapshots, and the live database as it is now.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -138,7 +139,7 @@ impl Shelf {
             return Ok(Changed::everything());
         }
         let last_pages = a.pages.beside(&last, entry.number)?;
-        Ok(between(&a.pages, &last_pages)?.and(&live.changed_from(&ids, entry)?))
+        Ok(between(&a.pages, &last_pages).and(&live.changed_from(&ids, entry)?))
     }
 
     /// The snapshot whose ids are remembered here, with them.
@@ -157,27 +158,19 @@ impl Shelf {
 }
 
 /// Which pages may differ between two snapshots: those that lie at different places.
-///
-/// # Errors
-/// When a map does not cover its file.
-pub fn changed_between(a: &SnapshotRows, b: &SnapshotRows) -> Result<Changed, OpError> {
+pub fn changed_between(a: &SnapshotRows, b: &SnapshotRows) -> Changed {
     between(&a.pages, &b.pages)
 }
 
-fn between(a: &SnapshotPages, b: &SnapshotPages) -> Result<Changed, OpError> {
+fn between(a: &SnapshotPages, b: &SnapshotPages) -> Changed {
     if a.page_size() != b.page_size() || a.entry().chunk_size != b.entry().chunk_size {
-        return Ok(Changed::everything());
+        return Changed::everything();
     }
     let last = a.page_count().min(b.page_count());
     let step = a.entry().chunk_size / a.page_size();
-    let mut ranges = Vec::new();
-    for first in (1..=last).step_by(step as usize) {
-        if a.place(first)? != b.place(first)? {
-            ranges.push(first..first.saturating_add(step));
-        }
-    }
-    ranges.push(last + 1..u32::MAX);
-    Ok(Changed::of(ranges))
+    let pages = |chunks: Range<u32>| chunks.start * step + 1..chunks.end.saturating_mul(step).saturating_add(1);
+    let moved = a.moved_chunks(b).into_iter().map(pages);
+    Changed::of(moved.chain([last + 1..u32::MAX]))
 }
 
 fn choose_file(state: &State, wanted: Option<&Path>) -> Result<FileNumber, OpError> {
