@@ -284,3 +284,52 @@ fn damaged_pages_never_panic() {
     println!("{rounds} damaged databases, {errors} errors, {:?}", started.elapsed());
     assert!(errors > 0);
 }
+
+/// A folder of databases that others made; `None`, and a word about it, when it is not there.
+fn data(below: &str) -> Option<Vec<std::path::PathBuf>> {
+    let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data");
+    let folder = std::env::var_os("PAGEKEEP_TEST_DATA").map_or_else(usual, Into::into).join(below);
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        println!("skipped: {} is missing; tests/data/README.md says how to get it", folder.display());
+        return None;
+    };
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    Some(files)
+}
+
+#[test]
+fn releases_of_real_databases() {
+    for history in ["real/xraydb", "real/proj", "proj-inplace"] {
+        let Some(states) = data(history) else { continue };
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a.db"), folder.path().join("b.db"));
+        let mut changed = 0;
+        for pair in states.windows(2) {
+            std::fs::copy(&pair[0], &a).unwrap();
+            std::fs::copy(&pair[1], &b).unwrap();
+            changed += check(&a, &b, &pair[1].display().to_string());
+        }
+        println!("{history}: {} states, {changed} changed rows", states.len());
+    }
+}
+
+#[test]
+fn malformed_databases_of_others_never_panic() {
+    let Some(images) = data("fuzz") else { return };
+    let empty = Bytes::of(Vec::new(), 4096);
+    let changed = Changed::everything();
+    let (mut read, mut refused) = (0, 0);
+    for image in &images {
+        let pages = Bytes::read(image);
+        let started = std::time::Instant::now();
+        for pair in [Pair { a: &empty, b: &pages, changed: &changed }, Pair { a: &pages, b: &pages, changed: &changed }] {
+            match diff(&pair, &DiffOptions::default(), &Progress::new(), &mut Found::default()) {
+                Ok(()) => read += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(started.elapsed().as_secs() < 30, "{} took {:?}", image.display(), started.elapsed());
+    }
+    println!("{} malformed databases: {read} comparisons, {refused} errors", images.len());
+}

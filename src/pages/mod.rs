@@ -29,6 +29,9 @@ use frames::{Frames, Loaded, Need, Wrong};
 /// Memory that chunks rebuilt from deltas may take together.
 const REBUILT_BYTES: u64 = 8 << 20;
 
+/// Where a page lies: a slot of a pack, and the offset in its chunk; `None` for a page of zeros.
+pub type PagePlace = Option<(PackId, SlotNumber, u32)>;
+
 /// The pages of one SQLite file of one snapshot. Threads may share it.
 pub struct SnapshotPages {
     packs: Arc<Packs>,
@@ -151,7 +154,7 @@ impl SnapshotPages {
     ///
     /// # Errors
     /// When there is no such page.
-    pub fn place(&self, number: u32) -> Result<Option<(PackId, SlotNumber, u32)>, StoreError> {
+    pub fn place(&self, number: u32) -> Result<PagePlace, StoreError> {
         let offset = u64::from(number.saturating_sub(1)) * u64::from(self.page_size());
         let chunk_size = u64::from(self.entry.chunk_size);
         let place = self.slot((offset / chunk_size) as u32)?;

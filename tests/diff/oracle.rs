@@ -76,7 +76,7 @@ pub fn differing(a: &Bytes, b: &Bytes) -> Changed {
     }
     let last = a.page_count().min(b.page_count());
     let pages = (1..=last).filter(|page| a.at(*page) != b.at(*page)).map(|page| page..page + 1);
-    Changed::of(pages.chain([last + 1..u32::MAX]))
+    Changed::of(pages.chain(std::iter::once(last + 1..u32::MAX)))
 }
 
 /// The patch that makes `b` of `a`.

@@ -12,7 +12,7 @@ pub struct Changed {
 impl Changed {
     /// Nothing is known.
     pub fn everything() -> Self {
-        Self { ranges: vec![0..u32::MAX] }
+        Self::of(std::iter::once(0..u32::MAX))
     }
 
     /// These may differ: ascending ranges of page numbers. Neighbours become one.

@@ -9,9 +9,10 @@ use super::lookup::{Traced, find_row, find_table, find_where};
 use super::merge::Row;
 use super::states::{Shelf, SnapshotRows};
 use super::tables::TableSide;
-use crate::base::{PackId, SlotNumber, SnapshotNumber};
+use crate::base::SnapshotNumber;
 use crate::map::State;
 use crate::ops::{Context, OpError};
+use crate::pages::PagePlace;
 
 /// What happened to a row.
 #[derive(Clone, Debug)]
@@ -55,7 +56,7 @@ pub struct Found {
 /// What was seen of a row in one snapshot, and which pages say so.
 struct Look {
     row: Option<(TableSide, Row)>,
-    pages: Vec<(u32, Option<(PackId, SlotNumber, u32)>)>,
+    pages: Vec<(u32, PagePlace)>,
 }
 
 /// The life of a row, oldest first. A snapshot in which the pages that lead to the row lie where they lay is not read.

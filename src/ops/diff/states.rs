@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::Changed;
 use crate::base::ordered::{ordered, thread_count};
-use crate::base::{ChunkId, FileNumber, PackId, SlotNumber};
+use crate::base::{ChunkId, FileNumber};
 use crate::format::record::{FileEntry, FileKind};
 use crate::map::State;
 use crate::ops::{Context, Database, History, OpError, Spec};
-use crate::pages::SnapshotPages;
+use crate::pages::{PagePlace, SnapshotPages};
 use crate::rows::{PageError, Pages};
 use crate::source::SourceError;
 use crate::source::sqlite::PinnedDatabase;
@@ -170,7 +170,7 @@ fn between(a: &SnapshotPages, b: &SnapshotPages) -> Changed {
     let step = a.entry().chunk_size / a.page_size();
     let pages = |chunks: Range<u32>| chunks.start * step + 1..chunks.end.saturating_mul(step).saturating_add(1);
     let moved = a.moved_chunks(b).into_iter().map(pages);
-    Changed::of(moved.chain([last + 1..u32::MAX]))
+    Changed::of(moved.chain(std::iter::once(last + 1..u32::MAX)))
 }
 
 fn choose_file(state: &State, wanted: Option<&Path>) -> Result<FileNumber, OpError> {
@@ -263,7 +263,7 @@ impl SnapshotRows {
     ///
     /// # Errors
     /// When there is no such page.
-    pub fn place(&self, page: u32) -> Result<Option<(PackId, SlotNumber, u32)>, OpError> {
+    pub fn place(&self, page: u32) -> Result<PagePlace, OpError> {
         Ok(self.pages.place(page)?)
     }
 
