@@ -99,7 +99,10 @@ fn lost_rows_come_back() {
         machine.ok(&["restore-rows", "1", "--table", "item", "--table", "note", "--on-conflict", "skip"]);
         assert_eq!(rows(&path), before + 2);
         let price = |path: &std::path::Path| -> f64 {
-            Connection::open(path).unwrap().query_row("SELECT price FROM item WHERE id = 7", [], |row| row.get(0)).unwrap()
+            Connection::open(path)
+                .unwrap()
+                .query_row("SELECT price FROM item WHERE id = 7", [], |row| row.get(0))
+                .unwrap()
         };
         assert_eq!(price(&path), 1.0);
         machine.ok(&["restore-rows", "1", "--table", "item", "--on-conflict", "replace"]);

@@ -33,6 +33,7 @@ impl Bytes {
             Some([0, 1]) => 65536,
             Some(size) => u32::from(size[0]) << 8 | u32::from(size[1]),
         };
+        let page_size = if page_size.is_power_of_two() && page_size >= 512 { page_size } else { 4096 };
         Self::of(bytes, page_size)
     }
 
