@@ -6,6 +6,7 @@ A bound is a number here; a measured number never is. What was not measured in t
 import dataclasses
 
 from running import NAME as RUNNING
+from scenes_diff import DIFF_NAME, LIVE_NAME, SQLDIFF
 from scenes_long import CHAIN_NAME, FRESH_NAME
 from scenes_s3 import COUNTED_NAME, FILE_NAME, NO_BASES_NAME, S3_NAME
 
@@ -103,6 +104,7 @@ def judge(results):
         *quiet_rows(results),
         *restore_rows(results),
         *chain_rows(results),
+        *diff_rows(results),
         *s3_rows(results),
         *query_rows(results),
         *peak_rows(results),
@@ -177,6 +179,20 @@ def quiet_rows(results):
     )
     yield limit_row(
         "ten rows, S3: bytes sent", largest(results, "s3-ten-rows", COUNTED_NAME, "written_bytes"), TEN_ROWS_LIMIT_BYTES
+    )
+
+
+def diff_rows(results):
+    theirs = results.median("diff", SQLDIFF, "seconds")
+    for name in (DIFF_NAME, LIVE_NAME):
+        yield ratio_row(f"rows that differ ({name})", results.median("diff", name, "seconds"), SQLDIFF, theirs, 1 / 10)
+    yield ratio_row(
+        "rows that differ, S3: bytes fetched",
+        results.median("s3-diff", COUNTED_NAME, "fetched_bytes"),
+        "the increment",
+        results.median("s3-diff-increment", COUNTED_NAME, "written_bytes"),
+        1.5,
+        bytes_text,
     )
 
 

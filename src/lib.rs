@@ -1,7 +1,8 @@
 //! pagekeep keeps every past state of SQLite databases in a content-addressed store.
 //!
 //! The layers, each of which imports only those above it; `docs/ARCHITECTURE.md` draws the way of the data:
-//! [`base`], [`format`], [`remote`], [`store`], [`map`], [`pages`], [`source`], [`workspace`], [`ops`], [`query`], [`cli`].
+//! [`base`], [`format`], [`rows`], [`remote`], [`store`], [`map`], [`pages`], [`source`], [`workspace`], [`ops`], [`query`],
+//! [`cli`].
 
 pub mod base;
 pub mod cli;
@@ -11,6 +12,7 @@ pub mod ops;
 pub mod pages;
 pub mod query;
 pub mod remote;
+pub mod rows;
 pub mod source;
 pub mod store;
 pub mod workspace;

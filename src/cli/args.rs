@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::rows::Format;
@@ -105,6 +105,46 @@ pub(crate) enum Command {
         #[command(flatten)]
         looking: Looking,
     },
+    /// What changed between two snapshots, or since one, row by row
+    ///
+    /// Rows are matched by their number, or by the primary key of a table WITHOUT ROWID. Virtual tables are compared by
+    /// the tables that keep their content; indexes follow from the tables and are not shown.
+    Diff(Diff),
+    /// The life of one row: the snapshots in which it appeared, changed, and vanished
+    History {
+        /// The table
+        table: String,
+        /// The row's key: its number, or the value of its primary key; several values with a comma between them
+        key: String,
+        /// A remote's name, an address, or . for the local store
+        #[arg(long)]
+        from: Option<OsString>,
+        /// Which database of a folder
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+    },
+    /// The newest snapshot in which a table has a row that meets a condition
+    ///
+    /// Snapshots are halved, not tried one by one: this assumes that such a row was there up to some snapshot and in none
+    /// after it. When rows come and go, an earlier end of such a time may be found. What is found is checked: the snapshot
+    /// has such a row, and the one after it has none.
+    Find {
+        /// The table
+        table: String,
+        /// The condition, as after WHERE in SQL
+        condition: String,
+        /// A remote's name, an address, or . for the local store
+        #[arg(long)]
+        from: Option<OsString>,
+        /// Which database of a folder
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+    },
+    /// Bring rows of a snapshot back into a live database, in one transaction
+    ///
+    /// Rows that the snapshot has and the database lacks are inserted; a table that is gone is made again. A row that is
+    /// there with other values is a conflict. Triggers do not fire, and rows that are only in the database stay.
+    RestoreRows(RestoreRows),
     /// Copy a whole store to a new folder, restore its databases there, and go on from there
     Clone {
         /// The store's address
@@ -132,6 +172,77 @@ pub(crate) enum Command {
         #[arg(long)]
         keep: bool,
     },
+}
+
+/// What to compare, and what to show of it.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The state before, like app@3, @latest~1 or @yesterday
+    pub(crate) old: String,
+    /// The state after; the live database as it is now when not said
+    pub(crate) new: Option<String>,
+    /// A remote's name, an address, or . for the local store
+    #[arg(long)]
+    pub(crate) from: Option<OsString>,
+    /// Only how many rows of each table changed
+    #[arg(long, group = "form")]
+    pub(crate) stat: bool,
+    /// Only tables, indexes, views and triggers
+    #[arg(long, group = "form")]
+    pub(crate) schema: bool,
+    /// SQL that makes the state after of the state before
+    #[arg(long, group = "form")]
+    pub(crate) sql: bool,
+    /// Only this table; may be repeated
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// Only rows that meet this condition, before or after
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: Option<String>,
+    /// Show at most so many rows of each table
+    #[arg(long, short = 'n', default_value_t = u64::MAX, hide_default_value = true, conflicts_with = "sql")]
+    pub(crate) limit: u64,
+    /// Which database of a folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Which rows to bring back, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreRows {
+    /// The snapshot, like app@3 or @yesterday
+    pub(crate) spec: String,
+    /// The table; may be repeated
+    #[arg(long = "table", value_name = "TABLE", required = true)]
+    pub(crate) tables: Vec<String>,
+    /// Only rows that meet this condition
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: Option<String>,
+    /// The database to write to; the one that is kept here when not said
+    #[arg(long, value_name = "PATH")]
+    pub(crate) into: Option<PathBuf>,
+    /// Only show the statements
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// What to do with a row that is there with other values
+    #[arg(long, value_enum, default_value_t = OnConflict::Abort)]
+    pub(crate) on_conflict: OnConflict,
+    /// A remote's name, an address, or . for the local store
+    #[arg(long)]
+    pub(crate) from: Option<OsString>,
+    /// Which database of a folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum OnConflict {
+    /// Write nothing, and list the conflicts
+    Abort,
+    /// Leave the row as it is
+    Skip,
+    /// Put the snapshot's row in its place
+    Replace,
 }
 
 #[derive(Debug, Subcommand)]
@@ -213,7 +324,7 @@ pub(crate) enum Backup {
 pub(crate) struct Looking {
     /// A remote's name, an address, or . for the local store; when not said, all that are known here
     #[arg(long)]
-    pub(crate) from: Option<String>,
+    pub(crate) from: Option<OsString>,
     /// Another snapshot under a name, like old=app@3, for statements like SELECT * FROM old.orders; may be repeated
     #[arg(long, value_name = "NAME=SPEC", value_parser = pair)]
     pub(crate) attach: Vec<(String, String)>,

@@ -62,6 +62,14 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         Command::Sql { spec, execute, format, looking } => {
             commands::sql::run(session, spec.as_deref(), execute.as_deref(), format, &looking)
         }
+        Command::Diff(wanted) => commands::diff::run(session, &wanted),
+        Command::History { table, key, from, file } => {
+            commands::rows::history(session, &table, &key, from.as_deref(), file.as_deref())
+        }
+        Command::Find { table, condition, from, file } => {
+            commands::rows::find(session, &table, &condition, from.as_deref(), file.as_deref())
+        }
+        Command::RestoreRows(wanted) => commands::restore_rows::run(session, &wanted),
         Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
         Command::Config { command } => commands::config::run(session, command),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),

@@ -93,8 +93,8 @@ impl Session {
     }
 
     /// What `FROM` means.
-    pub(crate) fn from(&self, from: &str) -> Result<ReadFrom, OpError> {
-        ReadFrom::open(&self.context, from, self.globals.db.as_deref(), &self.settings)
+    pub(crate) fn from(&self, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
+        ReadFrom::open(&self.context, &self.address(from.as_ref())?, self.globals.db.as_deref(), &self.settings)
     }
 
     /// An address given on the command line. A path that is not UTF-8 becomes one that says the same.
@@ -109,11 +109,16 @@ impl Session {
 
     /// Where queries look for snapshots, and what is kept near for them. Without `from` these are the local store and, for
     /// packs that it no longer has, every remote that can be opened.
-    pub(crate) fn place(&self, from: Option<&str>, spec: &Spec) -> Result<(Place, Option<Arc<ObjectCache>>), OpError> {
+    pub(crate) fn place(
+        &self,
+        from: Option<&OsStr>,
+        spec: &Spec,
+    ) -> Result<(Place, Option<Arc<ObjectCache>>), OpError> {
         let (store, more, database) = match from {
             Some(from) => {
                 let wanted = self.globals.db.as_deref();
-                let ReadFrom { store, database, .. } = ReadFrom::reach(&self.context, from, wanted, &self.settings)?;
+                let ReadFrom { store, database, .. } =
+                    ReadFrom::reach(&self.context, &self.address(from)?, wanted, &self.settings)?;
                 (store, Vec::new(), database)
             }
             None => {

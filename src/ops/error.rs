@@ -12,6 +12,7 @@ use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
 use crate::remote::{OpenError, UrlError};
+use crate::rows::RowsError;
 use crate::source::SourceError;
 use crate::store::{StoreError, keys};
 use crate::workspace::WorkspaceError;
@@ -300,6 +301,70 @@ pub enum OpError {
         /// The paths there are.
         known: Vec<String>,
     },
+    /// Rows of a state cannot be read from its pages.
+    #[error("the database's rows cannot be read")]
+    Rows(#[source] RowsError),
+    /// SQLite does not understand how a table was made.
+    #[error("SQLite does not understand how the table {table:?} was made")]
+    Schema {
+        /// The table.
+        table: String,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// No state has this table.
+    #[error("there is no table {name:?}")]
+    NoTable {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A row's key is not of the table's kind.
+    #[error("{key:?} is not a key of this table: it is {expected}")]
+    BadKey {
+        /// What was given.
+        key: String,
+        /// What a key is.
+        expected: String,
+    },
+    /// Rows to be brought back are there with other values.
+    #[error("{count} rows are there with other values: {rows}{}", if *.count > 20 { ", …" } else { "" })]
+    RowConflicts {
+        /// How many.
+        count: u64,
+        /// Some of them.
+        rows: String,
+    },
+    /// Rows of two states cannot be told to be the same.
+    #[error("rows of {table:?} cannot be brought back: {reason}")]
+    NotMatched {
+        /// The table.
+        table: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// SQLite refused to write rows; nothing was changed.
+    #[error("{} was not changed", .path.display())]
+    Refused {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A condition on rows cannot be evaluated.
+    #[error("the condition {text:?} cannot be evaluated for the rows of {table:?}")]
+    Condition {
+        /// The condition.
+        text: String,
+        /// The table.
+        table: String,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -331,4 +396,18 @@ impl OpError {
 fn is_store_file(error: &StoreError) -> bool {
     matches!(error, StoreError::Damaged { key, source, .. }
         if key == keys::STORE_FILE && !matches!(source, FormatError::TooNew { .. }))
+}
+
+impl From<RowsError> for OpError {
+    /// What a store or the source said of a page is told as theirs.
+    fn from(error: RowsError) -> Self {
+        let RowsError::Page { page, source } = error else { return OpError::Rows(error) };
+        match source.downcast::<StoreError>() {
+            Ok(error) => OpError::Store(*error),
+            Err(source) => match source.downcast::<SourceError>() {
+                Ok(error) => OpError::Source(*error),
+                Err(source) => OpError::Rows(RowsError::Page { page, source }),
+            },
+        }
+    }
 }

@@ -6,6 +6,7 @@
 mod clone;
 mod context;
 mod database;
+pub mod diff;
 mod error;
 mod history;
 mod lineage;
@@ -24,6 +25,7 @@ mod sync_with;
 mod trim;
 mod turn;
 mod whereabouts;
+mod which_file;
 
 pub use clone::{CloneReport, clone};
 pub use context::Context;
@@ -40,6 +42,7 @@ pub use status::{RemoteStatus, status};
 pub use sync::{SyncOptions, SyncReport, create, sync};
 pub use sync_with::{SyncAllReport, sync_all, sync_url};
 pub use whereabouts::{Whereabouts, whereabouts};
+pub use which_file::database_in;
 
 use crate::base::Nonce;
 use crate::format::record::Header;

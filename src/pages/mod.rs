@@ -6,6 +6,7 @@
 
 mod ahead;
 mod frames;
+mod rows;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -28,6 +29,9 @@ use frames::{Frames, Loaded, Need, Wrong};
 /// Memory that chunks rebuilt from deltas may take together.
 const REBUILT_BYTES: u64 = 8 << 20;
 
+/// Where a page lies: a slot of a pack, and the offset in its chunk; `None` for a page of zeros.
+pub type PagePlace = Option<(PackId, SlotNumber, u32)>;
+
 /// The pages of one SQLite file of one snapshot. Threads may share it.
 pub struct SnapshotPages {
     packs: Arc<Packs>,
@@ -36,7 +40,7 @@ pub struct SnapshotPages {
     facts: SqliteFacts,
     extents: Vec<Extent>,
     refs: HashMap<u32, PackRef>,
-    frames: Frames,
+    frames: Arc<Frames>,
     rebuilt: Cache<(PackId, u32), Bytes, Weight>,
     ahead: Mutex<ReadAhead>,
 }
@@ -56,6 +60,23 @@ impl SnapshotPages {
     /// # Errors
     /// When the file is not a SQLite database of this snapshot, or its chunks do not hold whole pages.
     pub fn open(packs: Arc<Packs>, state: &State, file: FileNumber) -> Result<Self, StoreError> {
+        Self::with_frames(packs, state, file, Arc::default())
+    }
+
+    /// The pages of another snapshot, read through the same packs: what both are made of is in memory once.
+    ///
+    /// # Errors
+    /// As [`SnapshotPages::open`].
+    pub fn beside(&self, state: &State, file: FileNumber) -> Result<Self, StoreError> {
+        Self::with_frames(Arc::clone(&self.packs), state, file, Arc::clone(&self.frames))
+    }
+
+    fn with_frames(
+        packs: Arc<Packs>,
+        state: &State,
+        file: FileNumber,
+        frames: Arc<Frames>,
+    ) -> Result<Self, StoreError> {
         let header = &state.header;
         let name = format!("{}@{}", header.database, header.number);
         let wrong = |detail: String| StoreError::Damaged {
@@ -80,7 +101,7 @@ impl SnapshotPages {
             name,
             facts,
             extents,
-            frames: Frames::default(),
+            frames,
             rebuilt: Cache::with_weighter(1024, REBUILT_BYTES, Weight),
             ahead: Mutex::new(ReadAhead::new(entry.chunk_size, entry.chunks())),
             entry,
@@ -126,6 +147,29 @@ impl SnapshotPages {
         let mut page = vec![0; len as usize];
         self.read_at(&mut page, u64::from(number - 1) * len)?;
         Ok(page.into())
+    }
+
+    /// Where a page lies: its pack, slot, and part of the chunk there; `None` for one of zeros. Pages at the same place have
+    /// the same content.
+    ///
+    /// # Errors
+    /// When there is no such page.
+    pub fn place(&self, number: u32) -> Result<PagePlace, StoreError> {
+        let offset = u64::from(number.saturating_sub(1)) * u64::from(self.page_size());
+        let chunk_size = u64::from(self.entry.chunk_size);
+        let place = self.slot((offset / chunk_size) as u32)?;
+        Ok(place.map(|(pack, slot)| (pack.id, slot, (offset % chunk_size) as u32)))
+    }
+
+    /// Brings pages into memory, several requests at a time. What fails here fails again when a page is asked for.
+    pub fn bring(&self, numbers: &[u32]) {
+        let known = numbers.iter().filter(|number| (1..=self.page_count()).contains(*number));
+        let chunk = |number: &u32| {
+            (u64::from(number - 1) * u64::from(self.page_size()) / u64::from(self.entry.chunk_size)) as u32
+        };
+        if let Ok(needs) = self.needs(known.map(chunk)) {
+            let _ = self.frames.load_all(needs);
+        }
     }
 
     /// Reads the file's bytes from `offset` on; returns how many there are, which is less than asked for only at its end.
@@ -220,7 +264,7 @@ impl SnapshotPages {
     }
 
     /// The frames that chunks are made of, bases included.
-    fn needs(&self, chunks: std::ops::Range<u32>) -> Result<Vec<Need>, StoreError> {
+    fn needs(&self, chunks: impl IntoIterator<Item = u32>) -> Result<Vec<Need>, StoreError> {
         let mut wanted: Vec<(&PackRef, SlotNumber)> = Vec::new();
         for chunk in chunks {
             wanted.extend(self.slot(chunk)?);

@@ -1,12 +1,11 @@
 //! From what a person names to the pages it stands for.
 
-use std::path::{Component, Path};
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::base::{FileNumber, Name};
-use crate::format::record::SourceKind;
+use crate::base::Name;
 use crate::map::State;
-use crate::ops::{History, OpError, Spec};
+use crate::ops::{History, OpError, Spec, database_in};
 use crate::pages::SnapshotPages;
 use crate::store::{Packs, Store};
 
@@ -36,29 +35,8 @@ pub fn open_snapshot(place: &Place, spec: &Spec, file: Option<&Path>) -> Result<
         Err(_) if place.store.has_cache() => load(&place.store.clone().without_cache())?,
         loaded => loaded?,
     };
-    let file = choose(&state, file)?;
+    let file = database_in(&state, file)?;
     let stores = std::iter::once(&place.store).chain(&place.more).cloned().collect();
     let packs = Packs::new(stores, state.header.database.clone());
     Ok(Arc::new(SnapshotPages::open(Arc::new(packs), &state, file)?))
-}
-
-/// A path's parts, with or without `./` in front.
-fn parts(path: &Path) -> impl Iterator<Item = Component<'_>> {
-    path.components().filter(|part| *part != Component::CurDir)
-}
-
-/// The one database, or the one at a path.
-fn choose(state: &State, wanted: Option<&Path>) -> Result<FileNumber, OpError> {
-    let name = format!("{}@{}", state.header.database, state.header.number);
-    let databases = || state.files.values().filter(|entry| entry.sqlite.is_some());
-    let is_wanted = |path: &Path| wanted.is_none_or(|wanted| parts(wanted).eq(parts(path)));
-    let path = |entry: &crate::format::record::FileEntry| entry.path.to_path().unwrap_or_default();
-    // The path of a single database is only recorded.
-    let mut found = databases().filter(|entry| state.header.source == SourceKind::Sqlite || is_wanted(&path(entry)));
-    if let (Some(one), None) = (found.next(), found.next()) {
-        return Ok(one.number);
-    }
-    let known: Vec<String> = databases().map(|entry| path(entry).display().to_string()).collect();
-    let file = wanted.map(|path| path.display().to_string());
-    Err(OpError::WhichFile { snapshot: name, file, known })
 }

@@ -93,6 +93,19 @@ impl OpError {
                 format!("choose one with --file: {}", known.join(", "))
             }
             OpError::MalformedSnapshot { .. } => "query an older snapshot; `pagekeep log` lists them".into(),
+            OpError::NoTable { known, .. } if known.is_empty() => "the database has no tables".into(),
+            OpError::NoTable { known, .. } => format!("there are: {}", known.join(", ")),
+            OpError::RowConflicts { .. } => {
+                "look at them with --dry-run, then choose: --on-conflict skip, or --on-conflict replace".into()
+            }
+            OpError::Refused { .. } => {
+                "see the statements with --dry-run; conflicts are settled by --on-conflict".into()
+            }
+            OpError::NotMatched { .. } => "restore the snapshot beside it, and copy what is needed with SQL".into(),
+            OpError::Condition { .. } => "write it as after WHERE in SQL, like --where 'price > 10'".into(),
+            OpError::Rows(_) | OpError::Schema { .. } => {
+                "see what SQLite says of the file itself: restore it, then PRAGMA integrity_check".into()
+            }
             OpError::Source(SourceError::Unreadable { .. }) => "run pagekeep as a user who may read it".into(),
             OpError::Open { source: OpenError::Credentials(_), .. } => {
                 "set one of these; addresses and pagekeep's own settings never hold credentials".into()

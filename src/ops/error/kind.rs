@@ -64,6 +64,10 @@ impl OpError {
             OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
             OpError::BackupExists { .. } | OpError::AddressConflict { .. } => ErrorKind::Usage,
             OpError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
+            OpError::Rows(_) | OpError::Schema { .. } => ErrorKind::Corruption,
+            OpError::BadKey { .. } | OpError::NotMatched { .. } => ErrorKind::Usage,
+            OpError::NoTable { .. } | OpError::Condition { .. } => ErrorKind::Usage,
+            OpError::RowConflicts { .. } | OpError::Refused { .. } => ErrorKind::TargetExists,
             OpError::Sql { .. } | OpError::ReadOnlySnapshot | OpError::AttachInSql | OpError::WhichFile { .. } => {
                 ErrorKind::Usage
             }
