@@ -37,6 +37,11 @@ number_type!(
     SnapshotNumber
 );
 
+number_type!(
+    /// The place of a ref's record among all of that ref, counted from 1.
+    RefNumber
+);
+
 impl SnapshotNumber {
     /// The first snapshot of a line.
     pub const FIRST: SnapshotNumber = SnapshotNumber(1);

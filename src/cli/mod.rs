@@ -50,8 +50,18 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
     match command {
         Command::Init { paths, name } => commands::init::run(session, &paths, name),
         Command::Backup { command } => commands::backup::run(session, command),
-        Command::Log { spec, from, limit } => commands::log::log(session, spec.as_deref(), from.as_deref(), limit),
+        Command::Log { spec, from, limit, graph, all } if graph || all => {
+            commands::graph::run(session, spec.as_deref(), from.as_deref(), limit, all, graph)
+        }
+        Command::Log { spec, from, limit, .. } => commands::log::log(session, spec.as_deref(), from.as_deref(), limit),
         Command::Show { spec, from } => commands::log::show(session, &spec, from.as_deref()),
+        Command::Tag(tag) => commands::refs::tag(session, tag),
+        Command::Branch(branch) => commands::refs::branch(session, branch),
+        Command::Checkout { spec, destination, line, from } => {
+            commands::checkout::run(session, &spec, &destination, line.as_deref(), from.as_deref())
+        }
+        Command::Reflog { name, from } => commands::refs::reflog(session, name.as_deref(), from.as_deref()),
+        Command::Undo { name } => commands::refs::undo(session, name.as_deref()),
         Command::Clone { url, folder } => commands::clone::run(session, &url, &folder),
         Command::Config { command } => commands::config::run(session, command),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),

@@ -176,6 +176,32 @@ pub enum OpError {
         /// When.
         time: Timestamp,
     },
+    /// A tag or a line cannot be what it was asked to be.
+    #[error("{what}: {reason}")]
+    Ref {
+        /// The ref, or its name.
+        what: String,
+        /// Why.
+        reason: String,
+        /// The next thing to do.
+        next: String,
+    },
+    /// Somebody else put a ref elsewhere.
+    #[error("{what} at {remote} was {moved} by {host} at {time}; here it is another")]
+    RefConflict {
+        /// The ref.
+        what: String,
+        /// Where.
+        remote: String,
+        /// The remote's name, when it has one.
+        name: Option<Name>,
+        /// What they did with it.
+        moved: String,
+        /// Who.
+        host: String,
+        /// When.
+        time: Timestamp,
+    },
     /// The history at the remote belongs to another database of the same name.
     #[error("{remote} holds another database named '{database}' (last written by {host} at {time})")]
     OtherLineage {
@@ -275,7 +301,8 @@ impl OpError {
             OpError::Overtaken { .. } | OpError::OtherLineage { .. } | OpError::OtherStore { .. } => {
                 ErrorKind::Conflict
             }
-            OpError::RemoteLostHistory { .. } => ErrorKind::Conflict,
+            OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
+            OpError::Ref { .. } => ErrorKind::Usage,
             OpError::TargetExists { .. }
             | OpError::BadTarget { .. }
             | OpError::FolderMissing { .. }
@@ -308,6 +335,14 @@ impl OpError {
             OpError::Overtaken { name, .. } => {
                 let name = name.as_ref().map_or("NAME", Name::as_str);
                 format!("nothing is lost; put this machine's state after theirs: pagekeep backup sync {name} --rebase")
+            }
+            OpError::Ref { next, .. } => next.clone(),
+            OpError::RefConflict { name, .. } => {
+                let name = name.as_ref().map_or("NAME", Name::as_str);
+                format!(
+                    "nothing was overwritten; take theirs and set yours aside: pagekeep backup sync {name} --rebase; \
+                     what is here can get another name first: pagekeep tag OTHER SPEC"
+                )
             }
             OpError::OtherLineage { database, .. } => format!(
                 "keep both under different prefixes or names; if this file is a copy of that database, go on with its \

@@ -6,9 +6,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Context, Database, OpError};
-use crate::base::{PackId, SnapshotNumber};
+use crate::base::{Name, PackId, SnapshotNumber};
 use crate::format::pack::Home;
 use crate::format::record::Record;
+use crate::format::refs::RefName;
 use crate::remote::RemoteErrorKind;
 use crate::store::{Created, PackSink, Store, StoreError, keys};
 
@@ -19,12 +20,16 @@ pub(super) struct PushReport {
     pub pushed: Vec<SnapshotNumber>,
     /// Packs it got.
     pub packs: u64,
+    /// The tags and lines it got.
+    pub refs: Vec<RefName>,
 }
 
 /// Where things are pushed from and to.
 pub(super) struct Push<'a> {
     pub(super) context: &'a Context,
     pub(super) database: &'a Database,
+    /// The line that is pushed.
+    pub(super) line: &'a Name,
     /// Where records and packs are read, nearest first.
     pub(super) from: &'a [Store],
     pub(super) to: &'a Store,
@@ -33,11 +38,10 @@ pub(super) struct Push<'a> {
 }
 
 impl Push<'_> {
-    /// Pushes all snapshots after `known` up to `newest`.
-    pub(super) fn run(mut self, known: Option<SnapshotNumber>, newest: SnapshotNumber) -> Result<PushReport, OpError> {
+    /// Pushes the line's snapshots of these numbers.
+    pub(super) fn run(mut self, numbers: std::ops::RangeInclusive<u32>) -> Result<PushReport, OpError> {
         let mut report = PushReport::default();
-        let first = known.map_or(1, |known| known.0 + 1);
-        for number in (first..=newest.0).map(SnapshotNumber) {
+        for number in numbers.map(SnapshotNumber) {
             self.context.progress.check()?;
             report.packs += self.snapshot(number)?;
             report.pushed.push(number);
@@ -46,7 +50,7 @@ impl Push<'_> {
     }
 
     fn snapshot(&mut self, number: SnapshotNumber) -> Result<u64, OpError> {
-        let (name, line) = (&self.database.name, &self.database.config().line);
+        let (name, line) = (&self.database.name, self.line);
         let bytes = first_of(self.from, |store| store.record_bytes(name, line, number))?;
         let record = self.from[0].decode_record(name, line, number, &bytes)?;
         let packs = self.packs(&record)?;

@@ -7,13 +7,15 @@
 use std::time::{Duration, Instant};
 
 use super::lineage::{newest_of, rebase};
+use super::lines::{Unpushed, known, note, unpushed};
 use super::push::{Push, PushReport};
 use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
-use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near};
-use crate::base::SnapshotNumber;
+use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near, refs};
+use crate::base::{Name, SnapshotNumber};
 use crate::base::progress::Phase;
+use crate::format::refs::RefName;
 use crate::remote::RequestCounts;
 use crate::store::Store;
 use crate::workspace::{Keep, Pushed, RemoteMemory};
@@ -39,6 +41,8 @@ pub struct SyncReport {
     pub outcome: Outcome,
     /// Snapshots the remote got.
     pub pushed: Vec<SnapshotNumber>,
+    /// Tags and lines the remote got.
+    pub pushed_refs: Vec<RefName>,
     /// Requests made.
     pub requests: RequestCounts,
     /// Time it took.
@@ -85,7 +89,7 @@ pub fn sync(
         && error.kind() != ErrorKind::Interrupted
     {
         let mut memory = database.workspace.recall_remote(name);
-        memory.failure.entry(database.name.clone()).or_insert_with(|| (context.now(), error.to_string()));
+        memory.failure.entry(database.handle.clone()).or_insert_with(|| (context.now(), error.to_string()));
         database.workspace.remember_remote(name, &memory)?;
     }
     outcome
@@ -101,19 +105,23 @@ fn locked_sync(
     let before = remote.store.remote().counts();
     settle(context, database)?;
     let mut set_aside = None;
-    let done = match attempt(context, database, remote, options) {
-        Err(OpError::Overtaken { .. }) if options.rebase => {
-            set_aside = rebase(context, database, remote)?;
-            attempt(context, database, remote, options)?
-        }
-        other => other?,
-    };
-    let (outcome, push) = done;
+    let mut done = attempt(context, database, remote, options);
+    if options.rebase && matches!(done, Err(OpError::Overtaken { .. })) {
+        set_aside = rebase(context, database, remote)?;
+        done = attempt(context, database, remote, options);
+    }
+    if options.rebase && matches!(done, Err(OpError::RefConflict { .. })) {
+        let aside = refs::take_theirs(context, database, &remote.store)?;
+        set_aside = set_aside.or(aside);
+        done = attempt(context, database, remote, options);
+    }
+    let (outcome, push) = done?;
     trim(context, database)?;
     Ok(SyncReport {
         remote: remote.url.clone(),
         outcome,
         pushed: push.pushed,
+        pushed_refs: push.refs,
         requests: remote.store.remote().counts().since(&before),
         elapsed: started.elapsed(),
         set_aside,
@@ -134,7 +142,7 @@ fn attempt(
     if direct {
         // What only the local store has goes first, in order; and the remote must be there.
         match check_remote(context, database, remote, &mut memory) {
-            Ok(()) => direct = !behind(database, &memory),
+            Ok(()) => direct = unpushed(database, &local, &memory)?.is_empty(),
             Err(error) if error.kind() == ErrorKind::Temporary => direct = false,
             Err(error) => return Err(error),
         }
@@ -155,39 +163,99 @@ fn attempt(
         }
         other => other?,
     };
+    let line = &database.config().line;
     if let (true, Outcome::Created(report)) = (direct, &outcome) {
-        memory.newest.insert(database.name.clone(), Pushed { number: report.number, id: report.id });
-        let pushed = vec![report.number];
-        remember_success(context, database, remote, memory)?;
-        return Ok((outcome, PushReport { pushed, packs: 0 }));
+        note(database, &mut memory, line, Pushed { number: report.number, id: report.id });
+        let refs = finish(context, database, &local, remote, memory)?;
+        let report = PushReport { pushed: vec![report.number], packs: 0, refs };
+        return Ok((outcome, report));
     }
     context.progress.enter(Phase::Uploading);
     check_remote(context, database, remote, &mut memory)?;
-    let newest = outcome.number();
-    let known = memory.newest.get(&database.name).cloned();
-    if let Some(known) = &known
-        && let Ok(ours) = local.record(&database.name, &database.config().line, known.number)
+    if let Some(known) = known(database, &memory, line)
+        && let Ok(ours) = local.record(&database.name, line, known.number)
         && ours.id != known.id
     {
-        let theirs = remote.store.record(&database.name, &database.config().line, known.number)?;
+        let theirs = remote.store.record(&database.name, line, known.number)?;
         return Err(super::conflict(&theirs.header, &database.config().lineage, &remote.store));
     }
-    let known = known.map(|known| known.number);
     let mut report = PushReport::default();
-    if known < Some(newest) {
+    let lines = unpushed(database, &local, &memory)?;
+    if !lines.is_empty() {
         let mut from = near;
         from.extend(other_remotes(context, database, remote));
-        let there = packs_at(database, &local, known, &outcome)?;
-        report = Push { context, database, from: &from, to: &remote.store, there }.run(known, newest)?;
-        if let Some(last) = report.pushed.last() {
-            let id = local.record(&database.name, &database.config().line, *last).map(|record| record.id);
-            if let Ok(id) = id {
-                memory.newest.insert(database.name.clone(), Pushed { number: *last, id });
-            }
+        for line in lines {
+            let pushed = push_line(context, database, &from, remote, &mut memory, &line, &outcome)?;
+            report.packs += pushed.packs;
+            report.pushed.extend(pushed.pushed);
         }
     }
-    remember_success(context, database, remote, memory)?;
+    report.refs = finish(context, database, &local, remote, memory)?;
     Ok((outcome, report))
+}
+
+/// Pushes what a remote lacks of one line. The memory is kept up to date for whatever comes after.
+fn push_line(
+    context: &Context,
+    database: &Database,
+    from: &[Store],
+    remote: &OpenRemote,
+    memory: &mut RemoteMemory,
+    line: &Unpushed,
+    outcome: &Outcome,
+) -> Result<PushReport, OpError> {
+    let local = &from[0];
+    let mut known = line.known.clone();
+    if known.is_none() && line.line != database.config().line {
+        known = newest_in_common(database, local, &remote.store, line)?;
+    }
+    let first = known.as_ref().map_or(line.first.0, |known| known.number.0.saturating_add(1));
+    let there = packs_at(database, local, &line.line, known.as_ref().map(|known| known.number), outcome)?;
+    let push = Push { context, database, line: &line.line, from, to: &remote.store, there };
+    let report = push.run(first..=line.newest.0)?;
+    if let Some(last) = report.pushed.last() {
+        let id = local.record(&database.name, &line.line, *last).map(|record| record.id);
+        known = id.ok().map(|id| Pushed { number: *last, id });
+    }
+    if let Some(known) = known {
+        note(database, memory, &line.line, known);
+    }
+    Ok(report)
+}
+
+/// The newest snapshot of a line that a remote has, when it is part of the history known here.
+fn newest_in_common(
+    database: &Database,
+    local: &Store,
+    remote: &Store,
+    line: &Unpushed,
+) -> Result<Option<Pushed>, OpError> {
+    let Some(number) = remote.newest(&database.name, &line.line)? else { return Ok(None) };
+    let theirs = remote.record(&database.name, &line.line, number.min(line.newest))?;
+    let ours = local.record(&database.name, &line.line, theirs.header.number);
+    if ours.is_ok_and(|ours| ours.id != theirs.id) || theirs.header.lineage != database.config().lineage {
+        return Err(super::conflict(&theirs.header, &database.config().lineage, remote));
+    }
+    Ok(Some(Pushed { number: theirs.header.number, id: theirs.id }))
+}
+
+/// Remembers the snapshots that arrived, then brings the refs, which name them.
+fn finish(
+    context: &Context,
+    database: &Database,
+    local: &Store,
+    remote: &OpenRemote,
+    mut memory: RemoteMemory,
+) -> Result<Vec<RefName>, OpError> {
+    remember_success(context, database, remote, memory.clone())?;
+    let before = memory.refs.clone();
+    let done = refs::push(database, local, remote, &mut memory);
+    if let (true, Some(name)) = (memory.refs != before, &remote.name) {
+        let refs = std::mem::take(&mut memory.refs);
+        let memory = RemoteMemory { refs, ..database.workspace.recall_remote(name) };
+        database.workspace.remember_remote(name, &memory)?;
+    }
+    done
 }
 
 fn remember_success(
@@ -197,20 +265,14 @@ fn remember_success(
     mut memory: RemoteMemory,
 ) -> Result<(), OpError> {
     let Some(name) = &remote.name else { return Ok(()) };
-    memory.synced_at.insert(database.name.clone(), context.now());
-    memory.failure.remove(&database.name);
+    memory.synced_at.insert(database.handle.clone(), context.now());
+    memory.failure.remove(&database.handle);
     Ok(database.workspace.remember_remote(name, &memory)?)
 }
 
 fn is_remote_trouble(error: &OpError) -> bool {
     matches!(error.kind(), ErrorKind::Temporary | ErrorKind::Credentials | ErrorKind::NoStore)
         && matches!(error, OpError::Store(_))
-}
-
-/// Whether the local store has snapshots that the remote lacks.
-fn behind(database: &Database, memory: &RemoteMemory) -> bool {
-    let local = database.workspace.recall_database(&database.name).map(|memory| memory.number);
-    local > memory.newest.get(&database.name).map(|pushed| pushed.number)
 }
 
 /// Asks the remote what it has, when that is not known or was known long ago.
@@ -220,10 +282,10 @@ fn check_remote(
     remote: &OpenRemote,
     memory: &mut RemoteMemory,
 ) -> Result<(), OpError> {
-    let name = &database.name;
+    let (name, line) = (&database.name, &database.config().line);
     let now = context.now();
     let fresh =
-        memory.checked_at.get(name).is_some_and(|checked| now.duration_since(*checked).unsigned_abs() < TRUSTED);
+        memory.checked_at.get(&database.handle).is_some_and(|checked| now.duration_since(*checked).unsigned_abs() < TRUSTED);
     if fresh {
         return Ok(());
     }
@@ -235,19 +297,20 @@ fn check_remote(
         }
     }
     let found = newest_of(&remote.store, database)?;
-    let known = memory.newest.get(name).cloned();
+    let known = known(database, memory, line);
     match (&known, &found) {
         (Some(known), Some(found)) if found.header.number < known.number => {
             return Err(lost(database, remote, known.number, format!("{name}@{} at most", found.header.number)));
         }
         (Some(known), None) => return Err(lost(database, remote, known.number, "nothing of it".into())),
         (_, Some(found)) if is_ours(context, database, found)? => {
-            memory.newest.insert(name.clone(), Pushed { number: found.header.number, id: found.id });
+            note(database, memory, line, Pushed { number: found.header.number, id: found.id });
         }
         (_, Some(found)) => return Err(super::conflict(&found.header, &database.config().lineage, &remote.store)),
         (None, None) => {}
     }
-    memory.checked_at.insert(name.clone(), now);
+    refs::pull(database, &database.local_store(context)?, &remote.store, memory)?;
+    memory.checked_at.insert(database.handle.clone(), now);
     Ok(())
 }
 
@@ -268,6 +331,7 @@ fn is_ours(context: &Context, database: &Database, found: &crate::format::record
 fn packs_at(
     database: &Database,
     local: &Store,
+    line: &Name,
     known: Option<SnapshotNumber>,
     outcome: &Outcome,
 ) -> Result<std::collections::HashSet<crate::base::PackId>, OpError> {
@@ -276,7 +340,7 @@ fn packs_at(
         there.extend(report.stored_packs.iter().copied());
     }
     if let Some(known) = known
-        && let Ok(record) = local.record(&database.name, &database.config().line, known)
+        && let Ok(record) = local.record(&database.name, line, known)
         && let Ok(state) = crate::map::State::load(local, record)
     {
         there.extend(state.map.live_packs().iter().map(|pack| pack.id));

@@ -5,24 +5,28 @@ use serde_json::{Value, json};
 use super::remotes::rows_or_nothing;
 use crate::cli::output::{Output, count, moment, size};
 use crate::cli::session::Session;
-use crate::format::record::FileKind;
+use crate::base::Name;
+use crate::format::record::{FileKind, SnapshotName};
 use crate::map::State;
-use crate::ops::{Database, History, Listed, OpError, OpenRemote, Spec, Version};
+use crate::ops::{Database, History, Listed, OpError, OpenRemote, Refs, Spec, Version, title};
 use crate::workspace::Keep;
 
 /// The history a command looks at: what `--from` says, else the local store's.
-fn history(session: &Session, spec: &Spec, from: Option<&str>) -> Result<(History, Option<Database>), OpError> {
+pub(super) fn history(
+    session: &Session,
+    spec: &mut Spec,
+    from: Option<&str>,
+) -> Result<(History, Option<Database>), OpError> {
     let (remote, database): (OpenRemote, _) = match from {
         Some(from) => session.from(from)?,
         None => session.from(".")?,
     };
-    let default = database.as_ref().map(|database| &database.name);
-    Ok((History::find(remote.store, spec, default)?, database))
+    Ok((History::find_for(remote.store, spec, database.as_ref())?, database))
 }
 
 pub(crate) fn log(session: &Session, spec: Option<&str>, from: Option<&str>, limit: usize) -> Result<Output, OpError> {
-    let spec = spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let (history, _) = history(session, &spec, from)?;
+    let mut spec = spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
+    let (history, _) = history(session, &mut spec, from)?;
     let mut found = match spec.version {
         Version::Latest(0) => history.list(limit)?,
         _ => {
@@ -36,7 +40,7 @@ pub(crate) fn log(session: &Session, spec: Option<&str>, from: Option<&str>, lim
     let rows = found.iter().map(|one| {
         let header = &one.header;
         vec![
-            format!("{}@{}", header.database, header.number),
+            title(&header.database, &header.line, header.number),
             moment(header.created_at),
             count(header.totals.changed_chunks),
             size(added(one)),
@@ -54,7 +58,7 @@ fn added(one: &Listed) -> u64 {
 }
 
 pub(crate) fn list(session: &Session, from: Option<&str>) -> Result<Output, OpError> {
-    let (history, database) = history(session, &Spec::latest(), from)?;
+    let (history, database) = history(session, &mut Spec::latest(), from)?;
     let found = history.list(usize::MAX)?;
     let newest = found.first().map(|one| one.header.number);
     let places = |one: &Listed| -> String {
@@ -65,7 +69,7 @@ pub(crate) fn list(session: &Session, from: Option<&str>) -> Result<Output, OpEr
             .into_iter()
             .filter(|name| {
                 let memory = database.workspace.recall_remote(name);
-                memory.newest.get(&database.name).is_some_and(|pushed| pushed.number >= number)
+                memory.newest.get(&database.handle).is_some_and(|pushed| pushed.number >= number)
             })
             .map(|name| name.to_string())
             .collect();
@@ -82,7 +86,7 @@ pub(crate) fn list(session: &Session, from: Option<&str>) -> Result<Output, OpEr
     let rows = found.iter().map(|one| {
         let header = &one.header;
         vec![
-            format!("{}@{}", header.database, header.number),
+            title(&header.database, &header.line, header.number),
             header.labels.get("name").cloned().unwrap_or_default(),
             "complete".into(),
             size(header.totals.size_bytes),
@@ -101,10 +105,11 @@ pub(crate) fn list(session: &Session, from: Option<&str>) -> Result<Output, OpEr
     Ok(if found.is_empty() { output.say("no snapshot yet; make one: pagekeep backup create") } else { output })
 }
 
-fn json_of(one: &Listed) -> Value {
+pub(super) fn json_of(one: &Listed) -> Value {
     let header = &one.header;
     json!({
-        "snapshot": format!("{}@{}", header.database, header.number),
+        "snapshot": title(&header.database, &header.line, header.number),
+        "line": header.line,
         "number": header.number,
         "id": one.id,
         "created_at": header.created_at,
@@ -120,15 +125,21 @@ fn json_of(one: &Listed) -> Value {
     })
 }
 
+/// The tags that stand for a snapshot.
+fn tags_of(history: &History, name: &SnapshotName) -> Result<Vec<Name>, OpError> {
+    let refs = Refs::load(&history.store, &history.database)?;
+    Ok(refs.tags().filter(|(.., target)| target.name() == *name).map(|(tag, ..)| tag.clone()).collect())
+}
+
 pub(crate) fn show(session: &Session, spec: &str, from: Option<&str>) -> Result<Output, OpError> {
-    let spec = session.context.spec(spec)?;
-    let (history, _) = history(session, &spec, from)?;
+    let mut spec = session.context.spec(spec)?;
+    let (history, _) = history(session, &mut spec, from)?;
     let record = history.resolve(&spec)?;
     let one = Listed::of(&record);
     let state = State::load(&history.store, record)?;
     let header = &state.header;
     let mut lines = vec![
-        format!("{}@{}", header.database, header.number),
+        title(&header.database, &header.line, header.number),
         format!("id       {}", state.id),
         format!("line     {}", header.line),
         format!("time     {} ({})", moment(header.created_at), header.created_at),
@@ -149,6 +160,8 @@ pub(crate) fn show(session: &Session, spec: &str, from: Option<&str>) -> Result<
     if let Some(parent) = &header.parent {
         lines.push(format!("parent   {parent}"));
     }
+    let tags = tags_of(&history, &header.name())?;
+    lines.extend(tags.iter().map(|tag| format!("tag      {tag}")));
     if let Some(note) = &header.note {
         lines.push(format!("note     {note}"));
     }
@@ -175,6 +188,7 @@ pub(crate) fn show(session: &Session, spec: &str, from: Option<&str>) -> Result<
         lines.push(format!("file     {}  {}  {about}", path.display(), size(file.size)));
     }
     let mut json = json_of(&one);
+    json["tags"] = json!(tags);
     json["header"] = json!(header);
     json["files"] = json!(state.files.values().collect::<Vec<_>>());
     Ok(Output::new(lines.join("\n"), json))

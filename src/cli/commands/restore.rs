@@ -18,16 +18,15 @@ pub(super) fn run(
     force: bool,
 ) -> Result<Output, OpError> {
     let (remote, database) = session.from(from)?;
-    let spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let default = database.as_ref().map(|database| &database.name);
-    let history = History::find(remote.store.clone(), &spec, default)?;
+    let mut spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
+    let history = History::find_for(remote.store.clone(), &mut spec, database.as_ref())?;
     let record = history.resolve(&spec)?;
     let state = State::load(&history.store, record)?;
     let known = database.filter(|_| force).and_then(|database| known(session, &database, destination));
     let options = RestoreOptions { force, known, ids_path: None };
     let report = ops::restore(&session.context, &history.store, &state, destination, options)?;
 
-    let name = format!("{}@{}", history.database, report.number);
+    let name = ops::title(&history.database, &state.header.line, report.number);
     let fetched = size(report.requests.received_bytes);
     let said = format!(
         "Downloaded {fetched} of {fetched}, restored {name} ({}, {} files) to {} in {}",
@@ -63,10 +62,10 @@ fn known(session: &Session, database: &Database, destination: &Path) -> Option<K
     if database.source().canonicalize().ok()? != destination {
         return None;
     }
-    let memory = database.workspace.recall_database(&database.name)?;
+    let memory = database.workspace.recall_database(&database.handle)?;
     let local = database.local_store(&session.context).ok()?;
-    let record = local.record(&database.name, &database.config().line, memory.number).ok()?;
+    let record = local.record(&database.name, database.line_of(&memory), memory.number).ok()?;
     let state = State::load(&local, record).ok()?;
-    let ids = IdsFile::open(&database.workspace.ids_path(&database.name))?;
+    let ids = IdsFile::open(&database.workspace.ids_path(&database.handle))?;
     Some(Known { state, ids })
 }

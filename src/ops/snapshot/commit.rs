@@ -11,7 +11,7 @@ use super::encode::Encoded;
 use super::scan::Scanned;
 use super::{Outcome, SnapshotOptions, SnapshotReport, Targets};
 use crate::base::progress::Phase;
-use crate::base::{Nonce, SnapshotNumber, TreeHash};
+use crate::base::{Name, Nonce, SnapshotNumber, TreeHash};
 use crate::format::pack::{Home, PackRef};
 use crate::format::record::{FileEntry, FileKind, Files, Header, Record, Totals};
 use crate::map::{FileList, NewPart, Part, State};
@@ -40,9 +40,9 @@ impl Commit<'_> {
             && same_files(&parent.files, &files)
         {
             let (number, id) = (parent.header.number, parent.id);
-            let ids_path = self.database.workspace.ids_path(&self.database.name);
+            let ids_path = self.database.workspace.ids_path(&self.database.handle);
             scanned.ids.finish(&ids_path).map_err(OpError::io("write", &ids_path))?;
-            self.remember(number, id, parent.header.created_at)?;
+            self.remember(&parent.header.line, number, id, parent.header.created_at)?;
             return Ok(Outcome::Unchanged { number, id, read_bytes: scanned.read_bytes });
         }
 
@@ -117,11 +117,11 @@ impl Commit<'_> {
         };
         let (bytes, id) = Record::encode(&header, &part.map, inline.as_deref());
         self.check(&header, &part.map, &bytes)?;
-        let ids_path = self.database.workspace.next_ids_path(&self.database.name);
+        let ids_path = self.database.workspace.next_ids_path(&self.database.handle);
         scanned.ids.finish(&ids_path).map_err(OpError::io("write", &ids_path))?;
         self.write(&header, Bytes::from(bytes.clone()))?;
-        self.database.workspace.take_next_ids(&self.database.name);
-        self.remember(number, id, header.created_at)?;
+        self.database.workspace.take_next_ids(&self.database.handle);
+        self.remember(&header.line, number, id, header.created_at)?;
         let inline_bytes = inline.map_or(0, |pack| pack.len() as u64);
         let mut warnings = scanned.warnings;
         if encoded.unreachable > 0 {
@@ -172,7 +172,7 @@ impl Commit<'_> {
         let several = self.targets.records.len() > 1;
         if several {
             self.context.progress.check()?;
-            workspace.note_pending(&header.database, &bytes)?;
+            workspace.note_pending(&self.database.handle, &bytes)?;
         }
         for store in &self.targets.records {
             self.context.progress.check()?;
@@ -180,26 +180,28 @@ impl Commit<'_> {
                 store.create_record(&header.database, &header.line, header.number, &header.nonce, bytes.clone())?;
             if let Created::Theirs(theirs) = created {
                 if several {
-                    workspace.forget_pending(&header.database)?;
+                    workspace.forget_pending(&self.database.handle)?;
                 }
                 return Err(super::super::conflict(&theirs.header, &header.lineage, store));
             }
         }
         if several {
-            workspace.forget_pending(&header.database)?;
+            workspace.forget_pending(&self.database.handle)?;
         }
         Ok(())
     }
 
     fn remember(
         &self,
+        line: &Name,
         number: SnapshotNumber,
         id: crate::base::SnapshotId,
         created_at: Timestamp,
     ) -> Result<(), OpError> {
         let (seen, listing) = (self.seen.clone(), self.listing.clone());
-        let memory = DatabaseMemory { number, id, created_at, listing, seen, seen_at: self.looked_at };
-        Ok(self.database.workspace.remember_database(&self.database.name, &memory)?)
+        let line = (*line != self.database.config().line).then(|| line.clone());
+        let memory = DatabaseMemory { number, id, line, created_at, listing, seen, seen_at: self.looked_at };
+        Ok(self.database.workspace.remember_database(&self.database.handle, &memory)?)
     }
 }
 
