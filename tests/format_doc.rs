@@ -78,7 +78,9 @@ fn the_table_and_the_code_say_the_same() {
 #[test]
 fn every_public_constant_of_the_format_is_in_the_table() {
     let table = table();
-    for file in ["envelope.rs", "map.rs", "pack.rs", "record.rs", "record/header.rs", "refs.rs", "root.rs", "store_file.rs"] {
+    for file in
+        ["envelope.rs", "map.rs", "pack.rs", "record.rs", "record/header.rs", "refs.rs", "root.rs", "store_file.rs"]
+    {
         for line in read(&format!("src/format/{file}")).lines() {
             let Some(rest) = line.strip_prefix("pub const ") else { continue };
             let name = rest.split(':').next().unwrap();

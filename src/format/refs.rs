@@ -268,10 +268,7 @@ mod tests {
                 target: Some(RefTarget { line: header().name, ..header().target.unwrap() }),
                 ..header()
             },
-            RefHeader {
-                target: Some(RefTarget { number: SnapshotNumber(0), ..header().target.unwrap() }),
-                ..header()
-            },
+            RefHeader { target: Some(RefTarget { number: SnapshotNumber(0), ..header().target.unwrap() }), ..header() },
             RefHeader { note: Some("x".repeat(MAX_REF_BYTES as usize)), ..header() },
         ];
         for header in wrong {

@@ -3,18 +3,19 @@
 //! Beside its original a copy shares workspace and local store with it. Elsewhere it gets a workspace of its own with the
 //! same remotes, and as much of the history as it needs to go on without the original.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::refs::{pull, start_line};
 use super::restore::{RestoreOptions, RestoreReport, restore};
 use super::{Context, Database, History, OpError, Spec, is_near, lines, spec::title};
 use crate::base::{Name, PackId};
-use crate::format::pack::Home;
+use crate::format::pack::{Home, PackRef};
 use crate::format::record::{Record, SnapshotName, SourceKind};
 use crate::format::refs::{RefName, RefTarget};
 use crate::map::State;
 use crate::remote::RemoteErrorKind;
-use crate::store::{Store, StoreError, keys};
+use crate::store::{Packs, Store, StoreError, keys};
 use crate::workspace::{DatabaseConfig, DatabaseMemory, RemoteMemory, Workspace, WorkspaceError};
 
 /// How to check out.
@@ -58,8 +59,7 @@ pub fn checkout(
     let (line, new) = choose_line(context, database, history, &record, options)?;
     place.check_line(database, &line)?;
     if new {
-        let target =
-            RefTarget { line: record.header.line.clone(), number: record.header.number, id: record.id };
+        let target = RefTarget { line: record.header.line.clone(), number: record.header.number, id: record.id };
         start_line(context, database, line.clone(), target)?;
     }
     let existed = place.workspace.is_some();
@@ -92,9 +92,7 @@ impl Place {
         }
         let folder = path.parent().unwrap_or(Path::new("/"));
         let folder = folder.canonicalize().map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => {
-                OpError::FolderMissing { path: path.clone(), folder: folder.to_owned() }
-            }
+            std::io::ErrorKind::NotFound => OpError::FolderMissing { path: path.clone(), folder: folder.to_owned() },
             _ => OpError::io("open", folder)(source),
         })?;
         let (path, kind) = (folder.join(name), record.header.source);
@@ -154,7 +152,8 @@ fn choose_line(
     let shown = title(&history.database, &name.line, name.number);
     if let Some(line) = &options.new_line {
         let local = database.local_store(context)?;
-        let there = lines::lines(&local, &database.name)?.into_iter().any(|known| known.name == *line && !known.deleted);
+        let there =
+            lines::lines(&local, &database.name)?.into_iter().any(|known| known.name == *line && !known.deleted);
         if !there && *line != Name::main_line() {
             return Ok((line.clone(), true));
         }
@@ -293,7 +292,16 @@ fn bring(context: &Context, database: &Database, copy: &Database, from: &Store, 
     if from.remote().local_folder() != original.remote().local_folder() {
         return Ok(());
     }
-    let mut packs = super::trim::needed_by_latest(database, &original, &header.line, header.number)?;
+    let mut packs = HashSet::new();
+    for pack in needed(database, &original, state) {
+        match &pack.home {
+            Home::Object => drop(packs.insert(pack.id)),
+            Home::Record { line, number } => {
+                let home = original.record(&header.database, line, *number)?;
+                super::lineage::mirror(&local, &original, &home)?;
+            }
+        }
+    }
     let remotes: Vec<RemoteMemory> =
         database.remote_names().iter().map(|name| database.workspace.recall_remote(name)).collect();
     for name in lines::names(&original, &database.name, &header.line, usize::MAX)? {
@@ -314,8 +322,20 @@ fn bring(context: &Context, database: &Database, copy: &Database, from: &Store, 
     copy_packs(&original, &local, packs)
 }
 
+/// The packs of a snapshot, and those in which its deltas' bases lie.
+fn needed(database: &Database, store: &Store, state: &State) -> Vec<PackRef> {
+    let packs = Packs::new(vec![store.clone()], database.name.clone());
+    let mut needed = state.map.live_packs();
+    for pack in state.map.live_packs() {
+        if let Ok(open) = packs.open(&pack) {
+            needed.extend(open.table.base_packs.iter().cloned());
+        }
+    }
+    needed
+}
+
 /// Copies packs, as far as they are there: a remote has the others.
-fn copy_packs(from: &Store, to: &Store, packs: std::collections::HashSet<PackId>) -> Result<(), OpError> {
+fn copy_packs(from: &Store, to: &Store, packs: HashSet<PackId>) -> Result<(), OpError> {
     for id in packs {
         if from.remote().exists(&keys::pack(&id)).map_err(StoreError::from)? {
             to.put_pack(&id, from.pack_bytes(&id)?)?;

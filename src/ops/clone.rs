@@ -70,7 +70,10 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
         let state = State::load(&local, record)?;
         let path = place(&state, &name)?;
         let (lineage, kind) = (state.header.lineage.clone(), state.header.source);
-        workspace.config.databases.insert(name.clone(), DatabaseConfig { path: path.clone(), kind, lineage, line, database: None });
+        workspace
+            .config
+            .databases
+            .insert(name.clone(), DatabaseConfig { path: path.clone(), kind, lineage, line, database: None });
         workspace.save()?;
         let options = RestoreOptions { ids_path: Some(workspace.ids_path(&name)), ..RestoreOptions::default() };
         restore(context, &local, &state, &folder.join(&path), options)?;

@@ -31,7 +31,8 @@ pub struct Graph {
 pub fn graph(history: &History, all: bool, limit: usize) -> Result<Graph, OpError> {
     let (store, database) = (&history.store, &history.database);
     let refs = Refs::load(store, database)?;
-    let mut live: Vec<Name> = lines(store, database)?.into_iter().filter(|line| !line.deleted).map(|line| line.name).collect();
+    let mut live: Vec<Name> =
+        lines(store, database)?.into_iter().filter(|line| !line.deleted).map(|line| line.name).collect();
     if !all {
         live.retain(|line| *line == history.line);
     }

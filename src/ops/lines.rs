@@ -50,9 +50,7 @@ fn target_before_deletion(store: &Store, record: &RefRecord) -> Result<Option<Re
     match (&header.target, header.number.0) {
         (Some(target), _) => Ok(Some(target.clone())),
         (None, 0 | 1) => Ok(None),
-        (None, number) => {
-            Ok(store.ref_record(&header.database, &header.name(), RefNumber(number - 1))?.header.target)
-        }
+        (None, number) => Ok(store.ref_record(&header.database, &header.name(), RefNumber(number - 1))?.header.target),
     }
 }
 
@@ -73,9 +71,8 @@ pub fn lines(store: &Store, database: &Name) -> Result<Vec<Line>, OpError> {
     }
     let mut sorted: Vec<Line> = Vec::with_capacity(left.len());
     while !left.is_empty() {
-        let waits = |line: &Line| {
-            line.start.as_ref().is_some_and(|start| left.iter().any(|other| other.name == start.line))
-        };
+        let waits =
+            |line: &Line| line.start.as_ref().is_some_and(|start| left.iter().any(|other| other.name == start.line));
         // Lines that start from one another in a circle are nobody's: they come in any order.
         let next = left.iter().position(|line| !waits(line)).unwrap_or(0);
         sorted.push(left.remove(next));
@@ -84,24 +81,18 @@ pub fn lines(store: &Store, database: &Name) -> Result<Vec<Line>, OpError> {
 }
 
 /// The names of a line's snapshots, newest first, and of those before its start; at most `count`.
-pub(super) fn names(
-    store: &Store,
-    database: &Name,
-    line: &Name,
-    count: usize,
-) -> Result<Vec<SnapshotName>, OpError> {
+pub(super) fn names(store: &Store, database: &Name, line: &Name, count: usize) -> Result<Vec<SnapshotName>, OpError> {
     let mut found: Vec<SnapshotName> = Vec::new();
     let mut seen = BTreeSet::new();
     let (mut line, mut below) = (line.clone(), SnapshotNumber(u32::MAX));
     // A line that was seen before leads in a circle.
     while seen.insert(line.clone()) {
+        let start = start(store, database, &line)?;
+        let own = start.as_ref().map_or(0, |start| start.number.0).saturating_add(1)..=below.0;
         let wanted = if seen.len() == 1 { count } else { usize::MAX };
-        let numbers = store.numbers(database, &line, wanted)?.into_iter().filter(|number| *number <= below);
+        let numbers = store.numbers(database, &line, wanted)?.into_iter().filter(|number| own.contains(&number.0));
         found.extend(numbers.map(|number| SnapshotName { line: line.clone(), number }));
-        if found.len() >= count {
-            break;
-        }
-        let Some(start) = start(store, database, &line)? else { break };
+        let Some(start) = start.filter(|_| found.len() < count) else { break };
         below = start.number.min(below);
         line = start.line;
     }

@@ -33,9 +33,7 @@ pub use graph::{Graph, Row, graph};
 pub use history::{History, Listed};
 pub use lineage::{AddReport, add_remote};
 pub use lines::{Line, lines};
-pub use refs::{
-    Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo,
-};
+pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};
 pub use remotes::{OpenRemote, is_near};
 pub use restore::{Known, RestoreOptions, RestoreReport, restore};
 pub use snapshot::{Outcome, SnapshotOptions, SnapshotReport, Targets, snapshot};

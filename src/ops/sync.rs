@@ -13,8 +13,8 @@ use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
 use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near, refs};
-use crate::base::{Name, SnapshotNumber};
 use crate::base::progress::Phase;
+use crate::base::{Name, SnapshotNumber};
 use crate::format::refs::RefName;
 use crate::remote::RequestCounts;
 use crate::store::Store;
@@ -284,8 +284,10 @@ fn check_remote(
 ) -> Result<(), OpError> {
     let (name, line) = (&database.name, &database.config().line);
     let now = context.now();
-    let fresh =
-        memory.checked_at.get(&database.handle).is_some_and(|checked| now.duration_since(*checked).unsigned_abs() < TRUSTED);
+    let fresh = memory
+        .checked_at
+        .get(&database.handle)
+        .is_some_and(|checked| now.duration_since(*checked).unsigned_abs() < TRUSTED);
     if fresh {
         return Ok(());
     }

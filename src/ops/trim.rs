@@ -47,7 +47,7 @@ pub(super) fn trim(context: &Context, database: &Database) -> Result<(), OpError
 }
 
 /// The packs of the latest snapshot, and those in which its deltas' bases lie.
-pub(super) fn needed_by_latest(
+fn needed_by_latest(
     database: &Database,
     local: &Store,
     line: &Name,

@@ -323,7 +323,8 @@ impl Remote {
                 }
             },
             _ => {
-                let below = |key: String| Some(key.strip_prefix(folder)?.strip_prefix('/')?.split_once('/')?.0.to_owned());
+                let below =
+                    |key: String| Some(key.strip_prefix(folder)?.strip_prefix('/')?.split_once('/')?.0.to_owned());
                 self.list(folder)?.into_iter().filter_map(|object| below(object.key)).collect()
             }
         };

@@ -92,7 +92,8 @@ mod tests {
         let key = ref_record(&Name::new("my app").unwrap(), &tag, RefNumber(2));
         assert_eq!(key, "refs/my!20app/tags/v!201/fffffffd-2");
         assert_eq!(parse_ref(&key), Some((Name::new("my app").unwrap(), tag, RefNumber(2))));
-        for bad in ["refs/a/tags/v/fffffffd-3", "refs/a/heads/v/fffffffd-2", "refs/a/tags/v", "refs/a/tags/v/x/fffffffd-2"]
+        for bad in
+            ["refs/a/tags/v/fffffffd-3", "refs/a/heads/v/fffffffd-2", "refs/a/tags/v", "refs/a/tags/v/x/fffffffd-2"]
         {
             assert_eq!(parse_ref(bad), None, "{bad}");
         }

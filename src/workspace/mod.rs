@@ -116,7 +116,13 @@ impl Workspace {
         if self.config.databases.contains_key(&name) {
             return Err(WorkspaceError::NameTaken { name });
         }
-        let database = DatabaseConfig { path: path.to_owned(), kind, lineage: Nonce::fresh(), line: Name::main_line(), database: None };
+        let database = DatabaseConfig {
+            path: path.to_owned(),
+            kind,
+            lineage: Nonce::fresh(),
+            line: Name::main_line(),
+            database: None,
+        };
         self.config.databases.insert(name.clone(), database);
         self.save()?;
         Ok(name)

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::remotes::rows_or_nothing;
+use crate::base::Name;
 use crate::cli::output::{Output, count, moment, size};
 use crate::cli::session::Session;
-use crate::base::Name;
 use crate::format::record::{FileKind, SnapshotName};
 use crate::map::State;
 use crate::ops::{Database, History, Listed, OpError, OpenRemote, Refs, Spec, Version, title};

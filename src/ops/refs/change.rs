@@ -6,6 +6,7 @@ use crate::format::refs::{MAX_REF_BYTES, RefHeader, RefKind, RefName, RefRecord,
 use crate::ops::spec::{Spec, Version, title};
 use crate::ops::{Context, Database, History, OpError};
 use crate::store::{CreatedRef, Store};
+use crate::workspace::Workspace;
 
 /// What moved, from where to where.
 #[derive(Clone, Debug)]
@@ -152,7 +153,8 @@ pub fn undo(context: &Context, database: &Database, name: Option<&str>) -> Resul
     let Some(last) = moves.into_iter().next() else {
         return Err(OpError::Ref {
             what: "undo".into(),
-            reason: name.map_or("no tag or line has moved yet".into(), |name| format!("nothing named {name} has moved")),
+            reason: name
+                .map_or("no tag or line has moved yet".into(), |name| format!("nothing named {name} has moved")),
             next: "`pagekeep reflog` shows what moved".into(),
         });
     };
@@ -165,12 +167,7 @@ pub fn undo(context: &Context, database: &Database, name: Option<&str>) -> Resul
 }
 
 /// The newest record of a ref that is there.
-fn existing(
-    local: &Store,
-    database: &Database,
-    kind: RefKind,
-    text: &str,
-) -> Result<(RefName, RefRecord), OpError> {
+fn existing(local: &Store, database: &Database, kind: RefKind, text: &str) -> Result<(RefName, RefRecord), OpError> {
     let name = Name::new(text).map_err(|error| bad_name("a ref", text, error.to_string()))?;
     let name = RefName { kind, name };
     let there = local.newest_ref(&database.name, &name)?.filter(|record| record.header.target.is_some());
@@ -188,10 +185,11 @@ fn existing(
 fn may_go(database: &Database, local: &Store, name: &RefName, force: bool) -> Result<(), OpError> {
     let stays = |reason: String, next: String| Err(OpError::Ref { what: name.to_string(), reason, next });
     let line = &name.name;
-    let known = database.workspace.config.databases.iter();
-    let mut copies = known.filter(|(handle, known)| {
-        *known.database.as_ref().unwrap_or(handle) == database.name && known.line == *line
-    });
+    // As it is now: a copy may have come since this run began.
+    let workspace = Workspace::open(database.workspace.home())?;
+    let known = workspace.iter().flat_map(|workspace| &workspace.config.databases);
+    let mut copies = known
+        .filter(|(handle, known)| *known.database.as_ref().unwrap_or(handle) == database.name && known.line == *line);
     if let Some((handle, known)) = copies.next() {
         let next = format!("remove [databases.{handle}] from .pagekeep/config.toml first");
         return stays(format!("{} continues it", known.path.display()), next);
@@ -229,9 +227,8 @@ fn put(
         return Ok(RefReport { name, before, after, changed: false });
     }
     let last = there.as_ref().map_or(0, |record| record.header.number.0);
-    let refused = |reason: &str, next: &str| {
-        OpError::Ref { what: name.to_string(), reason: reason.into(), next: next.into() }
-    };
+    let refused =
+        |reason: &str, next: &str| OpError::Ref { what: name.to_string(), reason: reason.into(), next: next.into() };
     let number = last.checked_add(1).ok_or_else(|| refused("it moved too often", "take another name"))?;
     let header = RefHeader {
         format: crate::format::envelope::FORMAT_VERSION.into(),
