@@ -13,6 +13,8 @@ mod disks;
 mod names;
 #[path = "bad_input/options.rs"]
 mod options;
+#[path = "bad_input/refs.rs"]
+mod refs;
 #[path = "bad_input/remotes.rs"]
 mod remotes;
 #[path = "bad_input/sources.rs"]

@@ -355,7 +355,7 @@ fn the_second_of_two_machines_is_told_who_set_a_tag_and_when() {
     let remote = far(&setup.objects, Plan::new()).0;
     let options = SyncOptions { rebase: true, ..SyncOptions::default() };
     let report = sync(&other.kept.context, &mut other.kept.database(), &remote, &options).unwrap();
-    let aside = report.set_aside.unwrap();
+    let aside = report.refs_set_aside.unwrap();
     assert!(aside.join("refs/app/tags/v1/fffffffe-1").is_file(), "{aside:?}");
     assert!(!aside.join("refs/app/tags/same").exists());
     assert_eq!(other.tag_target(&other.kept.local(), "v1"), Some(1));

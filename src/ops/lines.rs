@@ -59,9 +59,9 @@ fn target_before_deletion(store: &Store, record: &RefRecord) -> Result<Option<Re
 /// # Errors
 /// When the store cannot be read.
 pub fn lines(store: &Store, database: &Name) -> Result<Vec<Line>, OpError> {
-    let refs = super::Refs::load(store, database)?;
+    let refs = super::Refs::load_kind(store, database, RefKind::Line)?;
     let mut names: BTreeSet<Name> = store.lines(database)?.into_iter().collect();
-    names.extend(refs.all().filter(|(name, _)| name.kind == RefKind::Line).map(|(name, _)| name.name.clone()));
+    names.extend(refs.all().map(|(name, _)| name.name.clone()));
     let mut left = Vec::with_capacity(names.len());
     for name in names {
         let record = refs.get(&RefName::line(name.clone())).cloned();

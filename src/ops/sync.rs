@@ -49,6 +49,8 @@ pub struct SyncReport {
     pub elapsed: Duration,
     /// Where a local history was set aside by a rebase.
     pub set_aside: Option<std::path::PathBuf>,
+    /// Where records of refs were set aside by a rebase.
+    pub refs_set_aside: Option<std::path::PathBuf>,
 }
 
 /// Makes a snapshot in the local store.
@@ -104,15 +106,14 @@ fn locked_sync(
     let started = Instant::now();
     let before = remote.store.remote().counts();
     settle(context, database)?;
-    let mut set_aside = None;
+    let (mut set_aside, mut refs_set_aside) = (None, None);
     let mut done = attempt(context, database, remote, options);
     if options.rebase && matches!(done, Err(OpError::Overtaken { .. })) {
         set_aside = rebase(context, database, remote)?;
         done = attempt(context, database, remote, options);
     }
     if options.rebase && matches!(done, Err(OpError::RefConflict { .. })) {
-        let aside = refs::take_theirs(context, database, &remote.store)?;
-        set_aside = set_aside.or(aside);
+        refs_set_aside = refs::take_theirs(context, database, &remote.store)?;
         done = attempt(context, database, remote, options);
     }
     let (outcome, push) = done?;
@@ -125,6 +126,7 @@ fn locked_sync(
         requests: remote.store.remote().counts().since(&before),
         elapsed: started.elapsed(),
         set_aside,
+        refs_set_aside,
     })
 }
 

@@ -8,7 +8,7 @@ use crate::cli::output::{Output, count, moment, size};
 use crate::cli::session::Session;
 use crate::format::record::{FileKind, SnapshotName};
 use crate::map::State;
-use crate::ops::{Database, History, Listed, OpError, OpenRemote, Refs, Spec, Version, title};
+use crate::ops::{Database, ErrorKind, History, Listed, OpError, OpenRemote, Refs, Spec, Version, title};
 use crate::workspace::Keep;
 
 /// The history a command looks at: what `--from` says, else the local store's.
@@ -125,9 +125,12 @@ pub(super) fn json_of(one: &Listed) -> Value {
     })
 }
 
-/// The tags that stand for a snapshot.
+/// The tags that stand for a snapshot. One that is damaged is no reason not to show the snapshot.
 fn tags_of(history: &History, name: &SnapshotName) -> Result<Vec<Name>, OpError> {
-    let refs = Refs::load(&history.store, &history.database)?;
+    let refs = match Refs::load(&history.store, &history.database) {
+        Err(error) if error.kind() == ErrorKind::Corruption => return Ok(Vec::new()),
+        refs => refs?,
+    };
     Ok(refs.tags().filter(|(.., target)| target.name() == *name).map(|(tag, ..)| tag.clone()).collect())
 }
 

@@ -84,7 +84,13 @@ fn one(
         output.talk.extend(remarks(snapshot, session.globals.verbose));
     }
     if let Some(aside) = &report.set_aside {
-        output.talk.push(format!("what this machine had and they have not was set aside in {}", aside.display()));
+        output.talk.push(format!("this machine's earlier history was set aside in {}", aside.display()));
+    }
+    if let Some(aside) = &report.refs_set_aside {
+        output.talk.push(format!(
+            "tags and lines are as they are there; this machine's were set aside in {}",
+            aside.display()
+        ));
     }
     if session.globals.verbose {
         let r = &report.requests;

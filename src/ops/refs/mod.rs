@@ -33,8 +33,20 @@ impl Refs {
     /// # Errors
     /// When the store cannot be read, or a record is damaged.
     pub fn load(store: &Store, database: &Name) -> Result<Self, OpError> {
-        let refs = store.refs(database)?;
-        let newest = refs.into_iter().filter_map(|(name, numbers)| Some((name, *numbers.first()?)));
+        Self::load_those(store, database, |_| true)
+    }
+
+    /// Reads those of one kind.
+    ///
+    /// # Errors
+    /// As [`Refs::load`].
+    pub fn load_kind(store: &Store, database: &Name, kind: RefKind) -> Result<Self, OpError> {
+        Self::load_those(store, database, |name| name.kind == kind)
+    }
+
+    fn load_those(store: &Store, database: &Name, wanted: impl Fn(&RefName) -> bool) -> Result<Self, OpError> {
+        let refs = store.refs(database)?.into_iter().filter(|(name, _)| wanted(name));
+        let newest = refs.filter_map(|(name, numbers)| Some((name, *numbers.first()?)));
         let records = read(store, database, newest.collect())?;
         Ok(Self { newest: records.into_iter().map(|record| (record.header.name(), record)).collect() })
     }
