@@ -55,8 +55,8 @@ class Pagekeep(Tool):
         extra = (["--at", at] if at else []) + (["--force"] if force else [])
         return self.told("backup", "restore", self.url, target, *extra, "--json")
 
-    def show(self, spec, url):
-        return self.told("show", spec, "--from", url, "--json")
+    def show(self, spec, remote):
+        return self.told("show", spec, "--from", remote, "--db", self.database, "--json")
 
     def told(self, *argv):
         done = run([self.program, *argv], env=self.env, cwd=self.home)

@@ -353,6 +353,26 @@ fn another_database_of_the_same_name_is_refused() {
 }
 
 #[test]
+fn a_remote_that_fails_keeps_no_other_waiting() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "wal");
+    machine.ok(&["--db", "shop.db", "backup", "add", "usb", "usb"]);
+    machine.ok(&["backup", "add", "attic", "attic"]);
+    fs::rename(machine.path("attic"), machine.path("attic-away")).unwrap();
+    let ran = machine.run(&["backup", "sync", "--all"]);
+    assert_eq!((ran.code, ran.stdout.trim()), (3, "shop@1"), "{ran:?}");
+    assert!(ran.stderr.contains("attic: error: ") && ran.stderr.contains("usb: Uploaded"), "{ran:?}");
+    assert_eq!(machine.restored("usb", "latest"), fs::read(&path).unwrap());
+    fs::rename(machine.path("usb"), machine.path("usb-away")).unwrap();
+    machine.run(&["backup", "sync", "--all"]).fails(10, &["attic", "mkdir -p"]);
+    fs::rename(machine.path("attic-away"), machine.path("attic")).unwrap();
+    fs::rename(machine.path("usb-away"), machine.path("usb")).unwrap();
+    let ran = machine.ok(&["--json", "backup", "sync", "--all"]);
+    assert_eq!(ran.json()["remotes"].as_array().map(Vec::len), Some(2), "{ran:?}");
+    assert_eq!(machine.restored("attic", "latest"), fs::read(&path).unwrap());
+}
+
+#[test]
 fn a_clone_goes_on() {
     let (a, b, url) = two_machines();
     b.ok(&["clone", &url, "cloned"]);

@@ -143,6 +143,15 @@ fn the_library_reads_no_environment() {
 }
 
 #[test]
+fn only_the_caller_knows_the_time_and_the_zone() {
+    let asks = |source: &Source, line: &str, _| {
+        let zone = line.contains("TimeZone::system") && !is_at(source, &EDGE);
+        zone || line.contains("::now") && !line.contains("Instant::now") && is_at(source, &["ops/"])
+    };
+    assert_eq!(faults(&sources(), asks), Vec::<String>::new());
+}
+
+#[test]
 fn the_checks_see_what_they_look_for() {
     let source = Source { path: "store/packs.rs".into(), lines: Vec::new() };
     assert_eq!(source.depth(), 2);

@@ -471,7 +471,7 @@ fn a_store_without_refs_has_the_line_main_and_takes_tags() {
     tag.target.as_mut().unwrap().id = record.id;
     create_ref(&store, &tag);
     let history = History { store, database: name("app"), line: Name::main_line() };
-    let spec = Spec::parse("@v1", jiff::Timestamp::now()).unwrap();
+    let spec = Spec::parse("@v1", jiff::Timestamp::now(), &jiff::tz::TimeZone::UTC).unwrap();
     assert_eq!(history.resolve(&spec).unwrap().id, record.id);
     // A tag whose snapshot is another one is no way to it.
     let mut moved = header(2, 3);

@@ -41,6 +41,24 @@ number_type!(
     /// The place of a ref's record among all of that ref, counted from 1.
     RefNumber
 );
+macro_rules! consecutive {
+    ($name:ident) => {
+        impl $name {
+            /// The number so many places further on.
+            pub fn plus(self, count: u32) -> Self {
+                Self(self.0 + count)
+            }
+
+            /// How many places further on than `first`, which is not behind it.
+            pub fn since(self, first: Self) -> u32 {
+                self.0 - first.0
+            }
+        }
+    };
+}
+
+consecutive!(ChunkNumber);
+consecutive!(SlotNumber);
 
 impl SnapshotNumber {
     /// The first snapshot of a line.

@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -24,7 +25,7 @@ pub(crate) struct Arguments {
 pub(crate) struct Globals {
     /// The database: its path, or its name in this folder
     #[arg(long, global = true, value_name = "PATH|NAME", env = "PAGEKEEP_DB")]
-    pub(crate) db: Option<String>,
+    pub(crate) db: Option<OsString>,
     /// Print the result as one JSON object
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -64,7 +65,7 @@ pub(crate) enum Command {
         spec: Option<String>,
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
-        from: Option<String>,
+        from: Option<OsString>,
         /// Show at most so many
         #[arg(long, short = 'n', default_value_t = usize::MAX, hide_default_value = true)]
         limit: usize,
@@ -81,7 +82,7 @@ pub(crate) enum Command {
         spec: String,
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
-        from: Option<String>,
+        from: Option<OsString>,
     },
     /// Name a snapshot; alone: the tags
     Tag(Tag),
@@ -102,7 +103,7 @@ pub(crate) enum Command {
         line: Option<String>,
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
-        from: Option<String>,
+        from: Option<OsString>,
     },
     /// What happened to tags and lines: what moved, when, by whom
     Reflog {
@@ -110,7 +111,7 @@ pub(crate) enum Command {
         name: Option<String>,
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
-        from: Option<String>,
+        from: Option<OsString>,
     },
     /// Put the tag or line that moved last back to where it was; once more: undo the undoing
     Undo {
@@ -120,7 +121,7 @@ pub(crate) enum Command {
     /// Copy a whole store to a new folder, restore its databases there, and go on from there
     Clone {
         /// The store's address
-        url: String,
+        url: OsString,
         /// The new folder
         folder: PathBuf,
     },
@@ -168,7 +169,7 @@ pub(crate) struct Tag {
     pub(crate) force: bool,
     /// A remote's name, an address, or . for the local store
     #[arg(long, conflicts_with = "delete")]
-    pub(crate) from: Option<String>,
+    pub(crate) from: Option<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -186,7 +187,7 @@ pub(crate) struct Branch {
     pub(crate) force: bool,
     /// A remote's name, an address, or . for the local store
     #[arg(long, conflicts_with = "delete")]
-    pub(crate) from: Option<String>,
+    pub(crate) from: Option<OsString>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -196,7 +197,7 @@ pub(crate) enum Backup {
         /// Its name
         name: String,
         /// file:///path, a path, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix
-        url: String,
+        url: OsString,
         /// Go on with the history of this database there, of which the file here is a copy
         #[arg(long, value_name = "DATABASE")]
         join: Option<String>,
@@ -211,7 +212,7 @@ pub(crate) enum Backup {
     List {
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
-        from: Option<String>,
+        from: Option<OsString>,
     },
     /// Make a snapshot in the local store
     Create {
@@ -238,14 +239,14 @@ pub(crate) enum Backup {
     /// The same, to an address that has no name
     SyncUrl {
         /// The address
-        url: String,
+        url: OsString,
         #[command(flatten)]
         about: About,
     },
     /// Rebuild a snapshot as a file (or directory), byte for byte
     Restore {
         /// A remote's name, an address, or . for the local store
-        from: String,
+        from: OsString,
         /// The path to make
         destination: PathBuf,
         /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00; the newest when not said

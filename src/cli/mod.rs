@@ -47,22 +47,31 @@ pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings
 }
 
 fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::OpError> {
+    let address = |given: Option<OsString>| given.map(|given| session.address(&given)).transpose();
     match command {
         Command::Init { paths, name } => commands::init::run(session, &paths, name),
         Command::Backup { command } => commands::backup::run(session, command),
         Command::Log { spec, from, limit, graph, all } if graph || all => {
-            commands::graph::run(session, spec.as_deref(), from.as_deref(), limit, all, graph)
+            commands::graph::run(session, spec.as_deref(), address(from)?.as_deref(), limit, all, graph)
         }
-        Command::Log { spec, from, limit, .. } => commands::log::log(session, spec.as_deref(), from.as_deref(), limit),
-        Command::Show { spec, from } => commands::log::show(session, &spec, from.as_deref()),
-        Command::Tag(tag) => commands::refs::tag(session, tag),
-        Command::Branch(branch) => commands::refs::branch(session, branch),
+        Command::Log { spec, from, limit, .. } => {
+            commands::log::log(session, spec.as_deref(), address(from)?.as_deref(), limit)
+        }
+        Command::Show { spec, from } => commands::show::show(session, &spec, address(from)?.as_deref()),
+        Command::Tag(mut tag) => {
+            let from = address(tag.from.take())?;
+            commands::refs::tag(session, tag, from.as_deref())
+        }
+        Command::Branch(mut branch) => {
+            let from = address(branch.from.take())?;
+            commands::refs::branch(session, branch, from.as_deref())
+        }
         Command::Checkout { spec, destination, line, from } => {
-            commands::checkout::run(session, &spec, &destination, line.as_deref(), from.as_deref())
+            commands::checkout::run(session, &spec, &destination, line.as_deref(), address(from)?.as_deref())
         }
-        Command::Reflog { name, from } => commands::refs::reflog(session, name.as_deref(), from.as_deref()),
+        Command::Reflog { name, from } => commands::refs::reflog(session, name.as_deref(), address(from)?.as_deref()),
         Command::Undo { name } => commands::refs::undo(session, name.as_deref()),
-        Command::Clone { url, folder } => commands::clone::run(session, &url, &folder),
+        Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
         Command::Config { command } => commands::config::run(session, command),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),
         Command::Man => commands::about::man(),

@@ -1,15 +1,16 @@
 //! One run: who calls, where, with which settings.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::args::Globals;
 use crate::base::{Name, Progress};
-use crate::ops::{Context, Database, OpError, OpenRemote};
-use crate::remote::{Environment, OpenOptions};
-use crate::store::Store;
+use crate::ops::{Context, Database, OpError, ReadFrom};
+use crate::remote::{Environment, OpenOptions, RemoteUrl};
 use crate::workspace::{Origin, Settings, WorkspaceError};
 
 /// What the program finds around it.
@@ -69,6 +70,7 @@ impl Session {
             host: around.host,
             tool: format!("pagekeep {}", env!("CARGO_PKG_VERSION")),
             clock: Timestamp::now,
+            zone: TimeZone::system(),
             patience: OpenOptions::default(),
             progress: around.progress,
         };
@@ -88,30 +90,19 @@ impl Session {
         Database::find(&self.context, self.globals.db.as_deref(), &self.settings, create)
     }
 
-    /// What `FROM` means: `.`, a remote's name, or an address. A name needs a database here, an address does not.
-    pub(crate) fn from(&self, from: &str) -> Result<(OpenRemote, Option<Database>), OpError> {
-        if from == "." {
-            let database = self.database(false)?;
-            let store = database.local_store(&self.context)?;
-            let url = store.remote().name().to_owned();
-            let remote = OpenRemote { name: None, url, store, credentials: String::new() };
-            return Ok((remote, Some(database)));
+    /// What `FROM` means.
+    pub(crate) fn from(&self, from: &str) -> Result<ReadFrom, OpError> {
+        ReadFrom::open(&self.context, from, self.globals.db.as_deref(), &self.settings)
+    }
+
+    /// An address given on the command line. A path that is not UTF-8 becomes one that says the same.
+    pub(crate) fn address(&self, given: &OsStr) -> Result<String, OpError> {
+        if let Some(text) = given.to_str() {
+            return Ok(text.to_owned());
         }
-        let database = self.database(false);
-        let looks_like_an_address = from.contains("://") || from.contains('/') || from.starts_with('~');
-        if let (false, Ok(database)) = (looks_like_an_address, &database) {
-            match database.open_remote(&self.context, from) {
-                Err(OpError::NoBackup { .. }) if self.context.current_folder.join(from).is_dir() => {}
-                other => return Ok((other?, Some(database.clone()))),
-            }
-        } else if !looks_like_an_address && !self.context.current_folder.join(from).is_dir() {
-            return Err(OpError::NoBackup { name: from.to_owned(), known: Vec::new() });
-        }
-        let url = self.context.parse_url(from)?;
-        let remote = self.context.open_url(&url, false)?;
-        // Nobody has looked at this place before: is it a store, and one that can be read?
-        Store::open(remote.store.remote().clone())?;
-        Ok((remote, database.ok()))
+        let url = RemoteUrl::from_path(Path::new(given), &self.context.current_folder);
+        let text = || given.to_string_lossy().into_owned();
+        url.map(|url| url.to_string()).map_err(|source| OpError::Url { text: text(), source })
     }
 
     /// A name given on the command line.

@@ -10,10 +10,12 @@
 //! chunk after its id.
 
 mod build;
+mod footer;
 mod table;
 
 pub use build::{NewDelta, Pack, PackBuilder};
-pub use table::{BaseSlot, Delta, Frame, PackFooter, PackTable, frame_ids};
+pub use footer::PackFooter;
+pub use table::{BaseSlot, Delta, Frame, PackTable, frame_ids};
 
 use crate::base::{Name, PackId, SnapshotNumber};
 

@@ -78,16 +78,6 @@ impl ExtentBuilder {
         self.extents.push(extent);
     }
 
-    /// Adds a single chunk.
-    pub fn push_chunk(&mut self, chunk: ChunkNumber, place: Place) {
-        self.push(Extent { first: chunk, count: 1, place });
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.extents.is_empty()
-    }
-
     /// The extents.
     pub fn finish(self) -> Vec<Extent> {
         self.extents

@@ -34,9 +34,13 @@ pub struct CloneReport {
 /// folder is refused: remove it first.
 pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<CloneReport, OpError> {
     let folder = context.current_folder.join(folder);
-    let empty = std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none());
-    if !empty {
-        return Err(OpError::TargetExists { what: "directory", path: folder });
+    let refused = |reason: &str| Err(OpError::CloneTarget { path: folder.clone(), reason: reason.into() });
+    let mut entries = std::fs::read_dir(&folder);
+    if entries.as_mut().is_ok_and(|entries| entries.next().is_some()) {
+        return refused("it is not empty");
+    }
+    if entries.is_err() && std::fs::symlink_metadata(&folder).is_ok_and(|there| !there.is_dir()) {
+        return refused("it is not a directory");
     }
     let (store, file) = Store::open(remote.store.remote().clone())?;
     std::fs::create_dir_all(&folder).map_err(OpError::io("create", &folder))?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::base::Progress;
 use crate::remote::{Environment, OpenOptions};
@@ -21,6 +22,8 @@ pub struct Context {
     pub tool: String,
     /// Tells the time.
     pub clock: fn() -> Timestamp,
+    /// The time zone in which the caller's dates are meant.
+    pub zone: TimeZone,
     /// How long remotes are waited for.
     pub patience: OpenOptions,
     /// Counts what is done; asks to stop.

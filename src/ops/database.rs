@@ -1,12 +1,13 @@
 //! A database that is kept here: found by path, by name, or as the only one of a folder.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::{Context, OpError};
 use crate::base::{Name, SnapshotNumber};
 use crate::source::sqlite::PinnedDatabase;
 use crate::source::{SourceError, tree::OWN_FOLDER};
-use crate::store::Store;
+use crate::store::{Store, keys};
 use crate::workspace::{DatabaseConfig, DatabaseMemory, Keep, Origin, Settings, SourceKind, Workspace};
 
 /// A database and the workspace it is kept in.
@@ -66,7 +67,7 @@ impl Database {
     ///
     /// # Errors
     /// When nothing or more than one database could be meant, or the path cannot be kept.
-    pub fn find(context: &Context, wanted: Option<&str>, settings: &Settings, create: bool) -> Result<Self, OpError> {
+    pub fn find(context: &Context, wanted: Option<&OsStr>, settings: &Settings, create: bool) -> Result<Self, OpError> {
         let by_name = |workspace: Workspace, name: Name| Self::new(workspace, name, settings.clone());
         let around = workspace_around(&context.current_folder)?;
         let Some(text) = wanted else {
@@ -89,7 +90,10 @@ impl Database {
                 }
             };
         };
-        if let (Some(workspace), Ok(name)) = (around, Name::new(text))
+        if text.is_empty() {
+            return Err(OpError::WhichDatabase { reason: "--db is empty: it wants a path, or a name".into() });
+        }
+        if let (Some(workspace), Some(Ok(name))) = (around, text.to_str().map(Name::new))
             && workspace.config.databases.contains_key(&name)
         {
             return by_name(workspace, name);
@@ -138,6 +142,7 @@ impl Database {
         }
         let mut workspace = workspace.map_or_else(|| Workspace::create(&home), Ok)?;
         let name = workspace.add_database(&path, kind, name)?;
+        go_on(context, &mut workspace, &name)?;
         Self::new(workspace, name, settings.clone())
     }
 
@@ -149,6 +154,23 @@ impl Database {
         let name = workspace.config.databases[&handle].database.clone().unwrap_or_else(|| handle.clone());
         Ok(Self { workspace, name, handle, settings })
     }
+}
+
+/// A store that is here already may have the history of a database that was only just added: its configuration was lost.
+fn go_on(context: &Context, workspace: &mut Workspace, name: &Name) -> Result<(), OpError> {
+    if !workspace.path("store").join(keys::STORE_FILE).exists() {
+        return Ok(());
+    }
+    let store = workspace.local_store(context.now(), &context.tool)?;
+    let mut config = workspace.config.databases[name].clone();
+    let Some(number) = store.newest(name, &config.line)? else { return Ok(()) };
+    let header = store.record(name, &config.line, number)?.header;
+    if header.source == config.kind {
+        config.lineage = header.lineage;
+        workspace.config.databases.insert(name.clone(), config);
+        workspace.save()?;
+    }
+    Ok(())
 }
 
 /// The workspace of a folder, or of the nearest above it.

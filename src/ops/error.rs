@@ -1,4 +1,7 @@
-//! What went wrong, what kind of thing that is, and what to do next.
+//! What went wrong; `kind` says what kind of thing that is, `hint` what to do next.
+
+mod hint;
+mod kind;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,41 +11,12 @@ use jiff::Timestamp;
 use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
-use crate::remote::{OpenError, RemoteErrorKind, UrlError};
+use crate::remote::{OpenError, UrlError};
 use crate::source::SourceError;
-use crate::store::StoreError;
+use crate::store::{StoreError, keys};
 use crate::workspace::WorkspaceError;
 
-/// What a caller can do about a failure; each kind has one exit code (`docs/EXIT-CODES.md`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The request makes no sense as it stands.
-    Usage,
-    /// Nobody let us in.
-    Credentials,
-    /// There is no store, or no database, at this place.
-    NoStore,
-    /// Another run is at work here.
-    Busy,
-    /// Bytes are not those that were written.
-    Corruption,
-    /// The source is missing, unreadable, or kept locked.
-    Source,
-    /// There is no such snapshot.
-    NoSnapshot,
-    /// Something is in the way at the destination.
-    TargetExists,
-    /// Made by a newer pagekeep.
-    TooNew,
-    /// Somebody else wrote first, or it is another database's history.
-    Conflict,
-    /// It may work later: the network, a full disk.
-    Temporary,
-    /// Asked to stop.
-    Interrupted,
-    /// Anything else.
-    Other,
-}
+pub use kind::ErrorKind;
 
 /// A failed operation.
 #[derive(Debug, thiserror::Error)]
@@ -213,6 +187,10 @@ pub enum OpError {
         host: String,
         /// When.
         time: Timestamp,
+        /// The remote's name and address, when it has a name.
+        address: Option<(Name, String)>,
+        /// Whether it is known here under that name.
+        added: bool,
     },
     /// The store at a known address is not the one that was added.
     #[error("the store at {remote} is not the one that was added as '{name}'")]
@@ -250,6 +228,14 @@ pub enum OpError {
         /// Why.
         reason: String,
     },
+    /// The destination of a clone is taken.
+    #[error("cannot clone to {path:?}: {reason}")]
+    CloneTarget {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The folder in which the destination is to be is not there.
     #[error("cannot restore to {path:?}: the folder {} does not exist", .folder.display())]
     FolderMissing {
@@ -266,6 +252,46 @@ pub enum OpError {
         /// Who has it open.
         holder: String,
     },
+    /// The remote failed, and the snapshot is kept in the local store.
+    #[error("{failure}; {name}@{number} is kept here, and the next sync brings it there")]
+    KeptHere {
+        /// What failed.
+        failure: Box<OpError>,
+        /// The database.
+        name: Name,
+        /// The snapshot that holds its present state.
+        number: SnapshotNumber,
+    },
+    /// The remote failed, and the local store as well.
+    #[error("{failure}; and no snapshot could be kept here: {local}")]
+    NotKept {
+        /// What failed at the remote.
+        failure: Box<OpError>,
+        /// What failed here.
+        #[source]
+        local: Box<OpError>,
+    },
+    /// The newest snapshot's record is damaged, and no remote has it.
+    #[error("{damage}, and no remote has it")]
+    OnlyHere {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        damage: StoreError,
+    },
+    /// The description of a store that is synced with is damaged.
+    #[error("{source}")]
+    StoreFile {
+        /// The remote's name, when it has one.
+        name: Option<Name>,
+        /// Its address.
+        url: String,
+        /// Whether it is known here under that name.
+        added: bool,
+        /// What is wrong.
+        source: StoreError,
+    },
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -278,175 +304,23 @@ impl OpError {
         move |source| OpError::Io { verb, path, source }
     }
 
-    /// What can be done about it.
-    pub fn kind(&self) -> ErrorKind {
+    /// Adds which remote this happened at, where the next thing to do depends on it; `added` when it is known here.
+    pub(crate) fn at_remote(self, name: Option<&Name>, url: &str, added: bool) -> OpError {
+        let (name, url) = (name.cloned(), url.to_owned());
         match self {
-            OpError::Source(SourceError::Cancelled(_)) | OpError::Cancelled(_) => ErrorKind::Interrupted,
-            OpError::Source(_) => ErrorKind::Source,
-            OpError::Store(error) | OpError::Workspace(WorkspaceError::Store(error)) => store_kind(error),
-            OpError::Workspace(WorkspaceError::Busy { .. }) => ErrorKind::Busy,
-            OpError::Workspace(WorkspaceError::Io { source, .. }) | OpError::Io { source, .. } => io_kind(source),
-            OpError::Workspace(WorkspaceError::TooNew { .. }) => ErrorKind::TooNew,
-            OpError::Workspace(_) | OpError::Url { .. } | OpError::BadSpec { .. } => ErrorKind::Usage,
-            OpError::Open { source: OpenError::Credentials(_), .. } => ErrorKind::Credentials,
-            OpError::Open { source: OpenError::FolderMissing { .. }, .. } => ErrorKind::NoStore,
-            OpError::Open { source: OpenError::Folder { source, .. }, .. } => io_kind(source),
-            OpError::Open { .. } => ErrorKind::Usage,
-            OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => ErrorKind::Corruption,
-            OpError::BadRemote { .. } | OpError::NoRemotes => ErrorKind::Usage,
-            OpError::Demo { .. } => ErrorKind::Other,
-            OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
-            OpError::BackupExists { .. } | OpError::AddressConflict { .. } => ErrorKind::Usage,
-            OpError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
-            OpError::Overtaken { .. } | OpError::OtherLineage { .. } | OpError::OtherStore { .. } => {
-                ErrorKind::Conflict
+            OpError::OtherLineage { database, remote, host, time, .. } => {
+                OpError::OtherLineage { database, remote, host, time, added, address: name.map(|name| (name, url)) }
             }
-            OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
-            OpError::Ref { .. } => ErrorKind::Usage,
-            OpError::TargetExists { .. }
-            | OpError::BadTarget { .. }
-            | OpError::FolderMissing { .. }
-            | OpError::TargetInUse { .. } => ErrorKind::TargetExists,
+            OpError::Store(source @ StoreError::Damaged { .. }) if is_store_file(&source) => {
+                OpError::StoreFile { name, url, added, source }
+            }
+            other => other,
         }
-    }
-
-    /// The next thing to do, as a sentence or a command.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            OpError::Source(SourceError::Locked { .. }) => {
-                "close the program that holds it, or wait longer with --lock-wait 5m".into()
-            }
-            OpError::Source(SourceError::NotADatabase { .. }) => {
-                "an encrypted database can be kept as plain bytes: keep its folder, with `pagekeep init FOLDER`".into()
-            }
-            OpError::Source(SourceError::Malformed { path, .. }) => {
-                format!("see what SQLite says: sqlite3 {} 'PRAGMA integrity_check'", shown(path))
-            }
-            OpError::Source(SourceError::HotJournal { .. }) => "run pagekeep as a user who may write to it".into(),
-            OpError::Open { source: OpenError::FolderMissing { path }, .. } => {
-                format!("mount it, or create it: mkdir -p {}", shown(path))
-            }
-            OpError::NoRemotes => "add one: pagekeep backup add NAME URL".into(),
-            OpError::TargetExists { .. } => "restore to another path, or replace it with --force".into(),
-            OpError::WhichDatabase { .. } => "`pagekeep init PATH` begins to keep a database".into(),
-            OpError::NoBackup { known, .. } if known.is_empty() => "add one: pagekeep backup add NAME URL".into(),
-            OpError::NoBackup { known, .. } => format!("there are: {}", known.join(", ")),
-            OpError::BackupExists { name } => format!("remove it first: pagekeep backup remove {name}"),
-            OpError::Overtaken { name, .. } => {
-                let name = name.as_ref().map_or("NAME", Name::as_str);
-                format!("nothing is lost; put this machine's state after theirs: pagekeep backup sync {name} --rebase")
-            }
-            OpError::Ref { next, .. } => next.clone(),
-            OpError::RefConflict { name, .. } => {
-                let name = name.as_ref().map_or("NAME", Name::as_str);
-                format!(
-                    "nothing was overwritten; take theirs and set yours aside: pagekeep backup sync {name} --rebase; \
-                     what is here can get another name first: pagekeep tag OTHER SPEC"
-                )
-            }
-            OpError::OtherLineage { database, .. } => format!(
-                "keep both under different prefixes or names; if this file is a copy of that database, go on with its \
-                 history: pagekeep backup add NAME URL --join {database}"
-            ),
-            OpError::OtherStore { name, .. } => {
-                format!("if that is intended: pagekeep backup remove {name}, then add it again")
-            }
-            OpError::RemoteLostHistory { .. } => {
-                "look at the remote before anything else; `pagekeep backup remove` and `add` start afresh there".into()
-            }
-            OpError::TargetInUse { .. } => "stop that program, then restore again".into(),
-            OpError::FolderMissing { folder, .. } => format!("create it: mkdir -p {}", shown(folder)),
-            OpError::NoSnapshot { remote, .. } => {
-                format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
-            }
-            OpError::Source(SourceError::Unreadable { .. }) => "run pagekeep as a user who may read it".into(),
-            OpError::Open { source: OpenError::Credentials(_), .. } => {
-                "set one of these; addresses and pagekeep's own settings never hold credentials".into()
-            }
-            OpError::Io { source, path, .. } | OpError::Workspace(WorkspaceError::Io { source, path, .. }) => {
-                return io_hint(source, path);
-            }
-            OpError::Store(error) | OpError::Workspace(WorkspaceError::Store(error)) => return store_hint(error),
-            OpError::Workspace(WorkspaceError::Busy { .. }) => "wait until it is done, or raise --lock-wait".into(),
-            OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => CORRUPTION_HINT.into(),
-            OpError::Workspace(WorkspaceError::TooNew { .. }) => TOO_NEW_HINT.into(),
-            _ if self.kind() == ErrorKind::Temporary => "nothing is lost: try again later".into(),
-            _ => return None,
-        };
-        Some(hint)
     }
 }
 
-const TOO_NEW_HINT: &str = "use the pagekeep that made it, or a newer one";
-const CORRUPTION_HINT: &str = "restore an older snapshot, or the same from another remote";
-
-/// The next thing to do about a store's failure.
-fn store_hint(error: &StoreError) -> Option<String> {
-    let hint = match error {
-        StoreError::NoStore { .. } => "check the address; `pagekeep backup add NAME URL` makes a store there".into(),
-        StoreError::Remote(error) => match error.kind {
-            RemoteErrorKind::Credentials => "check that the credentials are right and may read and write there; \
-                                             `pagekeep -v backup add` says where they come from"
-                .into(),
-            RemoteErrorKind::NotFound => "check the address, or create the bucket or folder first".into(),
-            RemoteErrorKind::Full => format!("make room at {}, then run this again: nothing is lost", error.remote),
-            RemoteErrorKind::ReadOnly => "run pagekeep as a user who may read and write there".into(),
-            RemoteErrorKind::Unavailable => "nothing is lost: run this again later, or wait longer with \
-                                             --set remote_timeout=10m"
-                .into(),
-            RemoteErrorKind::WrongAnswer => format!("{CORRUPTION_HINT}; check that nothing answers in its place"),
-        },
-        StoreError::Damaged { source: FormatError::TooNew { .. }, .. } => TOO_NEW_HINT.into(),
-        StoreError::Damaged { .. } | StoreError::PackMissing { .. } | StoreError::WrongChunk { .. } => {
-            CORRUPTION_HINT.into()
-        }
-        StoreError::NoSnapshot { remote, .. } => {
-            format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
-        }
-    };
-    Some(hint)
-}
-
-/// The next thing to do about a failure of this machine's file systems.
-fn io_hint(error: &io::Error, path: &Path) -> Option<String> {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            let folder = path.parent().unwrap_or(path);
-            Some(format!("make room in {}, then run this again: nothing is lost", shown(folder)))
-        }
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            Some("run pagekeep as a user who may do that".into())
-        }
-        _ => None,
-    }
-}
-
-fn shown(path: &Path) -> String {
-    let text = path.display().to_string();
-    if text.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c)) { text } else { format!("{text:?}") }
-}
-
-fn store_kind(error: &StoreError) -> ErrorKind {
-    match error {
-        StoreError::Remote(error) => match error.kind {
-            RemoteErrorKind::Credentials => ErrorKind::Credentials,
-            RemoteErrorKind::NotFound => ErrorKind::NoStore,
-            RemoteErrorKind::WrongAnswer => ErrorKind::Corruption,
-            RemoteErrorKind::Full | RemoteErrorKind::Unavailable => ErrorKind::Temporary,
-            RemoteErrorKind::ReadOnly => ErrorKind::Other,
-        },
-        StoreError::Damaged { source: FormatError::TooNew { .. }, .. } => ErrorKind::TooNew,
-        StoreError::Damaged { .. } | StoreError::PackMissing { .. } | StoreError::WrongChunk { .. } => {
-            ErrorKind::Corruption
-        }
-        StoreError::NoStore { .. } => ErrorKind::NoStore,
-        StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
-    }
-}
-
-fn io_kind(error: &io::Error) -> ErrorKind {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Temporary,
-        _ => ErrorKind::Other,
-    }
+/// Whether it is the description of a store at a remote that is damaged.
+fn is_store_file(error: &StoreError) -> bool {
+    matches!(error, StoreError::Damaged { key, source, .. }
+        if key == keys::STORE_FILE && !matches!(source, FormatError::TooNew { .. }))
 }

@@ -232,6 +232,21 @@ impl History {
         OpError::NoSnapshot { spec, remote: self.store.remote().name().to_owned(), has }
     }
 
+    /// The headers of the snapshot that a spec means and of those before it, newest first, `count` at most.
+    ///
+    /// # Errors
+    /// As [`History::resolve`] and [`History::list`].
+    pub fn list_from(&self, spec: &Spec, count: usize) -> Result<Vec<Listed>, OpError> {
+        if spec.version == Version::Latest(0) {
+            return self.list(count);
+        }
+        let newest = self.resolve(spec)?.header.number;
+        let mut found = self.list(usize::MAX)?;
+        found.retain(|one| one.header.number <= newest);
+        found.truncate(count);
+        Ok(found)
+    }
+
     /// The newest snapshots' headers, newest first, several fetched at a time.
     ///
     /// # Errors
@@ -272,6 +287,6 @@ impl Context {
     /// # Errors
     /// When it is none.
     pub fn spec(&self, text: &str) -> Result<Spec, OpError> {
-        Spec::parse(text, self.now())
+        Spec::parse(text, self.now(), &self.zone)
     }
 }

@@ -1,12 +1,15 @@
 //! Whose history lies at a remote, and how a copy of a database joins it.
 
+use std::path::Path;
+
 use super::{Context, Database, OpError, OpenRemote, lines, refs};
 use crate::base::{Name, SnapshotNumber};
 use crate::format::record::Record;
 use crate::format::root::RootBuilder;
 use crate::map::State;
+use crate::remote::RemoteUrl;
 use crate::source::sqlite::PinnedDatabase;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, keys};
 use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, RemoteMemory, SourceKind};
 
 /// How many snapshots are compared with a file that may be a copy of one.
@@ -56,7 +59,31 @@ pub fn add_remote(
             reason,
         });
     }
-    let remote = context.open_url(&url, true)?;
+    if let Some((folder, store)) = url.as_folder().and_then(|folder| Some((folder, store_around(folder)?))) {
+        let reason = format!("it lies in the store at {}: a store of its own belongs beside it", store.display());
+        return Err(OpError::BadRemote { path: folder.to_owned(), reason });
+    }
+    let text = url.to_string();
+    add_at(context, database, name, &url, join).map_err(|error| error.at_remote(Some(name), &text, false))
+}
+
+/// The store among whose objects a folder lies.
+fn store_around(folder: &Path) -> Option<&Path> {
+    folder.ancestors().skip(1).find(|store| {
+        let below = folder.strip_prefix(store).ok().and_then(|below| below.iter().next());
+        below.is_some_and(|below| keys::FOLDERS.iter().any(|name| below == *name))
+            && store.join(keys::STORE_FILE).exists()
+    })
+}
+
+fn add_at(
+    context: &Context,
+    database: &mut Database,
+    name: &Name,
+    url: &RemoteUrl,
+    join: Option<&Name>,
+) -> Result<AddReport, OpError> {
+    let remote = context.open_url(url, true)?;
     let now = context.now();
     let existed = Store::open(remote.store.remote().clone()).is_ok();
     let (store, file) = Store::create(remote.store.remote().clone(), now, &context.tool)?;
@@ -238,8 +265,12 @@ pub(super) fn rebase(
     // that the next run takes for one that has only begun, and that finds its history at the remote.
     database.workspace.forget_database(&database.handle)?;
     let store = database.workspace.path("store");
-    let stamp = context.now().strftime("%Y%m%d-%H%M%S");
-    let aside = database.workspace.path(&format!("store-before-rebase-{stamp}"));
+    let stamp = context.now().strftime("%Y%m%d-%H%M%S").to_string();
+    let mut names = (0..).map(|n| match n {
+        0 => database.workspace.path(&format!("store-before-rebase-{stamp}")),
+        n => database.workspace.path(&format!("store-before-rebase-{stamp}-{n}")),
+    });
+    let aside = names.find(|name| std::fs::symlink_metadata(name).is_err()).expect("BUG: numbers do not end");
     std::fs::rename(&store, &aside).map_err(OpError::io("set aside", &store))?;
     let name = database.name.clone();
     adopt(context, database, &remote.store, &name, &newest)?;

@@ -3,6 +3,7 @@
 //! Options go in, reports come out. Nothing here prints, asks, or reads the environment; the caller says who and where it
 //! is in a [`Context`].
 
+mod bring;
 mod checkout;
 mod clone;
 mod context;
@@ -14,6 +15,8 @@ mod lineage;
 mod lines;
 mod proof;
 mod push;
+mod read_from;
+mod recover;
 mod refs;
 mod remotes;
 mod restore;
@@ -22,7 +25,10 @@ mod snapshot;
 mod spec;
 mod status;
 mod sync;
+mod sync_with;
 mod trim;
+mod turn;
+mod whereabouts;
 
 pub use checkout::{CheckoutOptions, CheckoutReport, checkout};
 pub use clone::{CloneReport, clone};
@@ -33,6 +39,7 @@ pub use graph::{Graph, Row, graph};
 pub use history::{History, Listed};
 pub use lineage::{AddReport, add_remote};
 pub use lines::{Line, lines};
+pub use read_from::ReadFrom;
 pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};
 pub use remotes::{OpenRemote, is_near};
 pub use restore::{Known, RestoreOptions, RestoreReport, restore};
@@ -40,6 +47,8 @@ pub use snapshot::{Outcome, SnapshotOptions, SnapshotReport, Targets, snapshot};
 pub use spec::{Spec, Version, title};
 pub use status::{RemoteStatus, status};
 pub use sync::{SyncOptions, SyncReport, create, sync};
+pub use sync_with::{SyncAllReport, sync_all, sync_url};
+pub use whereabouts::{Whereabouts, whereabouts};
 
 use crate::base::Nonce;
 use crate::format::record::Header;
@@ -52,6 +61,6 @@ fn conflict(theirs: &Header, lineage: &Nonce, store: &Store) -> OpError {
     if theirs.lineage == *lineage {
         OpError::Overtaken { database, number: theirs.number, name: None, remote, host, time }
     } else {
-        OpError::OtherLineage { database, remote, host, time }
+        OpError::OtherLineage { database, remote, host, time, address: None, added: false }
     }
 }

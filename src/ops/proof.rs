@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::base::ChunkId;
+use crate::base::{ChunkId, ChunkNumber};
 use crate::format::record::FileEntry;
 use crate::format::root::RootBuilder;
 use crate::workspace::ids::IdsWriter;
@@ -30,9 +30,9 @@ impl Proof {
     }
 
     /// Notes consecutive chunks.
-    pub(crate) fn put(&self, first: u32, ids: &[ChunkId]) -> io::Result<()> {
+    pub(crate) fn put(&self, first: ChunkNumber, ids: &[ChunkId]) -> io::Result<()> {
         let bytes: Vec<u8> = ids.iter().flat_map(|id| id.0).collect();
-        self.ids.write_all_at(&bytes, u64::from(first) * 32)
+        self.ids.write_all_at(&bytes, u64::from(first.0) * 32)
     }
 
     fn each(&self, entry: &FileEntry, mut take: impl FnMut(&[ChunkId]) -> io::Result<()>) -> io::Result<()> {

@@ -9,20 +9,7 @@ use super::{Context, Database, OpError};
 use crate::base::{Name, PackId, SnapshotNumber};
 use crate::format::pack::Home;
 use crate::format::record::Record;
-use crate::format::refs::RefName;
-use crate::remote::RemoteErrorKind;
-use crate::store::{Created, PackSink, Store, StoreError, keys};
-
-/// What a push did.
-#[derive(Clone, Debug, Default)]
-pub(super) struct PushReport {
-    /// The snapshots the remote got.
-    pub pushed: Vec<SnapshotNumber>,
-    /// Packs it got.
-    pub packs: u64,
-    /// The tags and lines it got.
-    pub refs: Vec<RefName>,
-}
+use crate::store::{Created, PackSink, Store, StoreError, first_of, keys};
 
 /// Where things are pushed from and to.
 pub(super) struct Push<'a> {
@@ -38,39 +25,37 @@ pub(super) struct Push<'a> {
 }
 
 impl Push<'_> {
-    /// Pushes the line's snapshots of these numbers.
-    pub(super) fn run(mut self, numbers: std::ops::RangeInclusive<u32>) -> Result<PushReport, OpError> {
-        let mut report = PushReport::default();
-        for number in numbers.map(SnapshotNumber) {
+    /// Pushes the line's snapshots of these numbers; returns those it pushed.
+    pub(super) fn run(mut self, numbers: std::ops::RangeInclusive<u32>) -> Result<Vec<SnapshotNumber>, OpError> {
+        let numbers: Vec<_> = numbers.map(SnapshotNumber).collect();
+        for number in &numbers {
             self.context.progress.check()?;
-            report.packs += self.snapshot(number)?;
-            report.pushed.push(number);
+            self.snapshot(*number)?;
         }
-        Ok(report)
+        Ok(numbers)
     }
 
-    fn snapshot(&mut self, number: SnapshotNumber) -> Result<u64, OpError> {
+    fn snapshot(&mut self, number: SnapshotNumber) -> Result<(), OpError> {
         let (name, line) = (&self.database.name, self.line);
         let bytes = first_of(self.from, |store| store.record_bytes(name, line, number))?;
         let record = self.from[0].decode_record(name, line, number, &bytes)?;
-        let packs = self.packs(&record)?;
+        self.packs(&record)?;
         let header = &record.header;
         match self.to.create_record(name, line, number, &header.nonce, bytes)? {
-            Created::Ours => Ok(packs),
+            Created::Ours => Ok(()),
             Created::Theirs(theirs) => Err(super::conflict(&theirs.header, &header.lineage, self.to)),
         }
     }
 
     /// Puts the packs that the remote may lack.
-    fn packs(&mut self, record: &Record) -> Result<u64, OpError> {
+    fn packs(&mut self, record: &Record) -> Result<(), OpError> {
         let objects = record.map.packs.iter().filter(|pack| pack.home == Home::Object);
         let missing: Vec<PackId> = objects.map(|pack| pack.id).filter(|id| !self.there.contains(id)).collect();
         if missing.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         let uploads = Arc::new(|_: &PackId, _: &[crate::base::SlotContent]| {});
         let sink = PackSink::start(vec![self.to.clone()], uploads, Arc::clone(&self.context.progress));
-        let mut count = 0;
         for id in missing {
             self.context.progress.check()?;
             self.there.insert(id);
@@ -79,30 +64,7 @@ impl Push<'_> {
             }
             let bytes = first_of(self.from, |store| store.pack_bytes(&id))?;
             sink.put_bytes(id, bytes)?;
-            count += 1;
         }
-        sink.finish()?;
-        Ok(count)
+        Ok(sink.finish()?)
     }
-}
-
-/// The answer of the first store that has one.
-pub(super) fn first_of<T>(stores: &[Store], ask: impl Fn(&Store) -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let mut failure = None;
-    for store in stores {
-        match ask(store) {
-            Ok(answer) => return Ok(answer),
-            Err(error) => {
-                let absent = match &error {
-                    StoreError::Remote(error) => error.kind == RemoteErrorKind::NotFound,
-                    StoreError::NoSnapshot { .. } => true,
-                    _ => false,
-                };
-                if failure.is_none() || !absent {
-                    failure = Some(error);
-                }
-            }
-        }
-    }
-    Err(failure.expect("BUG: at least one store is asked"))
 }

@@ -51,12 +51,12 @@ impl Spec {
         Spec { database: None, line: None, version: Version::Latest(0), text: "latest".into() }
     }
 
-    /// Reads `[database[:line]]@version`, a version alone, or a database's name alone (its newest snapshot). `now` and the
-    /// system's time zone give times their meaning.
+    /// Reads `[database[:line]]@version`, a version alone, or a database's name alone (its newest snapshot). `now` and
+    /// `zone` give times their meaning.
     ///
     /// # Errors
     /// When the text is none of these.
-    pub fn parse(text: &str, now: Timestamp) -> Result<Spec, OpError> {
+    pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Spec, OpError> {
         let bad = |reason: String| OpError::BadSpec { text: text.to_owned(), reason };
         let (place, version) = match text.split_once('@') {
             Some((place, version)) => (place, Some(version)),
@@ -67,7 +67,7 @@ impl Spec {
             None | Some("") => Version::Latest(0),
             Some(version) => match numbered(version) {
                 Some(version) => version,
-                None => time(version, now)
+                None => time(version, now, zone)
                     .map(Version::Time)
                     .or_else(|| word(version))
                     .ok_or_else(|| bad(format!("{version:?} is no number, latest, id, name or time")))?,
@@ -101,9 +101,8 @@ fn word(text: &str) -> Option<Version> {
 }
 
 /// `now`, `today` (its first moment), `yesterday` (the last moment of it), `2h` and the like (so long ago), a date (its last
-/// moment), a date and time in the system's zone, or a full timestamp.
-fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let zone = TimeZone::system();
+/// moment), a date and time in `zone`, or a full timestamp.
+fn time(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     let end_of = |date: Date| {
         let next = date.tomorrow().ok()?.to_zoned(zone.clone()).ok()?.timestamp();
         next.checked_sub(SignedDuration::from_nanos(1)).ok()
@@ -111,7 +110,7 @@ fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
     let today = now.to_zoned(zone.clone()).date();
     match text {
         "now" => return Some(now),
-        "today" => return today.to_zoned(zone).ok().map(|moment| moment.timestamp()),
+        "today" => return today.to_zoned(zone.clone()).ok().map(|moment| moment.timestamp()),
         "yesterday" => return end_of(today.yesterday().ok()?),
         _ => {}
     }
@@ -128,7 +127,7 @@ fn time(text: &str, now: Timestamp) -> Option<Timestamp> {
         return end_of(text.parse().ok()?);
     }
     let moment: DateTime = text.parse().ok()?;
-    moment.to_zoned(zone).ok().map(|moment| moment.timestamp())
+    moment.to_zoned(zone.clone()).ok().map(|moment| moment.timestamp())
 }
 
 #[cfg(test)]
@@ -136,8 +135,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Noon in Greenwich, in a zone where it is one o'clock.
+    fn read(text: &str) -> Result<Spec, OpError> {
+        let zone = TimeZone::fixed(jiff::tz::offset(1));
+        Spec::parse(text, "2026-11-21T12:00:00Z".parse().unwrap(), &zone)
+    }
+
     fn parse(text: &str) -> Spec {
-        Spec::parse(text, "2026-11-21T12:00:00Z".parse().unwrap()).unwrap()
+        read(text).unwrap()
+    }
+
+    fn moment(text: &str) -> Version {
+        Version::Time(text.parse().unwrap())
     }
 
     #[test]
@@ -153,27 +162,31 @@ mod tests {
         assert_eq!(parse("app").version, Version::Latest(0));
         assert_eq!(parse("app").database.unwrap().as_str(), "app");
         assert_eq!(parse("latest").database, None);
-        assert_eq!(parse("@2026-11-01T10:00:00Z").version, Version::Time("2026-11-01T10:00:00Z".parse().unwrap()));
-        assert_eq!(parse("@2h").version, Version::Time("2026-11-21T10:00:00Z".parse().unwrap()));
-        assert!(matches!(parse("@2026-11-01").version, Version::Time(_)));
-        assert!(matches!(parse("@2026-11-01T10:00").version, Version::Time(_)));
-        assert!(matches!(parse("@yesterday").version, Version::Time(_)));
+        assert_eq!(parse("@2026-11-01T10:00:00Z").version, moment("2026-11-01T10:00:00Z"));
+        assert_eq!(parse("@2h").version, moment("2026-11-21T10:00:00Z"));
         assert_eq!(parse("@3fa4").version, Version::Word("3fa4".into()));
         assert_eq!(parse("@before upgrade").version, Version::Word("before upgrade".into()));
+    }
+
+    #[test]
+    fn days_and_hours_are_those_of_the_zone() {
+        assert_eq!(parse("@2026-11-01").version, moment("2026-11-01T22:59:59.999999999Z"));
+        assert_eq!(parse("@2026-11-01T10:00").version, moment("2026-11-01T09:00:00Z"));
+        assert_eq!(parse("@today").version, moment("2026-11-20T23:00:00Z"));
+        assert_eq!(parse("@yesterday").version, moment("2026-11-20T22:59:59.999999999Z"));
     }
 
     proptest! {
         #[test]
         fn never_panics(text in ".{0,60}") {
-            let _ = Spec::parse(&text, "2026-11-21T12:00:00Z".parse().unwrap());
+            let _ = read(&text);
         }
     }
 
     #[test]
     fn refuses_what_means_nothing() {
-        let now = "2026-11-21T12:00:00Z".parse().unwrap();
         for text in ["a/b@3", "app@a/b", "app@x@y", ":@3@", "app@\n"] {
-            assert!(Spec::parse(text, now).is_err(), "{text:?}");
+            assert!(read(text).is_err(), "{text:?}");
         }
     }
 }

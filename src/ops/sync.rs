@@ -6,18 +6,19 @@
 
 use std::time::{Duration, Instant};
 
+use super::bring::{Brought, bring, finish};
 use super::lineage::{newest_of, rebase};
-use super::lines::{Unpushed, known, note, unpushed};
-use super::push::{Push, PushReport};
+use super::lines::{known, note, unpushed};
+use super::recover::recover;
 use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
+use super::turn::Turn;
 use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near, refs};
-use crate::base::progress::Phase;
-use crate::base::{Name, SnapshotNumber};
+use crate::base::SnapshotNumber;
 use crate::format::refs::RefName;
 use crate::remote::RequestCounts;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::workspace::{Keep, Pushed, RemoteMemory};
 
 /// After so long a remote is asked whether it still has what it is known to have.
@@ -47,6 +48,8 @@ pub struct SyncReport {
     pub requests: RequestCounts,
     /// Time it took.
     pub elapsed: Duration,
+    /// What a person should know besides.
+    pub remarks: Vec<String>,
     /// Where a local history was set aside by a rebase.
     pub set_aside: Option<std::path::PathBuf>,
     /// Where records of refs were set aside by a rebase.
@@ -60,7 +63,19 @@ pub struct SyncReport {
 pub fn create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
     settle(context, database)?;
-    snapshot(context, database, &local_targets(context, database)?, options)
+    let remark = recover(context, &mut database.clone(), false)?;
+    let make = || snapshot(context, database, &local_targets(context, database)?, options);
+    let mut outcome = match make() {
+        Err(error) if is_damaged_here(context, database, &error) => {
+            recover(context, &mut database.clone(), true)?.ok_or(error)?;
+            make()?
+        }
+        other => other?,
+    };
+    if let Outcome::Created(report) = &mut outcome {
+        report.warnings.extend(remark);
+    }
+    Ok(outcome)
 }
 
 fn local_targets(context: &Context, database: &Database) -> Result<Targets, OpError> {
@@ -85,7 +100,7 @@ pub fn sync(
         OpError::Overtaken { database, number, remote: place, host, time, .. } => {
             OpError::Overtaken { database, number, name: remote.name.clone(), remote: place, host, time }
         }
-        other => other,
+        other => other.at_remote(remote.name.as_ref(), &remote.url, true),
     });
     if let (Some(name), Err(error)) = (&remote.name, &outcome)
         && error.kind() != ErrorKind::Interrupted
@@ -106,23 +121,41 @@ fn locked_sync(
     let started = Instant::now();
     let before = remote.store.remote().counts();
     settle(context, database)?;
+    let mut recovered = recover(context, database, false)?;
+    let mut turn = match Turn::take(context, database, remote) {
+        Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
+        other => other?,
+    };
     let (mut set_aside, mut refs_set_aside) = (None, None);
-    let mut done = attempt(context, database, remote, options);
-    if options.rebase && matches!(done, Err(OpError::Overtaken { .. })) {
-        set_aside = rebase(context, database, remote)?;
-        done = attempt(context, database, remote, options);
-    }
+    let mut done = match attempt(context, database, &turn.remote, options) {
+        Err(OpError::Overtaken { .. }) if options.rebase => rebase(context, database, &turn.remote).and_then(|aside| {
+            set_aside = aside;
+            attempt(context, database, &turn.remote, options)
+        }),
+        Err(error) if is_damaged_here(context, database, &error) => match recover(context, database, true) {
+            Ok(Some(told)) => {
+                recovered = Some(told);
+                attempt(context, database, &turn.remote, options)
+            }
+            _ => Err(error),
+        },
+        other => other,
+    };
     if options.rebase && matches!(done, Err(OpError::RefConflict { .. })) {
-        refs_set_aside = refs::take_theirs(context, database, &remote.store)?;
-        done = attempt(context, database, remote, options);
+        done = refs::take_theirs(context, database, &turn.remote.store).and_then(|aside| {
+            refs_set_aside = aside;
+            attempt(context, database, &turn.remote, options)
+        });
     }
-    let (outcome, push) = done?;
+    turn.give_back(database);
+    let (outcome, brought) = done?;
     trim(context, database)?;
     Ok(SyncReport {
+        remarks: recovered.into_iter().chain(std::mem::take(&mut turn.remarks)).collect(),
         remote: remote.url.clone(),
         outcome,
-        pushed: push.pushed,
-        pushed_refs: push.refs,
+        pushed: brought.snapshots,
+        pushed_refs: brought.refs,
         requests: remote.store.remote().counts().since(&before),
         elapsed: started.elapsed(),
         set_aside,
@@ -135,7 +168,7 @@ fn attempt(
     database: &Database,
     remote: &OpenRemote,
     options: &SyncOptions,
-) -> Result<(Outcome, PushReport), OpError> {
+) -> Result<(Outcome, Brought), OpError> {
     let mut memory = remote.name.as_ref().map(|name| database.workspace.recall_remote(name)).unwrap_or_default();
     let local = database.local_store(context)?;
     // With more remotes than one the packs are needed here until all have them.
@@ -158,109 +191,46 @@ fn attempt(
     let far = vec![remote.store.clone()];
     let targets = Targets { packs, records, near: near.clone(), far, uploads };
     let outcome = match snapshot(context, database, &targets, &options.snapshot) {
-        Err(error) if !direct && is_remote_trouble(&error) => {
-            // The snapshot must not wait for the remote.
-            snapshot(context, database, &local_targets(context, database)?, &options.snapshot)?;
-            return Err(error);
-        }
+        Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
         other => other?,
     };
-    let line = &database.config().line;
     if let (true, Outcome::Created(report)) = (direct, &outcome) {
-        note(database, &mut memory, line, Pushed { number: report.number, id: report.id });
+        note(database, &mut memory, &database.config().line, Pushed { number: report.number, id: report.id });
+        let snapshots = vec![report.number];
         let refs = finish(context, database, &local, remote, memory)?;
-        let report = PushReport { pushed: vec![report.number], packs: 0, refs };
-        return Ok((outcome, report));
+        return Ok((outcome, Brought { snapshots, refs }));
     }
-    context.progress.enter(Phase::Uploading);
-    check_remote(context, database, remote, &mut memory)?;
-    if let Some(known) = known(database, &memory, line)
-        && let Ok(ours) = local.record(&database.name, line, known.number)
-        && ours.id != known.id
-    {
-        let theirs = remote.store.record(&database.name, line, known.number)?;
-        return Err(super::conflict(&theirs.header, &database.config().lineage, &remote.store));
-    }
-    let mut report = PushReport::default();
-    let lines = unpushed(database, &local, &memory)?;
-    if !lines.is_empty() {
-        let mut from = near;
-        from.extend(other_remotes(context, database, remote));
-        for line in lines {
-            let pushed = push_line(context, database, &from, remote, &mut memory, &line, &outcome)?;
-            report.packs += pushed.packs;
-            report.pushed.extend(pushed.pushed);
+    let report = bring(context, database, remote, memory, &outcome, near).map_err(|error| {
+        let (name, number) = (database.name.clone(), outcome.number());
+        match is_remote_trouble(&error) {
+            true => OpError::KeptHere { failure: Box::new(error), name, number },
+            false => error,
         }
-    }
-    report.refs = finish(context, database, &local, remote, memory)?;
+    })?;
     Ok((outcome, report))
 }
 
-/// Pushes what a remote lacks of one line. The memory is kept up to date for whatever comes after.
-fn push_line(
-    context: &Context,
-    database: &Database,
-    from: &[Store],
-    remote: &OpenRemote,
-    memory: &mut RemoteMemory,
-    line: &Unpushed,
-    outcome: &Outcome,
-) -> Result<PushReport, OpError> {
-    let local = &from[0];
-    let mut known = line.known.clone();
-    if known.is_none() && line.line != database.config().line {
-        known = newest_in_common(database, local, &remote.store, line)?;
+/// The snapshot must not wait for the remote: it is kept in the local store. Returns the failure, with what became of it.
+fn keep_here(context: &Context, database: &Database, failure: OpError, options: &SyncOptions) -> OpError {
+    let keep = || -> Result<SnapshotNumber, OpError> {
+        // A record may have arrived at the remote although that was not said: then it is the snapshot.
+        let arrived = database.workspace.pending_record(&database.handle).is_some();
+        settle(context, database)?;
+        match database.workspace.recall_database(&database.handle) {
+            Some(memory) if arrived => Ok(memory.number),
+            _ => Ok(snapshot(context, database, &local_targets(context, database)?, &options.snapshot)?.number()),
+        }
+    };
+    let (failure, name) = (Box::new(failure), database.name.clone());
+    match keep() {
+        Ok(number) => OpError::KeptHere { failure, name, number },
+        // It was the local store that failed.
+        Err(local) if local.to_string() == failure.to_string() => local,
+        Err(local) => OpError::NotKept { failure, local: Box::new(local) },
     }
-    let first = known.as_ref().map_or(line.first.0, |known| known.number.0.saturating_add(1));
-    let there = packs_at(database, local, &line.line, known.as_ref().map(|known| known.number), outcome)?;
-    let push = Push { context, database, line: &line.line, from, to: &remote.store, there };
-    let report = push.run(first..=line.newest.0)?;
-    if let Some(last) = report.pushed.last() {
-        let id = local.record(&database.name, &line.line, *last).map(|record| record.id);
-        known = id.ok().map(|id| Pushed { number: *last, id });
-    }
-    if let Some(known) = known {
-        note(database, memory, &line.line, known);
-    }
-    Ok(report)
 }
 
-/// The newest snapshot of a line that a remote has, when it is part of the history known here.
-fn newest_in_common(
-    database: &Database,
-    local: &Store,
-    remote: &Store,
-    line: &Unpushed,
-) -> Result<Option<Pushed>, OpError> {
-    let Some(number) = remote.newest(&database.name, &line.line)? else { return Ok(None) };
-    let theirs = remote.record(&database.name, &line.line, number.min(line.newest))?;
-    let ours = local.record(&database.name, &line.line, theirs.header.number);
-    if ours.is_ok_and(|ours| ours.id != theirs.id) || theirs.header.lineage != database.config().lineage {
-        return Err(super::conflict(&theirs.header, &database.config().lineage, remote));
-    }
-    Ok(Some(Pushed { number: theirs.header.number, id: theirs.id }))
-}
-
-/// Remembers the snapshots that arrived, then brings the refs, which name them.
-fn finish(
-    context: &Context,
-    database: &Database,
-    local: &Store,
-    remote: &OpenRemote,
-    mut memory: RemoteMemory,
-) -> Result<Vec<RefName>, OpError> {
-    remember_success(context, database, remote, memory.clone())?;
-    let before = memory.refs.clone();
-    let done = refs::push(database, local, remote, &mut memory);
-    if let (true, Some(name)) = (memory.refs != before, &remote.name) {
-        let refs = std::mem::take(&mut memory.refs);
-        let memory = RemoteMemory { refs, ..database.workspace.recall_remote(name) };
-        database.workspace.remember_remote(name, &memory)?;
-    }
-    done
-}
-
-fn remember_success(
+pub(super) fn remember_success(
     context: &Context,
     database: &Database,
     remote: &OpenRemote,
@@ -272,13 +242,21 @@ fn remember_success(
     Ok(database.workspace.remember_remote(name, &memory)?)
 }
 
+/// Whether an object of the local store is what failed, because of its bytes.
+fn is_damaged_here(context: &Context, database: &Database, error: &OpError) -> bool {
+    let OpError::Store(StoreError::Damaged { remote, .. }) = error else { return false };
+    database.local_store(context).is_ok_and(|local| local.remote().name() == remote)
+}
+
 fn is_remote_trouble(error: &OpError) -> bool {
-    matches!(error.kind(), ErrorKind::Temporary | ErrorKind::Credentials | ErrorKind::NoStore)
-        && matches!(error, OpError::Store(_))
+    matches!(
+        error.kind(),
+        ErrorKind::Temporary | ErrorKind::Credentials | ErrorKind::NoStore | ErrorKind::Busy | ErrorKind::Other
+    ) && matches!(error, OpError::Store(_))
 }
 
 /// Asks the remote what it has, when that is not known or was known long ago.
-fn check_remote(
+pub(super) fn check_remote(
     context: &Context,
     database: &Database,
     remote: &OpenRemote,
@@ -307,6 +285,7 @@ fn check_remote(
             return Err(lost(database, remote, known.number, format!("{name}@{} at most", found.header.number)));
         }
         (Some(known), None) => return Err(lost(database, remote, known.number, "nothing of it".into())),
+        (Some(known), Some(found)) if known.id == found.id => {}
         (_, Some(found)) if is_ours(context, database, found)? => {
             note(database, memory, line, Pushed { number: found.header.number, id: found.id });
         }
@@ -325,35 +304,11 @@ fn lost(database: &Database, remote: &OpenRemote, known: SnapshotNumber, found: 
 /// Whether a remote's newest snapshot is part of the history known here.
 fn is_ours(context: &Context, database: &Database, found: &crate::format::record::Record) -> Result<bool, OpError> {
     let local = database.local_store(context)?;
-    match local.record(&database.name, &database.config().line, found.header.number) {
-        Ok(ours) => Ok(ours.header.nonce == found.header.nonce),
-        Err(_) => Ok(false),
+    let (line, number) = (&database.config().line, found.header.number);
+    if let Ok(ours) = local.record(&database.name, line, number) {
+        return Ok(ours.header.nonce == found.header.nonce);
     }
-}
-
-/// Packs that the remote is known to have: those of the newest snapshot there, and those this run put there.
-fn packs_at(
-    database: &Database,
-    local: &Store,
-    line: &Name,
-    known: Option<SnapshotNumber>,
-    outcome: &Outcome,
-) -> Result<std::collections::HashSet<crate::base::PackId>, OpError> {
-    let mut there = std::collections::HashSet::new();
-    if let Outcome::Created(report) = outcome {
-        there.extend(report.stored_packs.iter().copied());
-    }
-    if let Some(known) = known
-        && let Ok(record) = local.record(&database.name, line, known)
-        && let Ok(state) = crate::map::State::load(local, record)
-    {
-        there.extend(state.map.live_packs().iter().map(|pack| pack.id));
-    }
-    Ok(there)
-}
-
-/// Remotes, besides this one, from which a snapshot can be read that the local store no longer has.
-fn other_remotes(context: &Context, database: &Database, remote: &OpenRemote) -> Vec<Store> {
-    let others = database.remote_names().into_iter().filter(|name| Some(name) != remote.name.as_ref());
-    others.filter_map(|name| Some(database.open_remote(context, name.as_str()).ok()?.store)).collect()
+    // The record was lost here; the next one still says what it follows.
+    let next = number.next().and_then(|next| local.record(&database.name, line, next).ok());
+    Ok(next.is_some_and(|next| next.header.parent == Some(found.id)))
 }

@@ -10,19 +10,20 @@ pub mod environment;
 mod error;
 mod local;
 pub mod open;
+mod read;
 mod requests;
 mod runtime;
 pub mod url;
 
 use std::fmt;
-use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use jiff::Timestamp;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 pub use credentials::{CredentialError, Skipped, credential_error};
 pub use environment::Environment;
@@ -48,6 +49,8 @@ pub struct Listed {
     pub key: String,
     /// Its length in bytes.
     pub size: u64,
+    /// When it was put there, by the remote's own clock.
+    pub modified: Timestamp,
 }
 
 /// A place that keeps objects under one prefix. Cheap to clone; clones share the counters.
@@ -144,105 +147,16 @@ impl Remote {
         RemoteError { kind: RemoteErrorKind::WrongAnswer, verb, key, remote, reason, source: None }
     }
 
-    /// A whole object of at most `limit` bytes.
-    ///
-    /// # Errors
-    /// [`RemoteErrorKind::NotFound`] when there is none; [`RemoteErrorKind::WrongAnswer`] when it is larger, or fewer
-    /// bytes came than it is said to have.
-    pub fn get(&self, key: &str, limit: u64) -> Result<Bytes, RemoteError> {
-        Requests::count(&self.requests.get);
-        let fetch = async {
-            let answer = self.objects.get(&self.path(key)).await.map_err(|e| self.failed("read", key, e))?;
-            let size = answer.meta.size;
-            if size > limit {
-                return Err(self.wrong("read", key, format!("it has {size} bytes, at most {limit} make sense")));
-            }
-            let bytes = answer.bytes().await.map_err(|e| self.failed("read", key, e))?;
-            if bytes.len() as u64 != size {
-                return Err(self.wrong("read", key, format!("{} bytes came of {size}", bytes.len())));
-            }
-            Ok(bytes)
-        };
-        self.received(runtime::block_on(fetch))
-    }
-
-    /// Part of an object: exactly the bytes of `range`. An empty one needs no request.
-    ///
-    /// # Errors
-    /// As [`Remote::get`]; [`RemoteErrorKind::WrongAnswer`] also when the object ends before the range does.
-    pub fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, RemoteError> {
-        if range.is_empty() {
-            return Ok(Bytes::new());
-        }
-        Requests::count(&self.requests.get);
-        let wanted = range.end - range.start;
-        let fetch = async {
-            let answer = self.objects.get_range(&self.path(key), range.clone()).await;
-            let bytes = answer.map_err(|e| self.failed("read", key, e))?;
-            if bytes.len() as u64 != wanted {
-                let reason = format!("{} bytes came of the {wanted} from {} on", bytes.len(), range.start);
-                return Err(self.wrong("read", key, reason));
-            }
-            Ok(bytes)
-        };
-        self.received(runtime::block_on(fetch))
-    }
-
-    /// The last `len` bytes of an object (all, when it is shorter), and its whole length. `len` is at least 1. Azure
-    /// knows no such ranges: there the length is asked for first, which is one more request.
-    ///
-    /// # Errors
-    /// As [`Remote::get`].
-    pub fn get_tail(&self, key: &str, len: u64) -> Result<(Bytes, u64), RemoteError> {
-        debug_assert!(len > 0, "BUG: a tail of nothing");
-        Requests::count(&self.requests.get);
-        let mut size = 0;
-        let fetch = async {
-            let answer = match self.get_part(key, GetRange::Suffix(len)).await {
-                // The client refuses before it sends anything.
-                Err(object_store::Error::NotSupported { .. }) => {
-                    Requests::count(&self.requests.head);
-                    let head = self.objects.head(&self.path(key)).await;
-                    let size = head.map_err(|e| self.failed("read", key, e))?.size;
-                    if size == 0 {
-                        return Ok(Bytes::new());
-                    }
-                    self.get_part(key, GetRange::Bounded(size.saturating_sub(len)..size)).await
-                }
-                // Only an empty object has no last byte (RFC 9110, section 14.1.2).
-                Err(error) if error::is_past_the_end(&error) => return Ok(Bytes::new()),
-                answer => answer,
-            };
-            let answer = answer.map_err(|e| self.failed("read", key, e))?;
-            size = answer.meta.size;
-            let bytes = answer.bytes().await.map_err(|e| self.failed("read", key, e))?;
-            if bytes.len() as u64 != len.min(size) {
-                return Err(self.wrong("read", key, format!("{} bytes came of the last {len}", bytes.len())));
-            }
-            Ok(bytes)
-        };
-        let bytes = self.received(runtime::block_on(fetch))?;
-        Ok((bytes, size))
-    }
-
-    async fn get_part(&self, key: &str, range: GetRange) -> object_store::Result<GetResult> {
-        let options = GetOptions { range: Some(range), ..GetOptions::default() };
-        self.objects.get_opts(&self.path(key), options).await
-    }
-
-    fn received(&self, answer: Result<Bytes, RemoteError>) -> Result<Bytes, RemoteError> {
-        if let Ok(bytes) = &answer {
-            Requests::add(&self.requests.received_bytes, bytes.len());
-        }
-        answer
-    }
-
     /// Creates an object; what is there already is left alone.
     ///
     /// # Errors
     /// When the remote refuses or cannot be reached. After an error the object may or may not be there.
     pub fn put_new(&self, key: &str, bytes: impl Into<Bytes>) -> Result<PutOutcome, RemoteError> {
         Requests::count(&self.requests.put);
+        // There the client of file systems stops at saying that something exists.
+        if self.folder.as_ref().is_some_and(|folder| folder.to_str().is_none() && folder.join(key).exists()) {
+            return Ok(PutOutcome::Exists);
+        }
         let bytes: Bytes = bytes.into();
         let len = bytes.len();
         let options = PutOptions::from(PutMode::Create);
@@ -257,6 +171,20 @@ impl Remote {
             }
             Err(error) => Err(self.failed("write", key, error)),
         }
+    }
+
+    /// Puts an object in the place of whatever is there.
+    ///
+    /// # Errors
+    /// As [`Remote::put_new`].
+    pub fn replace(&self, key: &str, bytes: impl Into<Bytes>) -> Result<(), RemoteError> {
+        Requests::count(&self.requests.put);
+        let bytes: Bytes = bytes.into();
+        let len = bytes.len();
+        let put = runtime::block_on(self.objects.put(&self.path(key), bytes.into()));
+        put.map_err(|error| self.failed("write", key, error))?;
+        Requests::add(&self.requests.sent_bytes, len);
+        Ok(())
     }
 
     /// The objects below a folder of keys, in order of their keys.
@@ -286,7 +214,8 @@ impl Remote {
                 match next {
                     Ok(meta) => {
                         let key = meta.location.as_ref().get(skip..).unwrap_or_default().to_owned();
-                        found.push(Listed { key, size: meta.size });
+                        let modified = Timestamp::from_millisecond(meta.last_modified.timestamp_millis());
+                        found.push(Listed { key, size: meta.size, modified: modified.unwrap_or_default() });
                     }
                     Err(error) => return Err(self.failed("list", folder, error)),
                 }

@@ -135,7 +135,7 @@ fn leave_out_journals(files: &mut Vec<Found>) {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn is_sqlite(path: &Path) -> Result<bool, SourceError> {
+fn is_sqlite(path: &Path) -> Result<bool, SourceError> {
     let mut magic = Vec::with_capacity(SQLITE_MAGIC.len());
     let file = File::open(path).map_err(|error| SourceError::io(path, error))?;
     file.take(SQLITE_MAGIC.len() as u64).read_to_end(&mut magic).map_err(|error| SourceError::io(path, error))?;

@@ -2,7 +2,7 @@
 
 use crate::base::{PackId, SnapshotNumber};
 use crate::format::FormatError;
-use crate::remote::RemoteError;
+use crate::remote::{RemoteError, RemoteErrorKind};
 
 /// A failure at one store.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,26 @@ pub enum StoreError {
         /// Where it was looked for.
         remote: String,
     },
+    /// Somebody else writes at a place where only one may.
+    #[error("{host} (process {pid}) writes to {remote} since {since}, and only one may there")]
+    Locked {
+        /// Where.
+        remote: String,
+        /// Who.
+        host: String,
+        /// Their process.
+        pid: u32,
+        /// When they began.
+        since: jiff::Timestamp,
+    },
+    /// The lock under which was written is gone.
+    #[error("the lock {key:?} at {remote} is gone: somebody took this machine for dead, and may write there now")]
+    LockLost {
+        /// The lock's key.
+        key: String,
+        /// Where.
+        remote: String,
+    },
     /// There is no such snapshot.
     #[error("{database}@{number} is not in the store at {remote}")]
     NoSnapshot {
@@ -55,4 +75,15 @@ pub enum StoreError {
         /// Where it was read.
         remote: String,
     },
+}
+
+impl StoreError {
+    /// Whether the thing asked for is not there, and nothing else is wrong.
+    pub fn is_absence(&self) -> bool {
+        match self {
+            StoreError::Remote(error) => error.kind == RemoteErrorKind::NotFound,
+            StoreError::NoSnapshot { .. } | StoreError::PackMissing { .. } => true,
+            _ => false,
+        }
+    }
 }

@@ -14,6 +14,12 @@ pub const REFS: &str = "refs";
 /// Below it lie objects that probe what the remote can do; they mean nothing and may be removed.
 pub const PROBES: &str = "probes";
 
+/// Below it lie the locks of those who write to a place that overwrites whatever it is asked.
+pub const LOCKS: &str = "locks";
+
+/// The folders of keys.
+pub const FOLDERS: [&str; 5] = [SNAPSHOTS, PACKS, REFS, PROBES, LOCKS];
+
 /// Below it lie the records of one line.
 pub fn line_folder(database: &Name, line: &Name) -> String {
     format!("{SNAPSHOTS}/{}/{}", database.to_key(), line.to_key())

@@ -1,16 +1,21 @@
 //! Ids to bytes: what lies at one place, under one prefix.
 //!
 //! Objects are created once and never overwritten; every race is decided by who creates a key first. Packs come first,
-//! the snapshot record last: a snapshot exists if and only if its record does. This layer checks all that it reads; it
-//! does not know what a database is, nor where the chunks of a file are.
+//! the snapshot record last: a snapshot exists if and only if its record does. What this layer gives out it has checked,
+//! but for the bytes of records ([`Store::record_bytes`]). It names databases and lines in keys, and does not know what
+//! lies in a database, nor where the chunks of a file are.
 
 mod chunks;
 mod error;
 pub mod keys;
 mod packs;
 mod refs;
+mod several;
 mod snapshots;
 mod writer;
+mod writer_lock;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -23,19 +28,41 @@ pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::StoreError;
 pub use packs::{OpenPack, Packs};
 pub use refs::CreatedRef;
+pub use several::first_of;
 pub use snapshots::{Created, MAX_RECORD_BYTES};
 pub use writer::{OnStored, PackSink, PackWriter, StoredPack, WriterOptions};
+pub use writer_lock::{LockHolder, Look, STALE, WriterLock};
 
 /// A store at one place. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     remote: Remote,
+    overwrites: bool,
+    lock: Option<Arc<WriterLock>>,
 }
 
 impl Store {
     /// A store that is known to be there: nothing is asked, so that a small sync is one request.
     pub fn assume(remote: Remote) -> Self {
-        Self { remote }
+        Self { remote, overwrites: false, lock: None }
+    }
+
+    /// The same store at a place that is known to overwrite although it is asked not to: it looks before it creates. That
+    /// is safe while only one writes; [`WriterLock`] sees to that.
+    #[must_use]
+    pub fn overwriting(self) -> Self {
+        Self { overwrites: true, ..self }
+    }
+
+    /// Whether its place overwrites although it is asked not to.
+    pub fn overwrites(&self) -> bool {
+        self.overwrites
+    }
+
+    /// The same store, in which nothing is created any more once this lock is lost.
+    #[must_use]
+    pub fn under(self, lock: Arc<WriterLock>) -> Self {
+        Self { lock: Some(lock), ..self }
     }
 
     /// Opens a store, reading its description.
@@ -43,7 +70,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoStore`] when there is none; [`StoreError::Damaged`] for one of a newer format.
     pub fn open(remote: Remote) -> Result<(Self, StoreFile), StoreError> {
-        let store = Self { remote };
+        let store = Self::assume(remote);
         let text = store.remote.get(keys::STORE_FILE, MAX_STORE_FILE_BYTES).map_err(|error| match error.kind {
             RemoteErrorKind::NotFound => StoreError::NoStore { remote: store.remote.name().to_owned() },
             _ => error.into(),
@@ -82,7 +109,20 @@ impl Store {
     /// # Errors
     /// When the remote fails.
     pub fn put_pack(&self, id: &crate::base::PackId, bytes: Bytes) -> Result<PutOutcome, StoreError> {
-        Ok(self.remote.put_new(&keys::pack(id), bytes)?)
+        self.create_object(&keys::pack(id), bytes)
+    }
+
+    /// Creates an object, unless there is one.
+    fn create_object(&self, key: &str, bytes: Bytes) -> Result<PutOutcome, StoreError> {
+        if self.overwrites {
+            if let Some(lock) = &self.lock {
+                lock.check()?;
+            }
+            if self.remote.exists(key)? {
+                return Ok(PutOutcome::Exists);
+            }
+        }
+        Ok(self.remote.put_new(key, bytes)?)
     }
 
     /// Reads a pack or a record of any kind for a copy: whole, and with every digest checked that can be without its content.

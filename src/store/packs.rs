@@ -7,13 +7,12 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::{MAX_RECORD_BYTES, Store, StoreError, keys};
+use super::{MAX_RECORD_BYTES, Store, StoreError, first_of, keys};
 use crate::base::{Name, PackId};
 use crate::format::FormatError;
-use crate::format::envelope::HEADER_LEN;
 use crate::format::pack::{FOOTER_LEN, Home, MAX_PACK_BYTES, PackFooter, PackRef, PackTable};
 use crate::format::record::Record;
-use crate::remote::{LocalObject, Remote, RemoteErrorKind};
+use crate::remote::{LocalObject, Remote};
 
 /// Bytes fetched from a pack's end at first: the table of a 16 MiB pack of whole frames takes about 5 KB, of deltas up
 /// to some hundred.
@@ -40,10 +39,7 @@ enum PackBytes {
 
 impl OpenPack {
     /// Opens a pack that is in memory.
-    ///
-    /// # Errors
-    /// When its bytes are not a pack's.
-    pub fn in_memory(bytes: Bytes) -> Result<Self, FormatError> {
+    fn in_memory(bytes: Bytes) -> Result<Self, FormatError> {
         Ok(Self { table: PackTable::of_pack(&bytes)?, bytes: PackBytes::Memory(bytes) })
     }
 
@@ -66,16 +62,6 @@ impl OpenPack {
             PackBytes::File(file) => Ok(file.read(range)?),
             PackBytes::Memory(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
         }
-    }
-
-    /// Whether its bytes are in memory already.
-    pub fn is_in_memory(&self) -> bool {
-        matches!(self.bytes, PackBytes::Memory(_))
-    }
-
-    /// Bytes of its frames: from the first frame to the table.
-    pub fn frames_end(&self) -> u64 {
-        self.table.frames.last().map_or(HEADER_LEN as u64, |frame| frame.offset + u64::from(frame.stored_len))
     }
 }
 
@@ -126,18 +112,9 @@ impl Packs {
     }
 
     fn find(&self, pack: &PackRef) -> Result<OpenPack, StoreError> {
-        let mut failure = None;
-        for store in &self.stores {
-            match self.find_in(store, pack) {
-                Ok(open) => return Ok(open),
-                // Damage found at one place is told only if no other place has the pack whole.
-                Err(error) if failure.is_none() || !is_absent(&error) => failure = Some(error),
-                Err(_) => {}
-            }
-        }
-        Err(match failure {
-            Some(error) if !is_absent(&error) => error,
-            _ => StoreError::PackMissing { id: pack.id, remote: self.places() },
+        first_of(&self.stores, |store| self.find_in(store, pack)).map_err(|error| match error.is_absence() {
+            true => StoreError::PackMissing { id: pack.id, remote: self.places() },
+            false => error,
         })
     }
 
@@ -170,20 +147,9 @@ impl Packs {
     }
 }
 
-fn is_absent(error: &StoreError) -> bool {
-    match error {
-        StoreError::Remote(error) => error.kind == RemoteErrorKind::NotFound,
-        StoreError::NoSnapshot { .. } | StoreError::PackMissing { .. } => true,
-        _ => false,
-    }
-}
-
 impl Store {
     /// Opens a pack that is an object of its own: one request, two when its table is large.
-    ///
-    /// # Errors
-    /// When it is missing or damaged.
-    pub fn open_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
+    fn open_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
         let key = keys::pack(id);
         let damaged = |source| self.damaged(&key, source);
         let (tail, total) = self.remote().get_tail(&key, TAIL_BYTES)?;
@@ -207,10 +173,7 @@ impl Store {
     }
 
     /// Fetches a whole pack in one request.
-    ///
-    /// # Errors
-    /// When it is missing or damaged.
-    pub fn fetch_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
+    fn fetch_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
         let key = keys::pack(id);
         let bytes = self.remote().get(&key, MAX_PACK_BYTES)?;
         let open = OpenPack::in_memory(bytes).map_err(|source| self.damaged(&key, source))?;
@@ -218,10 +181,10 @@ impl Store {
         Ok(open)
     }
 
-    /// The bytes of a whole pack, its table checked: what is damaged is not passed on.
+    /// The bytes of a whole pack, its table checked: what is damaged is not passed on. One request.
     ///
     /// # Errors
-    /// As [`Store::fetch_pack`].
+    /// When it is missing or damaged.
     pub fn pack_bytes(&self, id: &PackId) -> Result<Bytes, StoreError> {
         match self.fetch_pack(id)?.bytes {
             PackBytes::Memory(bytes) => Ok(bytes),

@@ -30,10 +30,10 @@ impl Store {
         self.decode_record(database, line, number, &bytes)
     }
 
-    /// Reads a snapshot's record as it is stored, checked.
+    /// Reads a snapshot's record as it is stored, to be checked by [`Store::decode_record`].
     ///
     /// # Errors
-    /// As [`Store::record`].
+    /// [`StoreError::NoSnapshot`] when there is none; otherwise the remote's failure.
     pub fn record_bytes(&self, database: &Name, line: &Name, number: SnapshotNumber) -> Result<Bytes, StoreError> {
         let key = keys::snapshot(database, line, number);
         self.remote().get(&key, MAX_RECORD_BYTES).map_err(|error| match error.kind {
@@ -115,7 +115,7 @@ impl Store {
         nonce: &Nonce,
         bytes: Bytes,
     ) -> Result<Created, StoreError> {
-        if self.remote().put_new(&keys::snapshot(database, line, number), bytes)? == PutOutcome::Created {
+        if self.create_object(&keys::snapshot(database, line, number), bytes)? == PutOutcome::Created {
             return Ok(Created::Ours);
         }
         let there = self.record(database, line, number)?;

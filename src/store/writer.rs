@@ -20,7 +20,7 @@ const PUTTING_NEAR: usize = 4;
 const PUTTING_FAR: usize = 2;
 
 /// Target size of a pack: 16 MiB; for content above 64 GiB more, so that their number stays near four thousand.
-pub(crate) fn target_bytes(content_bytes: u64) -> usize {
+fn target_bytes(content_bytes: u64) -> usize {
     let wanted = (content_bytes / 4096).next_power_of_two();
     wanted.clamp(16 << 20, 64 << 20) as usize
 }

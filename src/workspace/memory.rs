@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Workspace, WorkspaceError, write_atomically};
-use crate::base::{Name, RefNumber, SnapshotId, SnapshotNumber};
+use crate::base::{Name, Nonce, RefNumber, SnapshotId, SnapshotNumber};
 use crate::source::Seen;
 
 /// What is remembered of a database.
@@ -111,6 +111,31 @@ impl Workspace {
     /// When its file cannot be removed.
     pub fn forget_pending(&self, database: &Name) -> Result<(), WorkspaceError> {
         remove(self.pending_path(database))
+    }
+
+    fn turn_path(&self, remote: &Name) -> PathBuf {
+        self.path(&format!("state/remotes/{}.turn", remote.to_key()))
+    }
+
+    /// Keeps the mark of a lock that is about to be put at a remote.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_turn(&self, remote: &Name, mark: &Nonce) -> Result<(), WorkspaceError> {
+        write_atomically(&self.turn_path(remote), mark.as_str().as_bytes())
+    }
+
+    /// The mark that was kept so and not forgotten. Whoever holds the workspace's lock knows that its run is over.
+    pub fn noted_turn(&self, remote: &Name) -> Option<Nonce> {
+        fs::read_to_string(self.turn_path(remote)).ok()?.parse().ok()
+    }
+
+    /// Forgets it.
+    ///
+    /// # Errors
+    /// When its file cannot be removed.
+    pub fn forget_turn(&self, remote: &Name) -> Result<(), WorkspaceError> {
+        remove(self.turn_path(remote))
     }
 
     /// Forgets a database.

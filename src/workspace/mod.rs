@@ -12,7 +12,8 @@
 //!   state/<database>.ids    the ids of that snapshot's chunks
 //!   state/<database>.ids.next, .pending   those of a snapshot being made, and its record on the way to a remote
 //!   state/remotes/<name>.json   what each remote is known to have
-//!   uploads/<name>/         packs that an unfinished run brought to a remote
+//!   state/remotes/<name>.turn   the lock that a run puts at a remote where writers take turns
+//!   uploads/<where>/<database>/   notes about packs that an unfinished run stored: at a remote, or here (`local`)
 //!   tmp/                    scratch; emptied at the start of each run
 //! ```
 

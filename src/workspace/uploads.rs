@@ -1,8 +1,8 @@
-//! Packs that an unfinished run brought to a remote, so that the next run goes on from them.
+//! Packs that an unfinished run stored, so that the next run goes on from them.
 //!
-//! One small file per pack, named by the pack's id: the ids of its chunks in slot order, and BLAKE3 of name and ids. They are removed when a snapshot exists
-//! that uses them, and forgotten after a day, before any prune may remove a pack that no snapshot uses. A note alone is
-//! not believed: the pack must still be in every store.
+//! One small file per pack, named by the pack's id: the ids of its chunks in slot order, and BLAKE3 of name and ids. All are
+//! removed when a later run comes to its end, and not counted once they are a day old. A note alone is not believed: the
+//! pack must still be in every store.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,13 +20,13 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 /// Stores are asked so many questions at once.
 const ASKING: usize = 8;
 
-/// Where the uploads to one remote are noted.
+/// Where the uploads of one database, to one remote or to the local store, are noted.
 #[derive(Clone, Debug)]
 pub struct Uploads {
     folder: PathBuf,
 }
 
-/// Chunks that are at a remote already.
+/// Chunks that are already in every store they go to.
 #[derive(Debug, Default)]
 pub struct UploadedChunks {
     packs: Vec<PackId>,
@@ -47,15 +47,11 @@ impl UploadedChunks {
             self.places.insert(id, (number, SlotNumber(at as u32)));
         }
     }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.packs.is_empty()
-    }
 }
 
 impl Workspace {
-    /// The notes about uploads of one database to one remote (or to the local store, under its own name).
+    /// The notes about uploads of one database under one heading: a remote's name, `url` for addresses without a name, or
+    /// `local` for the local store.
     pub fn uploads(&self, remote: &str, database: &Name) -> Uploads {
         Uploads { folder: self.path(&format!("uploads/{remote}/{}", database.to_key())) }
     }
@@ -114,7 +110,7 @@ impl Uploads {
         noted
     }
 
-    /// Forgets all: a snapshot that uses them exists.
+    /// Forgets all: the run has come to its end.
     ///
     /// # Errors
     /// When they cannot be removed.

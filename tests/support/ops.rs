@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use object_store::memory::InMemory;
 use pagekeep::base::{Name, Progress, SnapshotNumber};
 use pagekeep::map::State;
@@ -185,6 +186,7 @@ pub fn context(folder: &Path) -> Context {
         host: "test".into(),
         tool: "test".into(),
         clock: Timestamp::now,
+        zone: TimeZone::UTC,
         patience: OpenOptions::default(),
         progress: Arc::new(Progress::new()),
     }

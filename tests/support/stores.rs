@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use pagekeep::base::{Name, Progress, SnapshotNumber};
 use pagekeep::format::pack::{Home, PackRef};
 use pagekeep::map::State;
@@ -26,6 +27,7 @@ pub fn context(folder: &Path) -> Context {
         host: "shop".into(),
         tool: "pagekeep test".into(),
         clock: || "2026-11-21T02:00:00Z".parse().unwrap(),
+        zone: TimeZone::UTC,
         patience: OpenOptions::for_tests(),
         progress: Arc::new(Progress::new()),
     }

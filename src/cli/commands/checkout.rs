@@ -4,7 +4,6 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::log::history;
 use crate::cli::output::{Output, size, time};
 use crate::cli::session::Session;
 use crate::ops::{self, CheckoutOptions, OpError, title};
@@ -18,7 +17,7 @@ pub(crate) fn run(
 ) -> Result<Output, OpError> {
     let database = session.database(false)?;
     let mut spec = session.context.spec(spec)?;
-    let (history, _) = history(session, &mut spec, from)?;
+    let history = session.from(from.unwrap_or("."))?.history(&mut spec)?;
     let options = CheckoutOptions { new_line: line.map(|line| session.name(line)).transpose()? };
     let report = ops::checkout(&session.context, &database, &history, &spec, destination, &options)?;
     let restored = &report.restored;

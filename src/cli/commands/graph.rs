@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::log::{history, json_of};
+use super::log::json_of;
 use super::remotes::rows_or_nothing;
 use crate::base::SnapshotId;
 use crate::cli::output::{Output, moment};
@@ -18,7 +18,7 @@ pub(crate) fn run(
     draw: bool,
 ) -> Result<Output, OpError> {
     let mut spec = spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let (history, _) = history(session, &mut spec, from)?;
+    let history = session.from(from.unwrap_or("."))?.history(&mut spec)?;
     let mut rows = ops::graph(&history, all, if all { limit } else { usize::MAX })?.rows;
     if !all {
         let newest = history.resolve(&spec)?.header.number;

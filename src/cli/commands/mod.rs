@@ -12,5 +12,6 @@ pub(crate) mod log;
 pub(crate) mod refs;
 mod remotes;
 mod restore;
+pub(crate) mod show;
 mod status;
 mod sync;

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::log::history;
 use super::remotes::rows_or_nothing;
 use crate::base::Name;
 use crate::cli::args::{Branch, Tag};
@@ -11,29 +10,29 @@ use crate::cli::session::Session;
 use crate::format::refs::{RefKind, RefTarget};
 use crate::ops::{self, History, OpError, RefReport, Refs, Spec, TagOptions, title};
 
-pub(crate) fn tag(session: &Session, arguments: Tag) -> Result<Output, OpError> {
-    let Tag { name, spec, note, delete, force, from } = arguments;
-    let Some(name) = name else { return tags(session, from.as_deref()) };
+pub(crate) fn tag(session: &Session, arguments: Tag, from: Option<&str>) -> Result<Output, OpError> {
+    let Tag { name, spec, note, delete, force, .. } = arguments;
+    let Some(name) = name else { return tags(session, from) };
     let database = session.database(false)?;
     if delete {
         let report = ops::delete_tag(&session.context, &database, &name)?;
         return Ok(moved(&database.name, &report));
     }
-    let (history, spec) = meant(session, spec.as_deref(), from.as_deref())?;
+    let (history, spec) = meant(session, spec.as_deref(), from)?;
     let options = TagOptions { note, force };
     let report = ops::set_tag(&session.context, &database, &history, &name, &spec, options)?;
     Ok(moved(&database.name, &report))
 }
 
-pub(crate) fn branch(session: &Session, arguments: Branch) -> Result<Output, OpError> {
-    let Branch { name, spec, delete, force, from } = arguments;
-    let Some(name) = name else { return lines(session, from.as_deref()) };
+pub(crate) fn branch(session: &Session, arguments: Branch, from: Option<&str>) -> Result<Output, OpError> {
+    let Branch { name, spec, delete, force, .. } = arguments;
+    let Some(name) = name else { return lines(session, from) };
     let database = session.database(false)?;
     if delete {
         let report = ops::delete_line(&session.context, &database, &name, force)?;
         return Ok(moved(&database.name, &report));
     }
-    let (history, spec) = meant(session, spec.as_deref(), from.as_deref())?;
+    let (history, spec) = meant(session, spec.as_deref(), from)?;
     let report = ops::create_line(&session.context, &database, &history, &name, &spec)?;
     let next = format!("next: pagekeep checkout {}:{name} DEST makes a working copy that continues it", database.name);
     Ok(moved(&database.name, &report).say(next))
@@ -77,7 +76,7 @@ pub(crate) fn reflog(session: &Session, name: Option<&str>, from: Option<&str>) 
 /// The history and the snapshot that a command speaks of; the newest when no spec is given.
 fn meant(session: &Session, spec: Option<&str>, from: Option<&str>) -> Result<(History, Spec), OpError> {
     let mut spec = spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let (history, _) = history(session, &mut spec, from)?;
+    let history = session.from(from.unwrap_or("."))?.history(&mut spec)?;
     Ok((history, spec))
 }
 
@@ -106,11 +105,9 @@ fn tags(session: &Session, from: Option<&str>) -> Result<Output, OpError> {
 }
 
 fn lines(session: &Session, from: Option<&str>) -> Result<Output, OpError> {
-    let (history, database) = {
-        let mut spec = Spec::latest();
-        history(session, &mut spec, from)?
-    };
-    let own = database.map(|database| database.config().line.clone());
+    let from = session.from(from.unwrap_or("."))?;
+    let history = from.history(&mut Spec::latest())?;
+    let own = from.database.map(|database| database.config().line.clone());
     let (mut rows, mut found) = (Vec::new(), Vec::new());
     for line in ops::lines(&history.store, &history.database)?.into_iter().filter(|line| !line.deleted) {
         let of_line = History { line: line.name.clone(), ..history.clone() };

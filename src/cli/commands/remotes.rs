@@ -47,7 +47,8 @@ pub(super) fn add(session: &Session, name: &str, url: &str, join: Option<&str>) 
     }
     if !report.conditional_put {
         output = output.say(
-            "warning: this remote overwrites objects although it is asked not to: let only one machine write there",
+            "warning: this remote overwrites objects although it is asked not to: whoever syncs with it takes turns, by \
+             a lock below locks/ and a few more requests",
         );
     }
     Ok(output)
@@ -55,15 +56,9 @@ pub(super) fn add(session: &Session, name: &str, url: &str, join: Option<&str>) 
 
 pub(super) fn remove(session: &Session, name: &str) -> Result<Output, OpError> {
     let mut database = session.database(false)?;
-    let found = session.name(name).ok().and_then(|name| database.workspace.config.remotes.remove_entry(&name));
-    let Some((name, config)) = found else {
-        let known = database.remote_names().iter().map(ToString::to_string).collect();
-        return Err(OpError::NoBackup { name: name.to_owned(), known });
-    };
-    database.workspace.save()?;
-    database.workspace.forget_remote(&name)?;
-    let said = format!("{name} is forgotten; what lies at {} stays", config.url);
-    Ok(Output::new(String::new(), json!({"removed": name, "url": config.url})).say(said))
+    let (name, url) = database.remove_remote(name)?;
+    let said = format!("{name} is forgotten; what lies at {url} stays");
+    Ok(Output::new(String::new(), json!({"removed": name, "url": url})).say(said))
 }
 
 /// Shared by lists: a table or, when empty, nothing.

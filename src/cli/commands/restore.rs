@@ -7,8 +7,7 @@ use serde_json::json;
 use crate::cli::output::{Output, count, size, time};
 use crate::cli::session::Session;
 use crate::map::State;
-use crate::ops::{self, Database, History, Known, OpError, RestoreOptions, Spec};
-use crate::workspace::ids::IdsFile;
+use crate::ops::{self, Known, OpError, RestoreOptions, Spec};
 
 pub(super) fn run(
     session: &Session,
@@ -17,12 +16,13 @@ pub(super) fn run(
     at: Option<&str>,
     force: bool,
 ) -> Result<Output, OpError> {
-    let (remote, database) = session.from(from)?;
+    let from = session.from(from)?;
     let mut spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let history = History::find_for(remote.store.clone(), &mut spec, database.as_ref())?;
+    let history = from.history(&mut spec)?;
     let record = history.resolve(&spec)?;
     let state = State::load(&history.store, record)?;
-    let known = database.filter(|_| force).and_then(|database| known(session, &database, destination));
+    let kept = from.database.filter(|_| force);
+    let known = kept.and_then(|database| Known::at(&session.context, &database, destination));
     let options = RestoreOptions { force, known, ids_path: None };
     let report = ops::restore(&session.context, &history.store, &state, destination, options)?;
 
@@ -54,18 +54,4 @@ pub(super) fn run(
         output = output.say(format!("what was there before is in {}", path.display()));
     }
     Ok(output)
-}
-
-/// What is remembered about the file that is about to be replaced, when it is the database kept here.
-fn known(session: &Session, database: &Database, destination: &Path) -> Option<Known> {
-    let destination = session.context.current_folder.join(destination).canonicalize().ok()?;
-    if database.source().canonicalize().ok()? != destination {
-        return None;
-    }
-    let memory = database.workspace.recall_database(&database.handle)?;
-    let local = database.local_store(&session.context).ok()?;
-    let record = local.record(&database.name, database.line_of(&memory), memory.number).ok()?;
-    let state = State::load(&local, record).ok()?;
-    let ids = IdsFile::open(&database.workspace.ids_path(&database.handle))?;
-    Some(Known { state, ids })
 }

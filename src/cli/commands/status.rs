@@ -55,7 +55,10 @@ fn complaints(all: &[RemoteStatus], mut output: Output) -> Output {
             output = output.say(format!("{} fails since {}: {why}", one.name, moment(*since)));
         }
         if !one.conditional_put {
-            output = output.say(format!("{}: let only one machine write there", one.name));
+            output = output.say(format!(
+                "{}: it overwrites objects although it is asked not to; writers take turns there",
+                one.name
+            ));
         }
     }
     output

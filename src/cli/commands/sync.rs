@@ -6,9 +6,7 @@ use crate::base::Name;
 use crate::cli::exit;
 use crate::cli::output::{Output, count, size, time};
 use crate::cli::session::Session;
-use crate::ops::{
-    self, Database, OpError, OpenRemote, Outcome, SnapshotOptions, SnapshotReport, SyncOptions, SyncReport,
-};
+use crate::ops::{self, Database, OpError, Outcome, SnapshotOptions, SnapshotReport, SyncOptions, SyncReport};
 
 pub(super) fn run(
     session: &Session,
@@ -20,37 +18,24 @@ pub(super) fn run(
     let options = SyncOptions { snapshot, rebase };
     if let Some(name) = name {
         let remote = database.open_remote(&session.context, name)?;
-        return one(session, &mut database, &remote, &options);
-    }
-    let names = database.remote_names();
-    if names.is_empty() {
-        return Err(OpError::NoRemotes);
+        let report = ops::sync(&session.context, &mut database, &remote, &options)?;
+        return Ok(output(session, &database, &report));
     }
     let mut all = Output::new(String::new(), json!({"remotes": []}));
-    let mut failures = Vec::new();
-    for name in &names {
-        let done = database
-            .open_remote(&session.context, name.as_str())
-            .and_then(|remote| one(session, &mut database, &remote, &options));
+    for (name, done) in ops::sync_all(&session.context, &mut database, &options)? {
         match done {
-            Ok(output) => {
-                all.text = output.text;
-                all.talk.extend(output.talk.into_iter().map(|line| format!("{name}: {line}")));
-                push(&mut all.json, output.json);
+            Ok(report) => {
+                let one = output(session, &database, &report);
+                all.text = one.text;
+                all.talk.extend(one.talk.into_iter().map(|line| format!("{name}: {line}")));
+                push(&mut all.json, one.json);
             }
-            Err(error) if error.kind() == ops::ErrorKind::Interrupted => return Err(error),
             Err(error) => {
                 all.talk.push(format!("{name}: error: {error}"));
                 push(&mut all.json, json!({"remote": name, "error": error.to_string()}));
-                failures.push(error);
+                all.exit = exit::PARTIAL;
             }
         }
-    }
-    if failures.len() == names.len() {
-        return Err(failures.remove(0));
-    }
-    if !failures.is_empty() {
-        all.exit = exit::PARTIAL;
     }
     Ok(all)
 }
@@ -63,26 +48,18 @@ fn push(list: &mut Value, item: Value) {
 
 pub(super) fn to_url(session: &Session, url: &str, snapshot: SnapshotOptions) -> Result<Output, OpError> {
     let mut database = session.database(true)?;
-    let url = session.context.parse_url(url)?;
-    let remote = session.context.open_url(&url, true)?;
-    let now = session.context.now();
-    crate::store::Store::create(remote.store.remote().clone(), now, &session.context.tool)?;
-    one(session, &mut database, &remote, &SyncOptions { snapshot, rebase: false })
+    let report = ops::sync_url(&session.context, &mut database, url, snapshot)?;
+    Ok(output(session, &database, &report))
 }
 
-fn one(
-    session: &Session,
-    database: &mut Database,
-    remote: &OpenRemote,
-    options: &SyncOptions,
-) -> Result<Output, OpError> {
-    let report = ops::sync(&session.context, database, remote, options)?;
+fn output(session: &Session, database: &Database, report: &SyncReport) -> Output {
     let name = database.title(report.outcome.number());
-    let mut output = Output::new(name.clone(), json(database, &report));
-    output.talk.push(closing_line(&report, &name));
+    let mut output = Output::new(name.clone(), json(database, report));
+    output.talk.push(closing_line(report, &name));
     if let Outcome::Created(snapshot) = &report.outcome {
         output.talk.extend(remarks(snapshot, session.globals.verbose));
     }
+    output.talk.extend(report.remarks.iter().cloned());
     if let Some(aside) = &report.set_aside {
         output.talk.push(format!("this machine's earlier history was set aside in {}", aside.display()));
     }
@@ -99,7 +76,7 @@ fn one(
             r.put, r.get, r.list, r.head, r.delete
         ));
     }
-    Ok(output)
+    output
 }
 
 /// The closing line, in Dolt's words.
@@ -185,6 +162,7 @@ fn json(database: &Database, report: &SyncReport) -> Value {
     value["pushed_refs"] = json!(report.pushed_refs.iter().map(ToString::to_string).collect::<Vec<_>>());
     value["remote"] = json!(report.remote);
     value["pushed"] = json!(report.pushed);
+    value["remarks"] = json!(report.remarks);
     value["requests"] = json!(report.requests);
     value["uploaded_bytes"] = json!(report.requests.sent_bytes);
     value["duration_ms"] = json!(report.elapsed.as_millis() as u64);

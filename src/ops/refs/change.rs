@@ -263,7 +263,7 @@ fn tag_name(context: &Context, text: &str) -> Result<Name, OpError> {
     } else if text.len() >= 4 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         "it reads as the beginning of a snapshot's id"
     } else {
-        match Spec::parse(&format!("@{text}"), context.now()).map(|spec| spec.version) {
+        match context.spec(&format!("@{text}")).map(|spec| spec.version) {
             Ok(Version::Word(_)) => return Ok(name),
             Ok(Version::Time(_)) => "it reads as a time",
             _ => "it reads as a number",

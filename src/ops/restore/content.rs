@@ -3,12 +3,11 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use super::existing::Existing;
 use super::plan::{Plan, Wanted};
+use super::writeback::Writeback;
 use super::{Context, OpError, fetch};
 use crate::base::ordered::ordered;
 use crate::base::{ChunkId, ChunkNumber, Progress};
@@ -19,8 +18,6 @@ use crate::ops::is_near;
 use crate::ops::proof::Proof;
 use crate::store::{OpenPack, Packs, Store, StoreError};
 
-/// Smaller files are flushed once, when they are done.
-const FLUSHED_BYTES: u64 = 64 << 20;
 /// Requests for tables and records under way at once.
 const OPENING: usize = 8;
 
@@ -31,43 +28,24 @@ pub(super) struct Output<'a> {
     pub(super) path: PathBuf,
     pub(super) proof: Proof,
     /// One write at a time: the kernel lets in only one, and makes the others spin.
-    pub(super) writing: Mutex<()>,
+    pub(super) writing: Mutex<Writeback>,
     /// What the file holds already.
     pub(super) existing: Option<Existing>,
 }
 
 impl Output<'_> {
     /// Writes consecutive chunks and notes their ids.
-    pub(super) fn put(&self, first: u32, bytes: &[u8], ids: &[ChunkId]) -> Result<(), OpError> {
-        let offset = u64::from(first) * u64::from(self.entry.chunk_size);
-        let _turn = self.writing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    pub(super) fn put(&self, first: ChunkNumber, bytes: &[u8], ids: &[ChunkId]) -> Result<(), OpError> {
+        let offset = u64::from(first.0) * u64::from(self.entry.chunk_size);
+        let mut writeback = self.writing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         self.file.write_all_at(bytes, offset).map_err(OpError::io("write", &self.path))?;
+        writeback.wrote(&self.file, self.entry.size, offset, bytes.len() as u64);
         self.proof.put(first, ids).map_err(OpError::io("write beside", &self.path))
     }
 }
 
-/// Time between two flushes while a file is filled: the disk works while the processors do.
-const FLUSH_EVERY: Duration = Duration::from_millis(100);
-
-/// Fills all outputs; returns how many bytes were there already. What is written goes to the disk meanwhile.
+/// Fills all outputs; returns how many bytes were there already.
 pub(super) fn fill(context: &Context, store: &Store, state: &State, outputs: &[Output<'_>]) -> Result<u64, OpError> {
-    let (done, wait) = sync_channel::<()>(0);
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            while wait.recv_timeout(FLUSH_EVERY) == Err(RecvTimeoutError::Timeout) {
-                for output in outputs.iter().filter(|output| output.entry.size >= FLUSHED_BYTES) {
-                    // The flush that counts comes at the end, and tells when it fails.
-                    let _ = output.file.sync_data();
-                }
-            }
-        });
-        let filled = fill_all(context, store, state, outputs);
-        drop(done);
-        filled
-    })
-}
-
-fn fill_all(context: &Context, store: &Store, state: &State, outputs: &[Output<'_>]) -> Result<u64, OpError> {
     let packs = Packs::new(vec![store.clone()], state.header.database.clone());
     let mut plan = Plan::default();
     let mut wanted = Vec::new();
@@ -86,7 +64,7 @@ fn fill_all(context: &Context, store: &Store, state: &State, outputs: &[Output<'
         let existing = outputs[delta.output as usize].existing.as_ref();
         existing.is_some_and(|existing| {
             let (pack, slot) = delta.bases[0];
-            delta.bases.len() == 1 && existing.has(ChunkNumber(delta.chunk), &plan.id(pack), slot)
+            delta.bases.len() == 1 && existing.has(delta.chunk, &plan.id(pack), slot)
         })
     };
     let (at_hand, elsewhere): (Vec<u32>, Vec<u32>) =
@@ -109,31 +87,30 @@ fn want(
     let entry = output.entry;
     let mut reused = 0;
     for extent in state.map.extents(entry.number) {
-        let place = match extent.place {
+        let (pack, first) = match extent.place {
             Place::Zeros => {
                 for chunk in extent.first.0..extent.end() {
                     let zeros = vec![0; entry.chunk_len(chunk) as usize];
-                    output.put(chunk, &zeros, &[ChunkId::of(&zeros)])?;
+                    output.put(ChunkNumber(chunk), &zeros, &[ChunkId::of(&zeros)])?;
                 }
                 continue;
             }
             Place::Slots { pack, first } => (pack, first),
         };
-        let pack = state.map.pack(place.0);
+        let pack = state.map.pack(pack);
         let pack_number = plan.number(pack);
         for by in 0..extent.count {
-            let chunk = extent.first.0 + by;
-            let slot = crate::base::SlotNumber(place.1.0 + by);
-            if output.existing.as_ref().is_some_and(|existing| existing.has(ChunkNumber(chunk), &pack.id, slot)) {
-                reused += u64::from(entry.chunk_len(chunk));
+            let (chunk, slot) = (extent.first.plus(by), first.plus(by));
+            if output.existing.as_ref().is_some_and(|existing| existing.has(chunk, &pack.id, slot)) {
+                reused += u64::from(entry.chunk_len(chunk.0));
                 continue;
             }
             match wanted.last_mut() {
                 Some(last)
                     if last.output == number
                         && last.pack == pack_number
-                        && last.first_chunk + last.count == chunk
-                        && last.first_slot + last.count == slot.0 =>
+                        && last.first_chunk.plus(last.count) == chunk
+                        && last.first_slot.plus(last.count) == slot =>
                 {
                     last.count += 1;
                 }
@@ -142,7 +119,7 @@ fn want(
                     first_chunk: chunk,
                     count: 1,
                     pack: pack_number,
-                    first_slot: slot.0,
+                    first_slot: slot,
                 }),
             }
         }

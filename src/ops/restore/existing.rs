@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use super::Context;
 use crate::base::ordered::{ordered, thread_count};
@@ -15,8 +16,8 @@ use crate::format::map::Place;
 use crate::format::record::FileEntry;
 use crate::format::root::RootBuilder;
 use crate::map::State;
-use crate::ops::OpError;
 use crate::ops::proof::Proof;
+use crate::ops::{Database, OpError};
 use crate::store::{Store, StoreError};
 use crate::workspace::ids::IdsFile;
 
@@ -32,6 +33,22 @@ pub struct Known {
     pub state: State,
     /// The ids of its chunks.
     pub ids: IdsFile,
+}
+
+impl Known {
+    /// What is remembered about the file that is about to be replaced, when it is the database kept here.
+    pub fn at(context: &Context, database: &Database, destination: &Path) -> Option<Self> {
+        let destination = context.current_folder.join(destination).canonicalize().ok()?;
+        if database.source().canonicalize().ok()? != destination {
+            return None;
+        }
+        let memory = database.workspace.recall_database(&database.handle)?;
+        let local = database.local_store(context).ok()?;
+        let record = local.record(&database.name, database.line_of(&memory), memory.number).ok()?;
+        let state = State::load(&local, record).ok()?;
+        let ids = IdsFile::open(&database.workspace.ids_path(&database.handle))?;
+        Some(Self { state, ids })
+    }
 }
 
 /// The old content of a file.
@@ -55,9 +72,9 @@ impl Existing {
     }
 
     /// A chunk of the old content that has not been overwritten yet.
-    pub(super) fn read(&self, file: &File, chunk: u32) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; self.chunk_lens[chunk as usize] as usize];
-        file.read_exact_at(&mut bytes, u64::from(chunk) * u64::from(self.chunk_size))?;
+    pub(super) fn read(&self, file: &File, chunk: ChunkNumber) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.chunk_lens[chunk.0 as usize] as usize];
+        file.read_exact_at(&mut bytes, u64::from(chunk.0) * u64::from(self.chunk_size))?;
         Ok(bytes)
     }
 }
@@ -80,7 +97,7 @@ pub(super) fn recognise(
     let size = copy.metadata().map_err(read)?.len();
     let ids = hash(context, copy, size, entry.chunk_size).map_err(read)?;
     let wanted = (entry.chunks() as usize).min(ids.len());
-    proof.put(0, &ids[..wanted]).map_err(read)?;
+    proof.put(ChunkNumber(0), &ids[..wanted]).map_err(read)?;
     let chunk_lens = lens(size, entry.chunk_size, ids.len());
     if let Some(Known { state, ids: known }) = known
         && let Some(file) = same_file(&state, entry)

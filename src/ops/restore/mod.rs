@@ -6,9 +6,13 @@
 mod content;
 mod existing;
 mod fetch;
+mod load;
 mod plan;
 mod target;
+mod temporary;
 mod tree;
+mod writeback;
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::base::{PackId, SlotNumber};
+use crate::base::{ChunkNumber, PackId, SlotNumber};
 use crate::format::pack::PackRef;
 use crate::map::PackList;
 use crate::store::{OpenPack, StoreError, damaged};
@@ -14,18 +14,18 @@ use crate::store::{OpenPack, StoreError, damaged};
 pub(super) struct Wanted {
     /// Which of the files being restored.
     pub(super) output: u32,
-    pub(super) first_chunk: u32,
+    pub(super) first_chunk: ChunkNumber,
     pub(super) count: u32,
     /// Number of the pack in [`Plan::packs`].
     pub(super) pack: u32,
-    pub(super) first_slot: u32,
+    pub(super) first_slot: SlotNumber,
 }
 
 /// A chunk that is stored as a delta.
 #[derive(Clone, Debug)]
 pub(super) struct WantedDelta {
     pub(super) output: u32,
-    pub(super) chunk: u32,
+    pub(super) chunk: ChunkNumber,
     pub(super) pack: u32,
     pub(super) slot: SlotNumber,
     /// Number of the pack and slot of each base.
@@ -44,7 +44,7 @@ pub(super) struct FrameUse {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum UseOf {
     /// Slots are written to consecutive chunks.
-    Write { slot: u32, count: u32, output: u32, chunk: u32 },
+    Write { slot: SlotNumber, count: u32, output: u32, chunk: ChunkNumber },
     /// A slot is the first base of this delta, by its number in [`Plan::deltas`].
     Base(u32),
 }
@@ -93,26 +93,26 @@ impl Plan {
     pub(super) fn sort_wanted(&mut self, wanted: &[Wanted]) -> Result<(), StoreError> {
         for run in wanted {
             let open = Arc::clone(&self.opened[&run.pack]);
-            let end = run.first_slot + run.count;
+            let end = run.first_slot.plus(run.count);
             let mut slot = run.first_slot;
             while slot < end {
-                let number = open.table.frame_of(SlotNumber(slot)).map_err(|error| damaged(&open, error))?;
+                let number = open.table.frame_of(slot).map_err(|error| damaged(&open, error))?;
                 let frame = open.table.frames[number];
-                let stop = end.min(frame.first_slot + frame.slots);
-                let chunk = run.first_chunk + (slot - run.first_slot);
+                let stop = end.min(SlotNumber(frame.first_slot + frame.slots));
+                let (chunk, count) = (run.first_chunk.plus(slot.since(run.first_slot)), stop.since(slot));
                 if frame.is_delta {
-                    for at in slot..stop {
-                        let delta = open.table.delta(&frame, SlotNumber(at));
+                    for by in 0..count {
+                        let (slot, chunk) = (slot.plus(by), chunk.plus(by));
+                        let delta = open.table.delta(&frame, slot);
                         let bases = delta.bases.iter().map(|base| {
                             let pack = &open.table.base_packs[base.pack as usize];
                             (self.packs.number(pack), base.slot)
                         });
                         let bases = bases.collect();
-                        let (output, chunk) = (run.output, chunk + (at - slot));
-                        self.deltas.push(WantedDelta { output, chunk, pack: run.pack, slot: SlotNumber(at), bases });
+                        self.deltas.push(WantedDelta { output: run.output, chunk, pack: run.pack, slot, bases });
                     }
                 } else {
-                    let what = UseOf::Write { slot, count: stop - slot, output: run.output, chunk };
+                    let what = UseOf::Write { slot, count, output: run.output, chunk };
                     self.uses.push(FrameUse { pack: run.pack, frame: number as u32, what });
                 }
                 slot = stop;
@@ -135,12 +135,16 @@ impl Plan {
         self.uses.sort_by_key(|a| (a.pack, a.frame));
     }
 
-    /// Groups uses (a slice of [`Plan::uses`]) into ranges to fetch: neighbouring frames of one pack, not more than
-    /// `most_bytes` together, across gaps of at most `gap_bytes`.
-    pub(super) fn groups(&self, uses: Range<usize>, most_bytes: u64, gap_bytes: u64) -> Vec<Group> {
+    /// Groups frames, given by pack and number and in that order, into ranges to fetch: neighbours of one pack, not more
+    /// than `most_bytes` together, across gaps of at most `gap_bytes`.
+    pub(super) fn groups(
+        &self,
+        frames: impl Iterator<Item = (u32, u32)>,
+        most_bytes: u64,
+        gap_bytes: u64,
+    ) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
-        for number in uses {
-            let FrameUse { pack, frame, .. } = self.uses[number];
+        for (at, (pack, frame)) in frames.enumerate() {
             let frame = self.opened[&pack].table.frames[frame as usize];
             let end = frame.offset + u64::from(frame.stored_len);
             match groups.last_mut() {
@@ -150,9 +154,9 @@ impl Plan {
                         && end - last.range.start <= most_bytes.max(u64::from(frame.stored_len)) =>
                 {
                     last.range.end = last.range.end.max(end);
-                    last.uses.end = number + 1;
+                    last.frames.end = at + 1;
                 }
-                _ => groups.push(Group { pack, range: frame.offset..end, uses: number..number + 1 }),
+                _ => groups.push(Group { pack, range: frame.offset..end, frames: at..at + 1 }),
             }
         }
         groups
@@ -164,10 +168,10 @@ impl Plan {
     }
 }
 
-/// Bytes of one pack fetched together, and the uses they serve.
+/// Bytes of one pack fetched together, and which of the frames that were given lie in them.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) pack: u32,
     pub(super) range: Range<u64>,
-    pub(super) uses: Range<usize>,
+    pub(super) frames: Range<usize>,
 }

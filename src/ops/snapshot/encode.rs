@@ -1,7 +1,6 @@
 //! Storing what changed, in the cheapest way there is for each chunk: not at all, as a delta, or whole.
 
 mod collector;
-mod orphans;
 mod placed;
 mod similar;
 mod worker;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use super::OpError;
 use super::reference::Reference;
 use super::scan::{Scan, Scanned};
+use super::spool::Spool;
 use crate::base::PackId;
 use crate::base::ordered::{ordered, thread_count};
 use crate::format::codec::FrameEncoder;
@@ -20,7 +20,6 @@ use crate::store::{ChunkReader, PackWriter, Packs, StoredPack, WriterOptions};
 use crate::workspace::UploadedChunks;
 use crate::workspace::ids::{IdIndex, IdsWriter};
 
-pub(super) use orphans::Orphans;
 pub(super) use placed::Placed;
 
 use collector::{Collected, Collector};
@@ -35,7 +34,7 @@ pub(super) struct Encoder<'a> {
     unreachable: Mutex<HashSet<PackId>>,
     uploaded: UploadedChunks,
     level: i32,
-    orphans: Orphans,
+    orphans: Spool,
     times: Times,
 }
 
@@ -58,7 +57,7 @@ impl<'a> Encoder<'a> {
         packs: &'a Packs,
         uploaded: UploadedChunks,
         level: i32,
-        orphans: Orphans,
+        orphans: Spool,
     ) -> Self {
         Self {
             writer: PackWriter::new(writer),

@@ -7,7 +7,9 @@
 //! Crash points, in order: while packs are stored (garbage is left); after the packs (garbage); after the record (the
 //! snapshot exists; what is remembered beside it is made anew by the next run). Nothing of the source is ever written.
 
+mod batch;
 mod commit;
+mod draft;
 mod encode;
 mod files;
 mod reference;
@@ -30,6 +32,7 @@ use crate::workspace::ids::IdsWriter;
 use commit::Commit;
 use encode::Encoder;
 use scan::Scan;
+use spool::Spool;
 
 /// What a person says about a new snapshot, and whether one is wanted when nothing changed.
 #[derive(Clone, Debug, Default)]
@@ -182,7 +185,7 @@ pub fn snapshot(
         progress: Arc::clone(&context.progress),
     };
     let packs = crate::store::Packs::new(targets.near.clone(), database.name.clone());
-    let orphans = encode::Orphans::new(&scratch, database.settings.spool_bytes());
+    let orphans = Spool::new(&scratch, database.settings.spool_bytes());
     let encoder = Encoder::new(writer, reference.as_ref(), &packs, uploaded, database.settings.level(), orphans);
     let scan = Scan {
         sources,
@@ -190,7 +193,7 @@ pub fn snapshot(
         lock_wait: database.settings.lock_wait(),
         spool_bytes: database.settings.spool_bytes(),
         scratch: &scratch,
-        progress: &context.progress,
+        context,
     };
     let (scanned, encoded) = encode::run(scan, ids, encoder)?;
     let stored = started.elapsed();

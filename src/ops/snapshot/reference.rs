@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Database, OpError, Targets};
-use crate::base::{ChunkId, FileNumber, Name, SlotNumber, SnapshotNumber};
+use crate::base::{ChunkId, ChunkNumber, FileNumber, Name, SlotNumber, SnapshotNumber};
 use crate::format::map::{Extent, Place};
 use crate::format::pack::frame_ids;
 use crate::map::State;
@@ -122,7 +122,7 @@ fn rebuild(database: &Database, state: &State, packs: &Packs) -> Result<(), OpEr
                 Place::Zeros => {
                     for chunk in extent.first.0..extent.end() {
                         let id = ChunkId::of(&vec![0; file.chunk_len(chunk) as usize]);
-                        proof.put(chunk, &[id]).map_err(write())?;
+                        proof.put(ChunkNumber(chunk), &[id]).map_err(write())?;
                     }
                 }
             }
@@ -134,7 +134,7 @@ fn rebuild(database: &Database, state: &State, packs: &Packs) -> Result<(), OpEr
         for (number, extent) in extents {
             let Place::Slots { first, .. } = extent.place else { continue };
             let ids = slot_ids(&open, first.0..first.0 + extent.count)?;
-            proofs[number].put(extent.first.0, &ids).map_err(write())?;
+            proofs[number].put(extent.first, &ids).map_err(write())?;
         }
     }
     let mut out = IdsWriter::create(&scratch).map_err(write())?;

@@ -1,48 +1,31 @@
 //! Reading the source and finding what changed.
 
+mod compare;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::OpError;
+use super::batch::Batch;
 use super::files::{SourceFile, Sources};
 use super::reference::Reference;
 use super::spool::Spool;
+use super::{Context, OpError};
 use crate::base::ordered::{ordered, thread_count};
-use crate::base::progress::Cancelled;
 use crate::base::{ChunkId, ChunkNumber, FileNumber, Progress};
-use crate::format::map::{Extent, Place};
+use crate::format::map::Extent;
 use crate::format::record::{FileEntry, FileKind, PathText};
-use crate::format::root::RootBuilder;
 use crate::source::SourceError;
 use crate::source::plain::{self, PlainFile};
 use crate::source::sqlite::PinnedDatabase;
-use crate::workspace::ids::{IdsReader, IdsWriter};
+use crate::workspace::ids::IdsWriter;
 
-/// Content of changed chunks that is handed on together: four frames, or 64 deltas of 4 KiB pages.
-const BATCH_BYTES: usize = 256 << 10;
+use compare::{Compare, Hashed};
+
 /// Files below this are hashed where they are read: starting threads would take longer.
 const SMALL_FILE_BYTES: u64 = 1 << 20;
-/// Chunks of this run that are remembered, so that content that appears twice is stored once.
-const RECENT_CHUNKS: usize = 1 << 16;
-
-/// Changed chunks of one file, ascending.
-#[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) file: FileNumber,
-    pub(super) chunks: Vec<(ChunkNumber, ChunkId, u32)>,
-    /// Their content, one after the other.
-    pub(super) bytes: Vec<u8>,
-}
-
-impl Batch {
-    pub(super) fn new(file: FileNumber) -> Self {
-        Self { file, chunks: Vec::new(), bytes: Vec::new() }
-    }
-}
-
 /// What reading found.
 pub(super) struct Scanned {
     /// Every file's entry as it is now.
@@ -72,7 +55,7 @@ pub(super) struct Scan<'a> {
     pub(super) lock_wait: Duration,
     pub(super) spool_bytes: u64,
     pub(super) scratch: &'a Path,
-    pub(super) progress: &'a Progress,
+    pub(super) context: &'a Context,
 }
 
 impl Scan<'_> {
@@ -83,7 +66,7 @@ impl Scan<'_> {
         let mut reading = Reading {
             reference: self.reference,
             lock_wait: self.lock_wait,
-            progress: self.progress,
+            context: self.context,
             recent: HashMap::new(),
             out: Scanned {
                 entries: Vec::with_capacity(files.len()),
@@ -101,9 +84,9 @@ impl Scan<'_> {
             },
         };
         let sizes = files.iter().filter_map(|file| std::fs::metadata(&file.path).ok()).map(|metadata| metadata.len());
-        self.progress.total_bytes.store(sizes.sum(), std::sync::atomic::Ordering::Relaxed);
+        self.context.progress.total_bytes.store(sizes.sum(), std::sync::atomic::Ordering::Relaxed);
         for file in files {
-            self.progress.check()?;
+            self.context.progress.check()?;
             reading.file(file, &mut spool, give)?;
         }
         Ok(reading.out)
@@ -113,7 +96,7 @@ impl Scan<'_> {
 struct Reading<'a> {
     reference: Option<&'a Reference<'a>>,
     lock_wait: Duration,
-    progress: &'a Progress,
+    context: &'a Context,
     /// Where content was met in this run.
     recent: HashMap<ChunkId, ChunkName>,
     out: Scanned,
@@ -161,7 +144,7 @@ impl Reading<'_> {
         }
         self.out.ids.push(&ids).map_err(OpError::io("write the ids of", &file.path))?;
         self.out.entries.push(FileEntry { mode: file.found.mode, ..before.clone() });
-        Progress::add(&self.progress.done_bytes, before.size);
+        Progress::add(&self.context.progress.done_bytes, before.size);
         Ok(true)
     }
 
@@ -172,8 +155,8 @@ impl Reading<'_> {
         spool: &mut Spool,
         give: &mut dyn FnMut(Batch) -> bool,
     ) -> Result<(), OpError> {
-        let pinned = PinnedDatabase::open(&file.path, self.lock_wait, self.progress)?;
-        self.out.pinned_at.get_or_insert_with(Timestamp::now);
+        let pinned = PinnedDatabase::open(&file.path, self.lock_wait, &self.context.progress)?;
+        self.out.pinned_at.get_or_insert_with(|| self.context.now());
         entry.size = pinned.size();
         entry.chunk_size = pinned.chunk_bytes();
         entry.sqlite = Some(pinned.facts().clone());
@@ -189,7 +172,8 @@ impl Reading<'_> {
             self.content(file, entry, read, give)?
         } else {
             // Writers wait for us: set aside what changed, and compress it when they no longer do.
-            let released = self.content(file, entry, read, &mut |batch| spool.push(batch, give))?;
+            let released =
+                self.content(file, entry, read, &mut |batch| spool.push(batch).map_or_else(&mut *give, |()| true))?;
             spool.drain(give).map_err(OpError::io("read the spool of", &file.path))?;
             released
         };
@@ -235,20 +219,9 @@ impl Reading<'_> {
         let chunk_bytes = entry.chunk_size as usize;
         let same_chunks = file.before.as_ref().is_some_and(|before| before.chunk_size == entry.chunk_size);
         let known = self.reference.filter(|reference| same_chunks && reference.has(file.number));
-        let mut compare = Compare {
-            file: file.number,
-            path: &file.path,
-            known: known.map(|reference| reference.ids.read(file.number)),
-            next: 0,
-            seen_bytes: 0,
-            root: RootBuilder::new(),
-            batch: Batch::new(file.number),
-            reading: self,
-        };
-        let hash = |piece: Vec<u8>| {
-            let hashed = piece.chunks(chunk_bytes).map(|chunk| (ChunkId::of(chunk), is_zero(chunk))).collect();
-            Hashed { bytes: piece, ids: hashed }
-        };
+        let ids = known.map(|reference| reference.ids.read(file.number));
+        let mut compare = Compare::new(file, ids, self);
+        let hash = |piece| Hashed::of(piece, chunk_bytes);
         let (outcome, rest) = if entry.size <= SMALL_FILE_BYTES {
             let mut failure = None;
             let (outcome, rest) = read(&mut |piece| match compare.piece(hash(piece), chunk_bytes, give) {
@@ -272,8 +245,7 @@ impl Reading<'_> {
             )?
         };
         outcome?;
-        compare.flush(give);
-        let (root, seen_bytes) = (std::mem::take(&mut compare.root), compare.seen_bytes);
+        let (root, seen_bytes) = compare.finish(give);
         if entry.kind == FileKind::Sqlite && seen_bytes != entry.size {
             return Err(OpError::WrongContent { what: file.path.display().to_string() });
         }
@@ -282,97 +254,6 @@ impl Reading<'_> {
         self.out.read_time += started.elapsed();
         Ok(rest)
     }
-}
-
-struct Hashed {
-    bytes: Vec<u8>,
-    ids: Vec<(ChunkId, bool)>,
-}
-
-struct Compare<'a, 'b> {
-    file: FileNumber,
-    path: &'a Path,
-    known: Option<IdsReader<'a>>,
-    next: u32,
-    seen_bytes: u64,
-    root: RootBuilder,
-    batch: Batch,
-    reading: &'a mut Reading<'b>,
-}
-
-impl Compare<'_, '_> {
-    fn piece(
-        &mut self,
-        hashed: Hashed,
-        chunk_bytes: usize,
-        give: &mut dyn FnMut(Batch) -> bool,
-    ) -> Result<(), OpError> {
-        self.reading.progress.check()?;
-        let ids: Vec<ChunkId> = hashed.ids.iter().map(|(id, _)| *id).collect();
-        let write = OpError::io("write the ids of", self.path);
-        self.reading.out.ids.push(&ids).map_err(write)?;
-        let mut kept = 0u64;
-        for ((id, zero), bytes) in hashed.ids.iter().zip(hashed.bytes.chunks(chunk_bytes)) {
-            let chunk = ChunkNumber(self.next);
-            self.next += 1;
-            self.root.push(id);
-            let before = match &mut self.known {
-                Some(known) => known.next_id().map_err(OpError::io("read the ids of", self.path))?,
-                None => None,
-            };
-            if before == Some(*id) {
-                kept += bytes.len() as u64;
-            } else {
-                self.changed(chunk, *id, *zero, bytes);
-            }
-        }
-        let progress = self.reading.progress;
-        Progress::add(&progress.done_bytes, hashed.bytes.len() as u64);
-        Progress::add(&progress.reused_bytes, kept);
-        self.seen_bytes += hashed.bytes.len() as u64;
-        self.reading.out.read_bytes += hashed.bytes.len() as u64;
-        if self.batch.bytes.len() < BATCH_BYTES || self.flush(give) {
-            return Ok(());
-        }
-        // The other end has failed, and its error is the one that is told.
-        Err(Cancelled.into())
-    }
-
-    fn changed(&mut self, chunk: ChunkNumber, id: ChunkId, zero: bool, bytes: &[u8]) {
-        let reading = &mut *self.reading;
-        reading.out.changed_chunks += 1;
-        if zero {
-            let extent = Extent { first: chunk, count: 1, place: Place::Zeros };
-            reading.out.zeros.push((self.file, extent));
-            return;
-        }
-        if let Some(twin) = reading.recent.get(&id) {
-            reading.out.twins.push(((self.file, chunk), *twin));
-            return;
-        }
-        if reading.recent.len() >= RECENT_CHUNKS {
-            reading.recent.clear();
-        }
-        reading.recent.insert(id, (self.file, chunk));
-        self.batch.chunks.push((chunk, id, bytes.len() as u32));
-        self.batch.bytes.extend_from_slice(bytes);
-    }
-
-    /// Hands on what was gathered; false when nobody takes it any more.
-    fn flush(&mut self, give: &mut dyn FnMut(Batch) -> bool) -> bool {
-        if self.batch.chunks.is_empty() {
-            return true;
-        }
-        {
-            let batch = std::mem::replace(&mut self.batch, Batch::new(self.file));
-            give(batch)
-        }
-    }
-}
-
-fn is_zero(chunk: &[u8]) -> bool {
-    let (words, rest) = chunk.as_chunks::<16>();
-    words.iter().all(|word| u128::from_ne_bytes(*word) == 0) && rest.iter().all(|byte| *byte == 0)
 }
 
 fn check_size(path: &Path, entry: &FileEntry) -> Result<(), SourceError> {

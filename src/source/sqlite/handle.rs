@@ -1,7 +1,7 @@
 //! SQLite's own handle on the database file: its length, and bytes that no page holds.
 //!
-//! The one place outside `query` and `ext` with `unsafe`: SQLite offers these reads through C pointers only, and opening
-//! the file a second time would cost the process its locks (`docs/decisions/0003-capture.md`).
+//! `unsafe` is needed here (`tests/layers.rs` lists where it may be): SQLite offers these reads through C pointers only, and
+//! opening and closing the file beside it would cost the process its locks (`docs/decisions/0003-capture.md`).
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;

@@ -2,19 +2,25 @@
 
 use std::path::Path;
 
+use super::Placed;
 use super::worker::{FRAME_BYTES, FoundAt, Whole, Worked, Worker};
-use super::{Orphans, Placed};
 use crate::base::ordered::{ordered, thread_count};
 use crate::base::{ChunkNumber, FileNumber, SlotNumber};
 use crate::format::codec::FrameEncoder;
 use crate::format::pack::{Home, NewDelta, PackRef};
 use crate::ops::OpError;
+use crate::ops::snapshot::batch::Batch;
 use crate::ops::snapshot::reference::Reference;
-use crate::ops::snapshot::scan::Batch;
+use crate::ops::snapshot::spool::Spool;
 use crate::store::{PackWriter, StoreError, StoredPack};
 
 /// Deltas in a frame: about as many bytes as a small frame of whole chunks takes.
 const FRAME_DELTAS: usize = 64;
+
+/// A part of all chunks from which on orphans are many: one in 20.
+const MANY_PART: u64 = 20;
+/// And at least so many.
+const MANY_LEAST: u64 = 1024;
 
 /// What was collected, once everything is stored.
 pub(super) struct Collected {
@@ -30,7 +36,10 @@ pub(super) struct Collector<'a> {
     encoder: FrameEncoder,
     placed: Placed,
     loose: Option<Whole>,
-    orphans: Orphans,
+    /// Chunks without an old version, until it is known how many there are: a few are new content and are stored whole.
+    /// When they are many, something was moved or rebuilt, and it is worth reading the old content once to find what is
+    /// alike.
+    orphans: Spool,
     deltas: Vec<(ChunkNumber, NewDelta)>,
     delta_file: FileNumber,
     new_chunks: u64,
@@ -40,7 +49,7 @@ pub(super) struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     /// Nothing collected yet.
-    pub(super) fn new(writer: PackWriter, reference: Option<&'a Reference<'a>>, orphans: Orphans, level: i32) -> Self {
+    pub(super) fn new(writer: PackWriter, reference: Option<&'a Reference<'a>>, orphans: Spool, level: i32) -> Self {
         Self {
             writer,
             encoder: FrameEncoder::new(level),
@@ -86,23 +95,21 @@ impl<'a> Collector<'a> {
     }
 
     fn set_aside(&mut self, batch: Batch) -> Result<(), StoreError> {
+        let Err(batch) = self.orphans.push(batch) else { return Ok(()) };
         let mut at = 0;
         for (chunk, id, len) in batch.chunks {
-            let bytes = &batch.bytes[at..at + len as usize];
+            let bytes = batch.bytes[at..at + len as usize].to_vec();
             at += len as usize;
-            if !self.orphans.push(batch.file, chunk, id, bytes) {
-                let chunks = vec![(chunk, id, len)];
-                self.gather(Whole { file: batch.file, chunks, bytes: bytes.to_vec(), frame: None })?;
-            }
+            self.gather(Whole { file: batch.file, chunks: vec![(chunk, id, len)], bytes, frame: None })?;
         }
         Ok(())
     }
 
     /// Stores what was set aside: whole, or, when there is much of it, as deltas to what is alike.
     pub(super) fn place_orphans(&mut self, worker: &Worker<'_, '_>, level: i32) -> Result<(), OpError> {
-        let orphans = std::mem::replace(&mut self.orphans, Orphans::new(Path::new(""), 0));
+        let mut orphans = std::mem::take(&mut self.orphans);
         let similar = match self.reference {
-            Some(reference) if orphans.are_many(reference.state.header.totals.chunks) => {
+            Some(reference) if are_many(orphans.chunk_count(), reference.state.header.totals.chunks) => {
                 Some(worker.index_similar(reference))
             }
             _ => None,
@@ -169,4 +176,9 @@ impl<'a> Collector<'a> {
         let (placed, new_chunks, delta_chunks) = (self.placed, self.new_chunks, self.delta_chunks);
         Ok(Collected { packs: self.writer.finish()?, placed, new_chunks, delta_chunks })
     }
+}
+
+/// Whether so many chunks without an old version have probably only moved.
+fn are_many(orphans: u64, all_chunks: u64) -> bool {
+    orphans >= (all_chunks / MANY_PART).max(MANY_LEAST)
 }

@@ -10,8 +10,8 @@ use crate::base::{ChunkId, ChunkNumber, FileNumber, PackId, SlotNumber};
 use crate::format::codec::{DeltaEncoder, FrameEncoder};
 use crate::format::map::Place;
 use crate::format::pack::{MAX_BASES, NewDelta, PackRef};
+use crate::ops::snapshot::batch::Batch;
 use crate::ops::snapshot::reference::Reference;
-use crate::ops::snapshot::scan::Batch;
 use crate::store::{ChunkReader, StoreError};
 use crate::workspace::UploadedChunks;
 use crate::workspace::ids::IdIndex;
@@ -150,7 +150,7 @@ impl Worker<'_, '_> {
         }
         whole.sort_by_key(|(chunk, ..)| *chunk);
         if aside {
-            worked.orphans = Some(only(batch, &whole));
+            worked.orphans = (!whole.is_empty()).then(|| only(batch, &whole));
         } else {
             worked.wholes = wholes(encoder, batch, &whole);
         }

@@ -1,0 +1,105 @@
+//! What can be done about each failure, as one word.
+
+use std::io;
+
+use super::OpError;
+use crate::format::FormatError;
+use crate::remote::{OpenError, RemoteErrorKind};
+use crate::source::SourceError;
+use crate::store::StoreError;
+use crate::workspace::WorkspaceError;
+
+/// What a caller can do about a failure; each kind has one exit code (`docs/EXIT-CODES.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request makes no sense as it stands.
+    Usage,
+    /// Nobody let us in.
+    Credentials,
+    /// There is no store, or no database, at this place.
+    NoStore,
+    /// Another run is at work here.
+    Busy,
+    /// Bytes are not those that were written.
+    Corruption,
+    /// The source is missing, unreadable, or kept locked.
+    Source,
+    /// There is no such snapshot.
+    NoSnapshot,
+    /// Something is in the way at the destination.
+    TargetExists,
+    /// Made by a newer pagekeep.
+    TooNew,
+    /// Somebody else wrote first, or it is another database's history.
+    Conflict,
+    /// It may work later: the network, a full disk.
+    Temporary,
+    /// Asked to stop.
+    Interrupted,
+    /// Anything else.
+    Other,
+}
+
+impl OpError {
+    /// What can be done about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            OpError::Source(SourceError::Cancelled(_)) | OpError::Cancelled(_) => ErrorKind::Interrupted,
+            OpError::Source(_) => ErrorKind::Source,
+            OpError::Store(error) | OpError::Workspace(WorkspaceError::Store(error)) => store_kind(error),
+            OpError::StoreFile { source, .. } | OpError::OnlyHere { damage: source, .. } => store_kind(source),
+            OpError::KeptHere { failure, .. } => failure.kind(),
+            OpError::NotKept { local, .. } => local.kind(),
+            OpError::Workspace(WorkspaceError::Busy { .. }) => ErrorKind::Busy,
+            OpError::Workspace(WorkspaceError::Io { source, .. }) | OpError::Io { source, .. } => io_kind(source),
+            OpError::Workspace(WorkspaceError::TooNew { .. }) => ErrorKind::TooNew,
+            OpError::Workspace(_) | OpError::Url { .. } | OpError::BadSpec { .. } => ErrorKind::Usage,
+            OpError::Open { source: OpenError::Credentials(_), .. } => ErrorKind::Credentials,
+            OpError::Open { source: OpenError::FolderMissing { .. }, .. } => ErrorKind::NoStore,
+            OpError::Open { source: OpenError::Folder { source, .. }, .. } => io_kind(source),
+            OpError::Open { .. } => ErrorKind::Usage,
+            OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => ErrorKind::Corruption,
+            OpError::BadRemote { .. } | OpError::NoRemotes => ErrorKind::Usage,
+            OpError::Demo { .. } => ErrorKind::Other,
+            OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
+            OpError::BackupExists { .. } | OpError::AddressConflict { .. } => ErrorKind::Usage,
+            OpError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
+            OpError::Overtaken { .. } | OpError::OtherLineage { .. } | OpError::OtherStore { .. } => {
+                ErrorKind::Conflict
+            }
+            OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
+            OpError::Ref { .. } => ErrorKind::Usage,
+            OpError::TargetExists { .. }
+            | OpError::CloneTarget { .. }
+            | OpError::BadTarget { .. }
+            | OpError::FolderMissing { .. }
+            | OpError::TargetInUse { .. } => ErrorKind::TargetExists,
+        }
+    }
+}
+
+fn store_kind(error: &StoreError) -> ErrorKind {
+    match error {
+        StoreError::Remote(error) => match error.kind {
+            RemoteErrorKind::Credentials => ErrorKind::Credentials,
+            RemoteErrorKind::NotFound => ErrorKind::NoStore,
+            RemoteErrorKind::WrongAnswer => ErrorKind::Corruption,
+            RemoteErrorKind::Full | RemoteErrorKind::Unavailable => ErrorKind::Temporary,
+            RemoteErrorKind::ReadOnly => ErrorKind::Other,
+        },
+        StoreError::Damaged { source: FormatError::TooNew { .. }, .. } => ErrorKind::TooNew,
+        StoreError::Damaged { .. } | StoreError::PackMissing { .. } | StoreError::WrongChunk { .. } => {
+            ErrorKind::Corruption
+        }
+        StoreError::NoStore { .. } => ErrorKind::NoStore,
+        StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
+        StoreError::Locked { .. } | StoreError::LockLost { .. } => ErrorKind::Busy,
+    }
+}
+
+fn io_kind(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Temporary,
+        _ => ErrorKind::Other,
+    }
+}

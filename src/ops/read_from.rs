@@ -1,0 +1,56 @@
+//! Where snapshots are read from: the local store, a named remote, or an address.
+
+use std::ffi::OsStr;
+
+use super::{Context, Database, History, OpError, OpenRemote, Spec};
+use crate::store::Store;
+use crate::workspace::Settings;
+
+/// A store that snapshots are read from, and the database kept here that is meant with it.
+#[derive(Clone, Debug)]
+pub struct ReadFrom {
+    /// The store.
+    pub store: Store,
+    /// The database, when there is one here.
+    pub database: Option<Database>,
+}
+
+impl ReadFrom {
+    /// Understands a person's FROM: `.`, a remote's name, or an address. A name needs a database here (`wanted`, or the only
+    /// one around), an address does not.
+    ///
+    /// # Errors
+    /// When it is none of these, or nothing that can be read lies there.
+    pub fn open(context: &Context, from: &str, wanted: Option<&OsStr>, settings: &Settings) -> Result<Self, OpError> {
+        let database = Database::find(context, wanted, settings, false);
+        if from == "." {
+            let database = database?;
+            return Ok(Self { store: database.local_store(context)?, database: Some(database) });
+        }
+        let looks_like_an_address = from.contains("://") || from.contains('/') || from.starts_with('~');
+        let is_folder = || context.current_folder.join(from).is_dir();
+        match &database {
+            Ok(database) if !looks_like_an_address => match database.open_remote(context, from) {
+                Err(OpError::NoBackup { .. }) if is_folder() => {}
+                other => return Ok(Self { store: other?.store, database: Some(database.clone()) }),
+            },
+            Err(_) if !looks_like_an_address && !is_folder() => {
+                return Err(OpError::NoBackup { name: from.to_owned(), known: Vec::new() });
+            }
+            _ => {}
+        }
+        let OpenRemote { store, .. } = context.open_url(&context.parse_url(from)?, false)?;
+        // Nobody has looked at this place before: is it a store, and one that can be read?
+        Store::open(store.remote().clone())?;
+        Ok(Self { store, database: database.ok() })
+    }
+
+    /// The history there that a spec speaks of; the database kept here needs no name. A spec that is only a name is put in
+    /// full when it is that of a line or a tag.
+    ///
+    /// # Errors
+    /// When it is not clear which database is meant.
+    pub fn history(&self, spec: &mut Spec) -> Result<History, OpError> {
+        History::find_for(self.store.clone(), spec, self.database.as_ref())
+    }
+}

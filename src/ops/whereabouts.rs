@@ -1,0 +1,39 @@
+//! Which of the places known here have the content of a snapshot, without asking them.
+
+use super::{Database, Listed, lines};
+use crate::base::{Name, SnapshotNumber};
+use crate::workspace::Keep;
+
+/// Where a snapshot's content is.
+#[derive(Clone, Debug)]
+pub struct Whereabouts {
+    /// Whether it is in the local store.
+    pub here: bool,
+    /// The remotes that are known to have it.
+    pub remotes: Vec<Name>,
+}
+
+/// Where each snapshot of a database's list is, newest first as the list.
+pub fn whereabouts(database: &Database, list: &[Listed]) -> Vec<Whereabouts> {
+    let newest_at = |name: Name| {
+        let memory = database.workspace.recall_remote(&name);
+        let newest = lines::known(database, &memory, &database.config().line).map(|pushed| pushed.number);
+        (name, newest)
+    };
+    let known: Vec<(Name, Option<SnapshotNumber>)> = database.remote_names().into_iter().map(newest_at).collect();
+    let newest = list.first().map(|one| one.header.number);
+    let keep = database.keep(true);
+    let find = |one: &Listed| {
+        let number = Some(one.header.number);
+        let remotes: Vec<Name> =
+            known.iter().filter(|(_, newest)| *newest >= number).map(|(name, _)| name.clone()).collect();
+        let stays = match keep {
+            Keep::All => true,
+            Keep::Latest => number == newest,
+            Keep::None | Keep::Auto => false,
+        };
+        // Nothing leaves the local store before every remote has it.
+        Whereabouts { here: stays || remotes.len() < known.len().max(1), remotes }
+    };
+    list.iter().map(find).collect()
+}
