@@ -15,6 +15,8 @@ mod names;
 mod options;
 #[path = "bad_input/own_folder.rs"]
 mod own_folder;
+#[path = "bad_input/refs.rs"]
+mod refs;
 #[path = "bad_input/remotes.rs"]
 mod remotes;
 #[path = "bad_input/sources.rs"]

@@ -71,6 +71,12 @@ pub(crate) enum Command {
         /// Show at most so many
         #[arg(long, short = 'n', default_value_t = usize::MAX, hide_default_value = true)]
         limit: usize,
+        /// Draw which snapshot follows which, with tags and lines
+        #[arg(long)]
+        graph: bool,
+        /// All lines and tags, not only one line
+        #[arg(long, conflicts_with = "spec")]
+        all: bool,
     },
     /// Everything about one snapshot
     Show {
@@ -145,6 +151,40 @@ pub(crate) enum Command {
     /// Rows that the snapshot has and the database lacks are inserted; a table that is gone is made again. A row that is
     /// there with other values is a conflict. Triggers do not fire, and rows that are only in the database stay.
     RestoreRows(RestoreRows),
+    /// Name a snapshot; alone: the tags
+    Tag(Tag),
+    /// Start a line at a snapshot; alone: the lines
+    ///
+    /// A line is one history. The first snapshot after app@7 is number 8 on every line that starts there; a working copy
+    /// (`pagekeep checkout`) makes it.
+    #[command(after_long_help = NO_MERGE)]
+    Branch(Branch),
+    /// Restore a snapshot as a working copy, of which further snapshots continue a line
+    Checkout {
+        /// The snapshot, like app@3, app:LINE, or the name of a line or a tag
+        spec: String,
+        /// The path to make
+        destination: PathBuf,
+        /// The line to continue, made when it is not there; needed unless the snapshot is the newest of a line
+        #[arg(long = "branch", short = 'b', value_name = "LINE")]
+        line: Option<String>,
+        /// A remote's name, an address, or . for the local store
+        #[arg(long)]
+        from: Option<OsString>,
+    },
+    /// What happened to tags and lines: what moved, when, by whom
+    Reflog {
+        /// Only the tag or line of this name
+        name: Option<String>,
+        /// A remote's name, an address, or . for the local store
+        #[arg(long)]
+        from: Option<OsString>,
+    },
+    /// Put the tag or line that moved last back to where it was; once more: undo the undoing
+    Undo {
+        /// The tag or line, when another than the last
+        name: Option<String>,
+    },
     /// Copy a whole store to a new folder, restore its databases there, and go on from there
     Clone {
         /// The store's address
@@ -243,6 +283,49 @@ pub(crate) enum OnConflict {
     Skip,
     /// Put the snapshot's row in its place
     Replace,
+}
+
+/// Where somebody looks who wants to join lines again.
+const NO_MERGE: &str = "Lines are not merged: rows are yours to choose. `pagekeep diff --sql` writes what differs between \
+                        two snapshots as SQL, for you to look through and run.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Tag {
+    /// The tag's name
+    pub(crate) name: Option<String>,
+    /// The snapshot, like app@3; the newest when not said
+    #[arg(conflicts_with = "delete")]
+    pub(crate) spec: Option<String>,
+    /// What is said about it
+    #[arg(long = "message", short = 'm', value_name = "TEXT", requires = "name", conflicts_with = "delete")]
+    pub(crate) note: Option<String>,
+    /// Delete it; the snapshot stays
+    #[arg(long, short, requires = "name")]
+    pub(crate) delete: bool,
+    /// Move it when it stands for another snapshot
+    #[arg(long, requires = "name", conflicts_with = "delete")]
+    pub(crate) force: bool,
+    /// A remote's name, an address, or . for the local store
+    #[arg(long, conflicts_with = "delete")]
+    pub(crate) from: Option<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Branch {
+    /// The line's name
+    pub(crate) name: Option<String>,
+    /// The snapshot it starts at, like app@3; the newest when not said
+    #[arg(conflicts_with = "delete")]
+    pub(crate) spec: Option<String>,
+    /// Delete its name; its snapshots stay
+    #[arg(long, short, requires = "name")]
+    pub(crate) delete: bool,
+    /// Delete it even if nothing else leads to its snapshots
+    #[arg(long, requires = "delete")]
+    pub(crate) force: bool,
+    /// A remote's name, an address, or . for the local store
+    #[arg(long, conflicts_with = "delete")]
+    pub(crate) from: Option<OsString>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -54,7 +54,10 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
     match command {
         Command::Init { paths, name } => commands::init::run(session, &paths, name),
         Command::Backup { command } => commands::backup::run(session, command),
-        Command::Log { spec, from, limit } => {
+        Command::Log { spec, from, limit, graph, all } if graph || all => {
+            commands::graph::run(session, spec.as_deref(), address(from)?.as_deref(), limit, all, graph)
+        }
+        Command::Log { spec, from, limit, .. } => {
             commands::log::log(session, spec.as_deref(), address(from)?.as_deref(), limit)
         }
         Command::Show { spec, from } => commands::show::show(session, &spec, address(from)?.as_deref()),
@@ -70,6 +73,19 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
             commands::rows::find(session, &table, &condition, from.as_deref(), file.as_deref())
         }
         Command::RestoreRows(wanted) => commands::restore_rows::run(session, &wanted),
+        Command::Tag(mut tag) => {
+            let from = address(tag.from.take())?;
+            commands::refs::tag(session, tag, from.as_deref())
+        }
+        Command::Branch(mut branch) => {
+            let from = address(branch.from.take())?;
+            commands::refs::branch(session, branch, from.as_deref())
+        }
+        Command::Checkout { spec, destination, line, from } => {
+            commands::checkout::run(session, &spec, &destination, line.as_deref(), address(from)?.as_deref())
+        }
+        Command::Reflog { name, from } => commands::refs::reflog(session, name.as_deref(), address(from)?.as_deref()),
+        Command::Undo { name } => commands::refs::undo(session, name.as_deref()),
         Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
         Command::Config { command } => commands::config::run(session, command),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),

@@ -4,19 +4,22 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::{Context, OpError};
-use crate::base::Name;
+use crate::base::{Name, SnapshotNumber};
 use crate::source::sqlite::PinnedDatabase;
 use crate::source::{SourceError, tree::OWN_FOLDER};
 use crate::store::{Store, keys};
-use crate::workspace::{DatabaseConfig, Keep, Origin, Settings, SourceKind, Workspace};
+use crate::workspace::{DatabaseConfig, DatabaseMemory, Keep, Origin, Settings, SourceKind, Workspace};
 
 /// A database and the workspace it is kept in.
 #[derive(Clone, Debug)]
 pub struct Database {
     /// The workspace.
     pub workspace: Workspace,
-    /// The database's name.
+    /// The database's name in stores.
     pub name: Name,
+    /// Its name in this folder, by which it is configured and remembered. It differs in a working copy that lies beside
+    /// its original.
+    pub handle: Name,
     /// The settings that hold for it.
     pub settings: Settings,
 }
@@ -24,12 +27,22 @@ pub struct Database {
 impl Database {
     /// What is configured about it.
     pub fn config(&self) -> &DatabaseConfig {
-        &self.workspace.config.databases[&self.name]
+        &self.workspace.config.databases[&self.handle]
     }
 
     /// The path of its file or directory.
     pub fn source(&self) -> PathBuf {
         self.workspace.home().join(&self.config().path)
+    }
+
+    /// The line of the snapshot that is remembered.
+    pub fn line_of<'a>(&'a self, memory: &'a DatabaseMemory) -> &'a Name {
+        memory.line.as_ref().unwrap_or(&self.config().line)
+    }
+
+    /// A snapshot of it as people write it.
+    pub fn title(&self, number: SnapshotNumber) -> String {
+        super::spec::title(&self.name, &self.config().line, number)
     }
 
     /// The local store.
@@ -134,11 +147,12 @@ impl Database {
     }
 
     /// Adds what the folder's file sets to what the caller set.
-    fn new(workspace: Workspace, name: Name, mut settings: Settings) -> Result<Self, OpError> {
+    pub(super) fn new(workspace: Workspace, handle: Name, mut settings: Settings) -> Result<Self, OpError> {
         for (key, value) in &workspace.config.settings {
             settings.set(key, value, Origin::Folder)?;
         }
-        Ok(Self { workspace, name, settings })
+        let name = workspace.config.databases[&handle].database.clone().unwrap_or_else(|| handle.clone());
+        Ok(Self { workspace, name, handle, settings })
     }
 }
 

@@ -151,6 +151,32 @@ pub enum OpError {
         /// When.
         time: Timestamp,
     },
+    /// A tag or a line cannot be what it was asked to be.
+    #[error("{what}: {reason}")]
+    Ref {
+        /// The ref, or its name.
+        what: String,
+        /// Why.
+        reason: String,
+        /// The next thing to do.
+        next: String,
+    },
+    /// Somebody else put a ref elsewhere.
+    #[error("{what} at {remote} was {moved} by {host} at {time}; here it is another")]
+    RefConflict {
+        /// The ref.
+        what: String,
+        /// Where.
+        remote: String,
+        /// The remote's name, when it has one.
+        name: Option<Name>,
+        /// What they did with it.
+        moved: String,
+        /// Who.
+        host: String,
+        /// When.
+        time: Timestamp,
+    },
     /// The history at the remote belongs to another database of the same name.
     #[error("{remote} holds another database named '{database}' (last written by {host} at {time})")]
     OtherLineage {

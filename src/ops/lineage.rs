@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Context, Database, OpError, OpenRemote};
+use super::{Context, Database, OpError, OpenRemote, lines, refs};
 use crate::base::{Name, SnapshotNumber};
 use crate::format::record::Record;
 use crate::format::root::RootBuilder;
@@ -10,7 +10,7 @@ use crate::map::State;
 use crate::remote::RemoteUrl;
 use crate::source::sqlite::PinnedDatabase;
 use crate::store::{Store, StoreError, keys};
-use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, SourceKind};
+use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, RemoteMemory, SourceKind};
 
 /// How many snapshots are compared with a file that may be a copy of one.
 const COMPARED: usize = 16;
@@ -108,8 +108,10 @@ fn add_at(
     let mut memory = database.workspace.recall_remote(name);
     if let Some(record) = &newest {
         let pushed = Pushed { number: record.header.number, id: record.id };
-        memory.newest.insert(database.name.clone(), pushed);
-        memory.checked_at.insert(database.name.clone(), now);
+        let line = database.config().line.clone();
+        lines::note(database, &mut memory, &line, pushed);
+        refs::pull(database, &database.local_store(context)?, &store, &mut memory)?;
+        memory.checked_at.insert(database.handle.clone(), now);
         database.workspace.remember_remote(name, &memory)?;
     }
     Ok(AddReport {
@@ -125,7 +127,7 @@ fn add_at(
 /// Whether this database has no snapshot anywhere yet.
 fn is_fresh(context: &Context, database: &Database) -> Result<bool, OpError> {
     let local = database.local_store(context)?;
-    let known = database.workspace.recall_database(&database.name).is_some();
+    let known = database.workspace.recall_database(&database.handle).is_some();
     Ok(!known && local.newest(&database.name, &database.config().line)?.is_none())
 }
 
@@ -175,25 +177,33 @@ pub(super) fn adopt(
     theirs: &Name,
     newest: &Record,
 ) -> Result<(), OpError> {
-    if *theirs != database.name && database.workspace.config.databases.contains_key(theirs) {
+    let renamed = *theirs != database.name;
+    if renamed && database.workspace.config.databases.contains_key(theirs) {
         return Err(crate::workspace::WorkspaceError::NameTaken { name: theirs.clone() }.into());
     }
     let mut config = database.config().clone();
     config.lineage = newest.header.lineage.clone();
-    database.workspace.config.databases.remove(&database.name);
-    database.workspace.config.databases.insert(theirs.clone(), config);
+    if renamed {
+        config.database = None;
+        database.workspace.config.databases.remove(&database.handle);
+        database.handle = theirs.clone();
+    }
+    database.workspace.config.databases.insert(database.handle.clone(), config);
     database.name = theirs.clone();
-    mirror(&database.local_store(context)?, store, newest)?;
+    let local = database.local_store(context)?;
+    mirror(&local, store, newest)?;
+    refs::pull(database, &local, store, &mut RemoteMemory::default())?;
     database.workspace.save()?;
     let memory = DatabaseMemory {
         number: newest.header.number,
         id: newest.id,
+        line: None,
         created_at: newest.header.created_at,
         listing: String::new(),
         seen: Default::default(),
         seen_at: context.now(),
     };
-    Ok(database.workspace.remember_database(theirs, &memory)?)
+    Ok(database.workspace.remember_database(&database.handle, &memory)?)
 }
 
 /// Copies a record and those it builds on to the local store, so that the next snapshot finds its parent there.
@@ -253,7 +263,7 @@ pub(super) fn rebase(
     }
     // What is remembered goes first: it belongs to the history that is set aside. A crash after that leaves a database
     // that the next run takes for one that has only begun, and that finds its history at the remote.
-    database.workspace.forget_database(&database.name)?;
+    database.workspace.forget_database(&database.handle)?;
     let store = database.workspace.path("store");
     let stamp = context.now().strftime("%Y%m%d-%H%M%S").to_string();
     let mut names = (0..).map(|n| match n {
@@ -267,14 +277,16 @@ pub(super) fn rebase(
     // What other remotes have may not be this history: they are asked before they get anything.
     for other in database.remote_names() {
         let mut memory = database.workspace.recall_remote(&other);
-        memory.newest.remove(&name);
-        memory.checked_at.remove(&name);
+        lines::forget(database, &mut memory);
         database.workspace.remember_remote(&other, &memory)?;
     }
     if let Some(remote) = &remote.name {
         let mut memory = database.workspace.recall_remote(remote);
-        memory.newest.insert(name.clone(), Pushed { number: newest.header.number, id: newest.id });
+        let line = database.config().line.clone();
+        lines::note(database, &mut memory, &line, Pushed { number: newest.header.number, id: newest.id });
         database.workspace.remember_remote(remote, &memory)?;
     }
+    let before = Store::assume(crate::remote::Remote::folder(&aside).map_err(StoreError::from)?);
+    refs::carry(database, &before, &database.local_store(context)?, &remote.store)?;
     Ok(Some(aside))
 }

@@ -57,12 +57,12 @@ impl ReadFrom {
         Ok(Self { store, database: database.ok(), is_bare: true })
     }
 
-    /// The history there that a spec speaks of; the database kept here needs no name.
+    /// The history there that a spec speaks of; the database kept here needs no name. A spec that is only a name is put in
+    /// full when it is that of a line or a tag.
     ///
     /// # Errors
     /// When it is not clear which database is meant.
-    pub fn history(&self, spec: &Spec) -> Result<History, OpError> {
-        let default = self.database.as_ref().map(|database| &database.name);
-        History::find(self.store.clone(), spec, default)
+    pub fn history(&self, spec: &mut Spec) -> Result<History, OpError> {
+        History::find_for(self.store.clone(), spec, self.database.as_ref())
     }
 }

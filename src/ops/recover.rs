@@ -15,8 +15,8 @@ use crate::store::{Store, StoreError, keys};
 /// # Errors
 /// When it is lost here and a remote cannot be asked; or nobody has it and what is here is damaged.
 pub(super) fn recover(context: &Context, database: &mut Database, thorough: bool) -> Result<Option<String>, OpError> {
-    let Some(memory) = database.workspace.recall_database(&database.name) else { return Ok(None) };
-    let (name, line) = (database.name.clone(), database.config().line.clone());
+    let Some(memory) = database.workspace.recall_database(&database.handle) else { return Ok(None) };
+    let (name, line) = (database.name.clone(), database.line_of(&memory).clone());
     let local = database.local_store(context)?;
     let damage = match local.record(&name, &line, memory.number) {
         Ok(record) => return whole_chain(context, database, &local, &record, thorough),
@@ -43,7 +43,7 @@ pub(super) fn recover(context: &Context, database: &mut Database, thorough: bool
             Err(OpError::OnlyHere { path: place, damage })
         }
         (Some((store, record)), None, None) => {
-            database.workspace.forget_database(&name)?;
+            database.workspace.forget_database(&database.handle)?;
             adopt(context, database, &store, &name, &record)?;
             let (number, place) = (record.header.number, store.remote().name());
             Ok(Some(format!(
@@ -51,7 +51,7 @@ pub(super) fn recover(context: &Context, database: &mut Database, thorough: bool
             )))
         }
         (None, None, None) => {
-            database.workspace.forget_database(&name)?;
+            database.workspace.forget_database(&database.handle)?;
             Ok(Some(format!("the local store lost {lost}, and no remote has this history: it begins anew")))
         }
     }

@@ -6,16 +6,17 @@
 
 use std::time::{Duration, Instant};
 
+use super::bring::{Brought, bring, finish};
 use super::lineage::{newest_of, rebase};
-use super::push::Push;
+use super::lines::{known, note, unpushed};
 use super::recover::recover;
 use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
 use super::turn::Turn;
-use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near};
+use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near, refs};
 use crate::base::SnapshotNumber;
-use crate::base::progress::Phase;
+use crate::format::refs::RefName;
 use crate::remote::RequestCounts;
 use crate::store::{Store, StoreError};
 use crate::workspace::{Keep, Pushed, RemoteMemory};
@@ -41,6 +42,8 @@ pub struct SyncReport {
     pub outcome: Outcome,
     /// Snapshots the remote got.
     pub pushed: Vec<SnapshotNumber>,
+    /// Tags and lines the remote got.
+    pub pushed_refs: Vec<RefName>,
     /// Requests made.
     pub requests: RequestCounts,
     /// Time it took.
@@ -49,6 +52,8 @@ pub struct SyncReport {
     pub remarks: Vec<String>,
     /// Where a local history was set aside by a rebase.
     pub set_aside: Option<std::path::PathBuf>,
+    /// Where records of refs were set aside by a rebase.
+    pub refs_set_aside: Option<std::path::PathBuf>,
 }
 
 /// Makes a snapshot in the local store.
@@ -101,7 +106,7 @@ pub fn sync(
         && error.kind() != ErrorKind::Interrupted
     {
         let mut memory = database.workspace.recall_remote(name);
-        memory.failure.entry(database.name.clone()).or_insert_with(|| (context.now(), error.to_string()));
+        memory.failure.entry(database.handle.clone()).or_insert_with(|| (context.now(), error.to_string()));
         database.workspace.remember_remote(name, &memory)?;
     }
     outcome
@@ -121,8 +126,8 @@ fn locked_sync(
         Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
         other => other?,
     };
-    let mut set_aside = None;
-    let done = match attempt(context, database, &turn.remote, options) {
+    let (mut set_aside, mut refs_set_aside) = (None, None);
+    let mut done = match attempt(context, database, &turn.remote, options) {
         Err(OpError::Overtaken { .. }) if options.rebase => rebase(context, database, &turn.remote).and_then(|aside| {
             set_aside = aside;
             attempt(context, database, &turn.remote, options)
@@ -136,17 +141,25 @@ fn locked_sync(
         },
         other => other,
     };
+    if options.rebase && matches!(done, Err(OpError::RefConflict { .. })) {
+        done = refs::take_theirs(context, database, &turn.remote.store).and_then(|aside| {
+            refs_set_aside = aside;
+            attempt(context, database, &turn.remote, options)
+        });
+    }
     turn.give_back(database);
-    let (outcome, pushed) = done?;
+    let (outcome, brought) = done?;
     trim(context, database)?;
     Ok(SyncReport {
         remarks: recovered.into_iter().chain(std::mem::take(&mut turn.remarks)).collect(),
         remote: remote.url.clone(),
         outcome,
-        pushed,
+        pushed: brought.snapshots,
+        pushed_refs: brought.refs,
         requests: remote.store.remote().counts().since(&before),
         elapsed: started.elapsed(),
         set_aside,
+        refs_set_aside,
     })
 }
 
@@ -155,7 +168,7 @@ fn attempt(
     database: &Database,
     remote: &OpenRemote,
     options: &SyncOptions,
-) -> Result<(Outcome, Vec<SnapshotNumber>), OpError> {
+) -> Result<(Outcome, Brought), OpError> {
     let mut memory = remote.name.as_ref().map(|name| database.workspace.recall_remote(name)).unwrap_or_default();
     let local = database.local_store(context)?;
     // With more remotes than one the packs are needed here until all have them.
@@ -164,7 +177,7 @@ fn attempt(
     if direct {
         // What only the local store has goes first, in order; and the remote must be there.
         match check_remote(context, database, remote, &mut memory) {
-            Ok(()) => direct = !behind(database, &memory),
+            Ok(()) => direct = unpushed(database, &local, &memory)?.is_empty(),
             Err(error) if error.kind() == ErrorKind::Temporary => direct = false,
             Err(error) => return Err(error),
         }
@@ -182,10 +195,10 @@ fn attempt(
         other => other?,
     };
     if let (true, Outcome::Created(report)) = (direct, &outcome) {
-        memory.newest.insert(database.name.clone(), Pushed { number: report.number, id: report.id });
-        let pushed = vec![report.number];
-        remember_success(context, database, remote, memory)?;
-        return Ok((outcome, pushed));
+        note(database, &mut memory, &database.config().line, Pushed { number: report.number, id: report.id });
+        let snapshots = vec![report.number];
+        let refs = finish(context, database, &local, remote, memory)?;
+        return Ok((outcome, Brought { snapshots, refs }));
     }
     let report = bring(context, database, remote, memory, &outcome, near).map_err(|error| {
         let (name, number) = (database.name.clone(), outcome.number());
@@ -197,52 +210,13 @@ fn attempt(
     Ok((outcome, report))
 }
 
-/// Brings the remote the snapshots it lacks, up to the one that was made or found unchanged.
-fn bring(
-    context: &Context,
-    database: &Database,
-    remote: &OpenRemote,
-    mut memory: RemoteMemory,
-    outcome: &Outcome,
-    near: Vec<Store>,
-) -> Result<Vec<SnapshotNumber>, OpError> {
-    let local = database.local_store(context)?;
-    context.progress.enter(Phase::Uploading);
-    check_remote(context, database, remote, &mut memory)?;
-    let newest = outcome.number();
-    let known = memory.newest.get(&database.name).cloned();
-    if let Some(known) = &known
-        && let Ok(ours) = local.record(&database.name, &database.config().line, known.number)
-        && ours.id != known.id
-    {
-        let theirs = remote.store.record(&database.name, &database.config().line, known.number)?;
-        return Err(super::conflict(&theirs.header, &database.config().lineage, &remote.store));
-    }
-    let known = known.map(|known| known.number);
-    let mut pushed = Vec::new();
-    if known < Some(newest) {
-        let mut from = near;
-        from.extend(other_remotes(context, database, remote));
-        let there = packs_at(database, &local, known, outcome)?;
-        pushed = Push { context, database, from: &from, to: &remote.store, there }.run(known, newest)?;
-        if let Some(last) = pushed.last() {
-            let id = local.record(&database.name, &database.config().line, *last).map(|record| record.id);
-            if let Ok(id) = id {
-                memory.newest.insert(database.name.clone(), Pushed { number: *last, id });
-            }
-        }
-    }
-    remember_success(context, database, remote, memory)?;
-    Ok(pushed)
-}
-
 /// The snapshot must not wait for the remote: it is kept in the local store. Returns the failure, with what became of it.
 fn keep_here(context: &Context, database: &Database, failure: OpError, options: &SyncOptions) -> OpError {
     let keep = || -> Result<SnapshotNumber, OpError> {
         // A record may have arrived at the remote although that was not said: then it is the snapshot.
-        let arrived = database.workspace.pending_record(&database.name).is_some();
+        let arrived = database.workspace.pending_record(&database.handle).is_some();
         settle(context, database)?;
-        match database.workspace.recall_database(&database.name) {
+        match database.workspace.recall_database(&database.handle) {
             Some(memory) if arrived => Ok(memory.number),
             _ => Ok(snapshot(context, database, &local_targets(context, database)?, &options.snapshot)?.number()),
         }
@@ -256,15 +230,15 @@ fn keep_here(context: &Context, database: &Database, failure: OpError, options: 
     }
 }
 
-fn remember_success(
+pub(super) fn remember_success(
     context: &Context,
     database: &Database,
     remote: &OpenRemote,
     mut memory: RemoteMemory,
 ) -> Result<(), OpError> {
     let Some(name) = &remote.name else { return Ok(()) };
-    memory.synced_at.insert(database.name.clone(), context.now());
-    memory.failure.remove(&database.name);
+    memory.synced_at.insert(database.handle.clone(), context.now());
+    memory.failure.remove(&database.handle);
     Ok(database.workspace.remember_remote(name, &memory)?)
 }
 
@@ -281,23 +255,19 @@ fn is_remote_trouble(error: &OpError) -> bool {
     ) && matches!(error, OpError::Store(_))
 }
 
-/// Whether the local store has snapshots that the remote lacks.
-fn behind(database: &Database, memory: &RemoteMemory) -> bool {
-    let local = database.workspace.recall_database(&database.name).map(|memory| memory.number);
-    local > memory.newest.get(&database.name).map(|pushed| pushed.number)
-}
-
 /// Asks the remote what it has, when that is not known or was known long ago.
-fn check_remote(
+pub(super) fn check_remote(
     context: &Context,
     database: &Database,
     remote: &OpenRemote,
     memory: &mut RemoteMemory,
 ) -> Result<(), OpError> {
-    let name = &database.name;
+    let (name, line) = (&database.name, &database.config().line);
     let now = context.now();
-    let fresh =
-        memory.checked_at.get(name).is_some_and(|checked| now.duration_since(*checked).unsigned_abs() < TRUSTED);
+    let fresh = memory
+        .checked_at
+        .get(&database.handle)
+        .is_some_and(|checked| now.duration_since(*checked).unsigned_abs() < TRUSTED);
     if fresh {
         return Ok(());
     }
@@ -309,7 +279,7 @@ fn check_remote(
         }
     }
     let found = newest_of(&remote.store, database)?;
-    let known = memory.newest.get(name).cloned();
+    let known = known(database, memory, line);
     match (&known, &found) {
         (Some(known), Some(found)) if found.header.number < known.number => {
             return Err(lost(database, remote, known.number, format!("{name}@{} at most", found.header.number)));
@@ -317,12 +287,13 @@ fn check_remote(
         (Some(known), None) => return Err(lost(database, remote, known.number, "nothing of it".into())),
         (Some(known), Some(found)) if known.id == found.id => {}
         (_, Some(found)) if is_ours(context, database, found)? => {
-            memory.newest.insert(name.clone(), Pushed { number: found.header.number, id: found.id });
+            note(database, memory, line, Pushed { number: found.header.number, id: found.id });
         }
         (_, Some(found)) => return Err(super::conflict(&found.header, &database.config().lineage, &remote.store)),
         (None, None) => {}
     }
-    memory.checked_at.insert(name.clone(), now);
+    refs::pull(database, &database.local_store(context)?, &remote.store, memory)?;
+    memory.checked_at.insert(database.handle.clone(), now);
     Ok(())
 }
 
@@ -340,30 +311,4 @@ fn is_ours(context: &Context, database: &Database, found: &crate::format::record
     // The record was lost here; the next one still says what it follows.
     let next = number.next().and_then(|next| local.record(&database.name, line, next).ok());
     Ok(next.is_some_and(|next| next.header.parent == Some(found.id)))
-}
-
-/// Packs that the remote is known to have: those of the newest snapshot there, and those this run put there.
-fn packs_at(
-    database: &Database,
-    local: &Store,
-    known: Option<SnapshotNumber>,
-    outcome: &Outcome,
-) -> Result<std::collections::HashSet<crate::base::PackId>, OpError> {
-    let mut there = std::collections::HashSet::new();
-    if let Outcome::Created(report) = outcome {
-        there.extend(report.stored_packs.iter().copied());
-    }
-    if let Some(known) = known
-        && let Ok(record) = local.record(&database.name, &database.config().line, known)
-        && let Ok(state) = crate::map::State::load(local, record)
-    {
-        there.extend(state.map.live_packs().iter().map(|pack| pack.id));
-    }
-    Ok(there)
-}
-
-/// Remotes, besides this one, from which a snapshot can be read that the local store no longer has.
-fn other_remotes(context: &Context, database: &Database, remote: &OpenRemote) -> Vec<Store> {
-    let others = database.remote_names().into_iter().filter(|name| Some(name) != remote.name.as_ref());
-    others.filter_map(|name| Some(database.open_remote(context, name.as_str()).ok()?.store)).collect()
 }

@@ -233,6 +233,38 @@ impl Remote {
         runtime::block_on(fetch)
     }
 
+    /// The names of the folders of keys right below a folder of keys, in order. On disk only that folder is read; elsewhere
+    /// everything below it is listed.
+    ///
+    /// # Errors
+    /// As [`Remote::list`].
+    pub fn folders(&self, folder: &str) -> Result<Vec<String>, RemoteError> {
+        let mut names: Vec<String> = match &self.folder {
+            Some(root) if self.direct => match std::fs::read_dir(root.join(folder)) {
+                Ok(entries) => {
+                    let folders = entries.flatten().filter(|entry| entry.path().is_dir());
+                    folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    self.check_folder(folder)?;
+                    Vec::new()
+                }
+                Err(source) => {
+                    let source = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(source) };
+                    return Err(self.failed("list", folder, source));
+                }
+            },
+            _ => {
+                let below =
+                    |key: String| Some(key.strip_prefix(folder)?.strip_prefix('/')?.split_once('/')?.0.to_owned());
+                self.list(folder)?.into_iter().filter_map(|object| below(object.key)).collect()
+            }
+        };
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
     /// The client of file systems lists a root that is gone as an empty one, and a disk that is not mounted must never
     /// be taken for a store with nothing in it.
     fn check_folder(&self, folder: &str) -> Result<(), RemoteError> {

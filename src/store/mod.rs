@@ -10,6 +10,7 @@ mod chunks;
 mod error;
 pub mod keys;
 mod packs;
+mod refs;
 mod several;
 mod snapshots;
 mod writer;
@@ -29,6 +30,7 @@ pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::StoreError;
 pub use packs::{OpenPack, Packs};
+pub use refs::CreatedRef;
 pub use several::first_of;
 pub use snapshots::{Created, MAX_RECORD_BYTES};
 pub use writer::{OnStored, PackSink, PackWriter, StoredPack, WriterOptions};
@@ -146,7 +148,7 @@ impl Store {
         Ok(self.remote.put_new(key, bytes)?)
     }
 
-    /// Reads a pack or a record for a copy: whole, and with every digest checked that can be without its content.
+    /// Reads a pack or a record of any kind for a copy: whole, and with every digest checked that can be without its content.
     ///
     /// # Errors
     /// When it is missing or damaged.
@@ -158,6 +160,9 @@ impl Store {
         let bytes = self.remote.get(key, object.size)?;
         if let Some((database, line, number)) = keys::parse_snapshot(key) {
             self.decode_record(&database, &line, number, &bytes)?;
+        }
+        if let Some((database, name, number)) = keys::parse_ref(key) {
+            self.decode_ref(&database, &name, number, &bytes)?;
         }
         Ok(bytes)
     }

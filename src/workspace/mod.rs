@@ -117,14 +117,20 @@ impl Workspace {
         if self.config.databases.contains_key(&name) {
             return Err(WorkspaceError::NameTaken { name });
         }
-        let database = DatabaseConfig { path: path.to_owned(), kind, lineage: Nonce::fresh(), line: Name::main_line() };
+        let database = DatabaseConfig {
+            path: path.to_owned(),
+            kind,
+            lineage: Nonce::fresh(),
+            line: Name::main_line(),
+            database: None,
+        };
         self.config.databases.insert(name.clone(), database);
         self.save()?;
         Ok(name)
     }
 
     /// The file's name without its ending, or the whole when that is taken, or the folder's name.
-    fn free_name(&self, path: &Path) -> Name {
+    pub(crate) fn free_name(&self, path: &Path) -> Name {
         let folder = self.home.file_name().unwrap_or_default();
         let file = if path == Path::new(".") { folder } else { path.file_name().unwrap_or(folder) };
         let stem = Path::new(file).file_stem().unwrap_or(file);

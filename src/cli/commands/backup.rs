@@ -36,7 +36,7 @@ fn create(session: &Session, options: ops::SnapshotOptions) -> Result<Output, Op
     let started = std::time::Instant::now();
     let database = session.database(true)?;
     let outcome = ops::create(&session.context, &database, &options)?;
-    let name = format!("{}@{}", database.name, outcome.number());
+    let name = database.title(outcome.number());
     let mut output = Output::new(name.clone(), sync::outcome_json(&database.name, &outcome));
     if let Outcome::Created(report) = &outcome {
         output.talk.push(format!(

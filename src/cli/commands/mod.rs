@@ -2,13 +2,16 @@
 
 pub(crate) mod about;
 pub(crate) mod backup;
+pub(crate) mod checkout;
 pub(crate) mod clone;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod diff;
+pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod query;
+pub(crate) mod refs;
 mod remotes;
 mod restore;
 pub(crate) mod restore_rows;

@@ -17,8 +17,8 @@ pub(super) fn run(
     force: bool,
 ) -> Result<Output, OpError> {
     let from = session.from(from)?;
-    let spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let history = from.history(&spec)?;
+    let mut spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
+    let history = from.history(&mut spec)?;
     let record = history.resolve(&spec)?;
     let state = State::load(&history.store, record)?;
     let kept = from.database.filter(|_| force);
@@ -26,7 +26,7 @@ pub(super) fn run(
     let options = RestoreOptions { force, known, ids_path: None };
     let report = ops::restore(&session.context, &history.store, &state, destination, options)?;
 
-    let name = format!("{}@{}", history.database, report.number);
+    let name = ops::title(&history.database, &state.header.line, report.number);
     let fetched = size(report.requests.received_bytes);
     let said = format!(
         "Downloaded {fetched} of {fetched}, restored {name} ({}, {} files) to {} in {}",

@@ -17,7 +17,7 @@ pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
         vec![
             one.name.to_string(),
             one.age.map_or("never".into(), age),
-            one.newest.map_or("-".into(), |number| format!("{}@{number}", database.name)),
+            one.newest.map_or("-".into(), |number| database.title(number)),
             if one.behind == 0 {
                 "nothing".into()
             } else {

@@ -43,6 +43,14 @@ impl OpError {
                 let name = name.as_ref().map_or("NAME", Name::as_str);
                 format!("nothing is lost; put this machine's state after theirs: pagekeep backup sync {name} --rebase")
             }
+            OpError::Ref { next, .. } => next.clone(),
+            OpError::RefConflict { name, .. } => {
+                let name = name.as_ref().map_or("NAME", Name::as_str);
+                format!(
+                    "nothing was overwritten; take theirs and set yours aside: pagekeep backup sync {name} --rebase; \
+                     what is here can get another name first: pagekeep tag OTHER SPEC"
+                )
+            }
             OpError::OtherLineage { database, address, added, .. } => {
                 let join = address.as_ref().map(|(name, url)| {
                     let add = format!("pagekeep backup add {name} {} --join {database}", shown(Path::new(url)));

@@ -75,7 +75,8 @@ impl OpError {
             OpError::Overtaken { .. } | OpError::OtherLineage { .. } | OpError::OtherStore { .. } => {
                 ErrorKind::Conflict
             }
-            OpError::RemoteLostHistory { .. } => ErrorKind::Conflict,
+            OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
+            OpError::Ref { .. } => ErrorKind::Usage,
             OpError::TargetExists { .. }
             | OpError::CloneTarget { .. }
             | OpError::BadTarget { .. }

@@ -138,7 +138,7 @@ pub fn snapshot(
     options: &SnapshotOptions,
 ) -> Result<Outcome, OpError> {
     let started = std::time::Instant::now();
-    let memory = database.workspace.recall_database(&database.name);
+    let memory = database.workspace.recall_database(&database.handle);
     let looked_at = context.now();
     let mut list = files::list(database)?;
     let (seen, listing) = (files::look(&list)?, list.hash());
@@ -175,7 +175,7 @@ pub fn snapshot(
     context.progress.enter(Phase::Reading);
     let scratch = database.workspace.scratch()?;
     let ids = IdsWriter::create(&scratch).map_err(OpError::io("write", &scratch))?;
-    let uploads = database.workspace.uploads(&targets.uploads, &database.name);
+    let uploads = database.workspace.uploads(&targets.uploads, &database.handle);
     let uploaded = uploads.recall(&targets.packs);
     let note = uploads.clone();
     let writer = WriterOptions {
