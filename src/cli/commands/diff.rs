@@ -22,16 +22,14 @@ const SPOOL_BYTES: usize = 4 << 20;
 
 pub(crate) fn run(session: &Session, wanted: &Diff) -> Result<Output, OpError> {
     let context = &session.context;
-    let spec = context.spec(&wanted.old)?;
+    let mut spec = context.spec(&wanted.old)?;
     let ReadFrom { store, database, .. } = session.from(wanted.from.as_deref().unwrap_or(".".as_ref()))?;
-    let shelf = Shelf::open(context, store, &spec, database)?;
+    let shelf = Shelf::open(context, store, &mut spec, database)?;
     let file = wanted.file.as_deref();
     let a = shelf.snapshot(&spec, file)?;
     match &wanted.new {
         Some(new) => {
-            let record = shelf.history().resolve(&context.spec(new)?)?;
-            let state = crate::map::State::load(&shelf.history().store, record)?;
-            let b = shelf.rows(state, file, Some(&a))?;
+            let b = shelf.rows(shelf.state(context.spec(new)?)?, file, Some(&a))?;
             let changed = changed_between(&a, &b);
             let borrowing = Borrowing::new(b.pages(), a.pages(), &changed);
             let pair = Pair { a: a.pages(), b: &borrowing, changed: &changed };
