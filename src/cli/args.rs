@@ -102,7 +102,7 @@ pub(crate) enum Command {
     Sql {
         /// The snapshot, like app@3; the newest when not said
         spec: Option<String>,
-        /// Run this and leave; dot commands stand on lines of their own
+        /// Run this and leave; dot commands stand on lines of their own. After `sql`, -q means this too
         #[arg(long, short = 'e', value_name = "SQL")]
         execute: Option<String>,
         /// How rows are written; --json asks for json

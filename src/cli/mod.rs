@@ -23,7 +23,7 @@ use session::Session;
 
 /// Runs one command line and returns the exit code. `docs/EXIT-CODES.md` lists them.
 pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings) -> u8 {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments = match Arguments::try_parse_from(with_query(arguments)) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors: clap knows where each goes.
@@ -47,6 +47,19 @@ pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings
             exit::code(error.kind())
         }
     }
+}
+
+/// `sql -q QUERY`, as people write it who know Dolt; everywhere else `-q` is `--quiet`.
+fn with_query(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    let (mut is_sql, mut is_value) = (None, false);
+    arguments.enumerate().map(move |(at, argument)| {
+        let is_flag = argument.as_encoded_bytes().starts_with(b"-");
+        if at > 0 && is_sql.is_none() && !is_flag && !is_value {
+            is_sql = Some(argument == "sql");
+        }
+        is_value = ["--db", "--lock-wait", "--set"].iter().any(|flag| argument == *flag);
+        if is_sql == Some(true) && argument == "-q" { "--execute".into() } else { argument }
+    })
 }
 
 fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::OpError> {

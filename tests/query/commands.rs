@@ -112,6 +112,9 @@ fn the_shell_reads_a_script() {
                   -- a comment; with a semicolon\nSELECT ';' AS x; SELECT id FROM old.item\n;\n.quit\nSELECT 'never';\n";
     assert_snapshot!("sql_script", with_input(&machine, &["sql"], script).shown());
     assert_snapshot!("sql_help", with_input(&machine, &["sql", "@1", "-e", ".help"], "").shown());
+    let asked =
+        with_input(&machine, &["--db", "shop.db", "sql", "@1", "-q", "SELECT 6 * 7 AS n", "--format", "csv"], "");
+    assert_eq!((asked.stdout.as_str(), asked.code), ("n\r\n42\r\n", 0));
     let last = with_input(&machine, &["sql", "@1", "--format", "csv", "-e", "SELECT count(*) AS n FROM item"], "");
     assert_eq!((last.stdout.as_str(), last.code), ("n\r\n4\r\n", 0));
     with_input(&machine, &["sql"], "SELECT 1 FROM nowhere;\nSELECT 2;\n").fails(2, &["no such table"]);
