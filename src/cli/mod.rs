@@ -53,6 +53,12 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         Command::Log { spec, from, limit } => commands::log::log(session, spec.as_deref(), from.as_deref(), limit),
         Command::Show { spec, from } => commands::show::show(session, &spec, from.as_deref()),
         Command::Clone { url, folder } => commands::clone::run(session, &url, &folder),
+        Command::Call { name, list: true, .. } => commands::call::list(name.as_deref()),
+        Command::Call { name, arguments, by_name, .. } => {
+            commands::call::run(session, name.as_deref().unwrap_or_default(), arguments, by_name)
+        }
+        Command::Jobs => commands::jobs::list(session),
+        Command::Job { id, follow, command } => commands::jobs::one(session, id, follow, command),
         Command::Config { command } => commands::config::run(session, command),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),
         Command::Man => commands::about::man(),

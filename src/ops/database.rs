@@ -58,9 +58,7 @@ impl Database {
         let around = workspace_around(&context.current_folder)?;
         let Some(text) = wanted else {
             let Some(workspace) = around else {
-                return Err(OpError::WhichDatabase {
-                    reason: "nothing is kept in this folder yet; say which database: --db PATH".into(),
-                });
+                return Err(nothing_kept());
             };
             let names: Vec<_> = workspace.config.databases.keys().cloned().collect();
             return match names.as_slice() {
@@ -128,6 +126,17 @@ impl Database {
         Self::new(workspace, name, settings.clone())
     }
 
+    /// The workspace that `--db` means, or that of the current folder or one above it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn workspace(context: &Context, wanted: Option<&str>, settings: &Settings) -> Result<Workspace, OpError> {
+        if wanted.is_some() {
+            return Ok(Self::find(context, wanted, settings, false)?.workspace);
+        }
+        workspace_around(&context.current_folder)?.ok_or_else(nothing_kept)
+    }
+
     /// Adds what the folder's file sets to what the caller set.
     fn new(workspace: Workspace, name: Name, mut settings: Settings) -> Result<Self, OpError> {
         for (key, value) in &workspace.config.settings {
@@ -135,6 +144,10 @@ impl Database {
         }
         Ok(Self { workspace, name, settings })
     }
+}
+
+fn nothing_kept() -> OpError {
+    OpError::WhichDatabase { reason: "nothing is kept in this folder yet; say which database: --db PATH".into() }
 }
 
 /// The workspace of a folder, or of the nearest above it.

@@ -137,7 +137,7 @@ impl Workspace {
     }
 }
 
-fn remove(path: PathBuf) -> Result<(), WorkspaceError> {
+pub(super) fn remove(path: PathBuf) -> Result<(), WorkspaceError> {
     match fs::remove_file(&path) {
         Err(source) if source.kind() != ErrorKind::NotFound => Err(WorkspaceError::io("remove", &path, source)),
         _ => Ok(()),

@@ -13,12 +13,14 @@
 //!   state/<database>.ids.next, .pending   those of a snapshot being made, and its record on the way to a remote
 //!   state/remotes/<name>.json   what each remote is known to have
 //!   uploads/<where>/<database>/   notes about packs that an unfinished run stored: at a remote, or here (`local`)
+//!   jobs/<id>.…             work that goes on in the background: see `jobs.rs`
 //!   tmp/                    scratch; emptied at the start of each run
 //! ```
 
 mod config;
 mod error;
 pub mod ids;
+mod jobs;
 mod lock;
 mod memory;
 mod path_form;
@@ -38,6 +40,7 @@ use crate::store::Store;
 pub use crate::format::record::SourceKind;
 pub use config::{Config, DatabaseConfig, RemoteConfig};
 pub use error::WorkspaceError;
+pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Task, is_job_id};
 pub use lock::Lock;
 pub use memory::{DatabaseMemory, Pushed, RemoteMemory};
 pub use settings::{KEYS, Keep, Key, Origin, Settings, duration};

@@ -17,6 +17,7 @@ mod scan;
 mod spool;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,10 +138,21 @@ pub fn snapshot(
     targets: &Targets,
     options: &SnapshotOptions,
 ) -> Result<Outcome, OpError> {
+    snapshot_of(context, database, None, targets, options)
+}
+
+/// The same of another file's content, as if it were the database's.
+pub(super) fn snapshot_of(
+    context: &Context,
+    database: &Database,
+    other: Option<&Path>,
+    targets: &Targets,
+    options: &SnapshotOptions,
+) -> Result<Outcome, OpError> {
     let started = std::time::Instant::now();
     let memory = database.workspace.recall_database(&database.name);
     let looked_at = context.now();
-    let mut list = files::list(database)?;
+    let mut list = files::list(database, other)?;
     let (seen, listing) = (files::look(&list)?, list.hash());
     if let Some(memory) = &memory
         && !options.always
@@ -198,6 +210,8 @@ pub fn snapshot(
     let (scanned, encoded) = encode::run(scan, ids, encoder)?;
     let stored = started.elapsed();
 
+    // How another file looks says nothing about the database's own.
+    let seen = if other.is_some() { BTreeMap::new() } else { seen };
     let commit = Commit { context, database, targets, options, parent: parent.as_ref(), seen, listing, looked_at };
     let outcome = commit.finish(scanned, encoded, [prepared, stored])?;
     uploads.clear()?;
