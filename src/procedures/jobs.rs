@@ -163,12 +163,10 @@ fn work(caller: &Caller, workspace: &Workspace, job: &Job) -> (Job, Result<Strin
             workspace.write_job(&job)?;
             let done = AtomicBool::new(false);
             let outcome = std::thread::scope(|scope| {
-                let (progress, done, job) = (&*caller.context.progress, &done, &job);
-                let said = scope.spawn(move || say_progress(workspace, job.clone(), progress, done));
+                let (progress, done, id) = (&*caller.context.progress, &done, job.id.as_str());
+                scope.spawn(move || say_progress(workspace, id, progress, done));
                 let outcome = perform(caller, &database, &job.task);
                 done.store(true, Relaxed);
-                // Before the end is written nobody else may write.
-                said.join().expect("BUG: saying how far a job is does not fail");
                 outcome
             });
             job.progress = far(&caller.context.progress);
@@ -213,14 +211,14 @@ fn heed_cancel(workspace: &Workspace, id: &str, progress: &Progress, done: &Atom
     }
 }
 
-fn say_progress(workspace: &Workspace, mut job: Job, progress: &Progress, done: &AtomicBool) {
-    let mut next = Instant::now();
+fn say_progress(workspace: &Workspace, id: &str, progress: &Progress, done: &AtomicBool) {
+    let (mut next, mut said) = (Instant::now(), JobProgress::default());
     while !done.load(Relaxed) {
         let now = far(progress);
-        if Instant::now() >= next && now != job.progress {
-            job.progress = now;
+        if Instant::now() >= next && now != said {
             // Only for those who look; the end is what counts.
-            let _ = workspace.write_job_progress(&job);
+            let _ = workspace.write_job_progress(id, &now);
+            said = now;
             next = Instant::now() + SAY_EVERY;
         }
         std::thread::sleep(LOOK_EVERY);

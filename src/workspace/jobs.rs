@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <id>.lock     locked by the process at work, from before the job is written until it ends, however it ends
-//! <id>.json     what is to be done, how far it is, how it ended; always replaced as a whole
+//! <id>.json     what is to be done, and how it ended; replaced as a whole
+//! <id>.progress how far it is; a crash of the machine may spoil it, and nothing else
 //! <id>.cancel   there when somebody wants it stopped
 //! <id>.log      what the process said
 //! ```
@@ -44,7 +45,7 @@ pub enum JobState {
     Failed,
     /// Stopped because somebody asked for it; nothing half done is visible.
     Cancelled,
-    /// Its process ended before it did; nothing half done is visible.
+    /// Its process ended before it said how. Nothing half done is visible; whether its snapshot was made the list tells.
     Interrupted,
 }
 
@@ -207,16 +208,16 @@ impl Workspace {
         write_atomically(&self.job_path(&job.id, "json"), &to_json(job))
     }
 
-    /// Writes down how far a job is. A crash of the machine may lose it, and the job with it: nothing is flushed.
+    /// Writes down how far a job is. Nothing is flushed to disk: others' writes are not kept waiting for it.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write_job_progress(&self, job: &Job) -> Result<(), WorkspaceError> {
-        let path = self.job_path(&job.id, "json");
+    pub fn write_job_progress(&self, id: &str, progress: &JobProgress) -> Result<(), WorkspaceError> {
+        let path = self.job_path(id, "progress");
         let folder = path.parent().unwrap_or(Path::new("."));
         let write = || -> std::io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            std::io::Write::write_all(&mut file, &to_json(job))?;
+            std::io::Write::write_all(&mut file, &to_json(progress))?;
             file.persist(&path).map_err(|error| error.error)?;
             Ok(())
         };
@@ -226,13 +227,13 @@ impl Workspace {
     /// A job, as it stands now.
     ///
     /// # Errors
-    /// [`WorkspaceError::NoJob`] when there is none with this id.
+    /// [`WorkspaceError::NoJob`] when there is none with this id; [`WorkspaceError::Config`] when its file cannot be understood.
     pub fn job(&self, id: &str) -> Result<Job, WorkspaceError> {
         let known = is_job_id(id).then(|| self.read_job(id)).transpose()?.flatten();
         known.ok_or_else(|| WorkspaceError::NoJob { id: id.to_owned() })
     }
 
-    /// All jobs that are kept, newest first.
+    /// All jobs that are kept, newest first. What cannot be understood, perhaps a newer pagekeep's, is left out.
     ///
     /// # Errors
     /// When they cannot be listed or read.
@@ -249,7 +250,10 @@ impl Workspace {
             let Some(id) = name.to_str().and_then(|name| name.strip_suffix(".json")).filter(|id| is_job_id(id)) else {
                 continue;
             };
-            jobs.extend(self.read_job(id)?);
+            match self.read_job(id) {
+                Err(WorkspaceError::Config { .. }) => {}
+                read => jobs.extend(read?),
+            }
         }
         jobs.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
         Ok(jobs)
@@ -269,13 +273,19 @@ impl Workspace {
 
     fn stored_job(&self, id: &str) -> Result<Option<Job>, WorkspaceError> {
         let path = self.job_path(id, "json");
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(Some)
-                .map_err(|error| WorkspaceError::Config { path, reason: error.to_string() }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(WorkspaceError::io("read", &path, source)),
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(WorkspaceError::io("read", &path, source)),
+        };
+        let mut job: Job = serde_json::from_slice(&bytes)
+            .map_err(|error| WorkspaceError::Config { path, reason: error.to_string() })?;
+        if !job.state.is_finished()
+            && let Some(progress) = super::memory::recall(self.job_path(id, "progress"))
+        {
+            job.progress = progress;
         }
+        Ok(Some(job))
     }
 
     /// Whether a process holds a job's lock. Lookers share theirs, so that none takes another for the job.
@@ -308,7 +318,7 @@ impl Workspace {
             let age = now.duration_since(job.finished_at.unwrap_or(job.created_at));
             if place >= KEPT_AT_MOST || !age.is_negative() && age.unsigned_abs() > KEPT_FOR {
                 // The job itself goes last: a run that is stopped here leaves nothing that the next would not find.
-                for ending in ["log", "cancel", "lock", "json"] {
+                for ending in ["log", "cancel", "progress", "lock", "json"] {
                     super::memory::remove(self.job_path(&job.id, ending))?;
                 }
             }
@@ -323,8 +333,8 @@ pub fn is_job_id(text: &str) -> bool {
     (1..60).contains(&rest.len()) && rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'-'))
 }
 
-fn to_json(job: &Job) -> Vec<u8> {
-    serde_json::to_vec(job).expect("BUG: a job is expressible in JSON")
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("BUG: a job is expressible in JSON")
 }
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ pub(super) fn remove(path: PathBuf) -> Result<(), WorkspaceError> {
     }
 }
 
-fn recall<T: DeserializeOwned>(path: PathBuf) -> Option<T> {
+pub(super) fn recall<T: DeserializeOwned>(path: PathBuf) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 

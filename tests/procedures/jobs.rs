@@ -112,6 +112,19 @@ fn a_killed_job_is_found_and_harms_nothing() {
 }
 
 #[test]
+fn a_job_ended_by_a_signal_was_interrupted() {
+    let (machine, path) = kept();
+    let held = hold(&path);
+    let id = begin(&machine);
+    wait(&machine, &id, "in_progress");
+    kill_process(process_of(&machine, &id), Signal::TERM).unwrap();
+    let found = wait(&machine, &id, "interrupted");
+    assert_eq!((&found["snapshot"], &found["cancel_requested"]), (&json!(null), &json!(0)));
+    drop(held);
+    assert!(call(&machine, &["sp_backup_list"]).is_empty());
+}
+
+#[test]
 fn a_job_at_work_stops_when_asked() {
     let (machine, path) = kept();
     let held = hold(&path);

@@ -210,8 +210,6 @@ pub(super) fn snapshot_of(
     let (scanned, encoded) = encode::run(scan, ids, encoder)?;
     let stored = started.elapsed();
 
-    // How another file looks says nothing about the database's own.
-    let seen = if other.is_some() { BTreeMap::new() } else { seen };
     let commit = Commit { context, database, targets, options, parent: parent.as_ref(), seen, listing, looked_at };
     let outcome = commit.finish(scanned, encoded, [prepared, stored])?;
     uploads.clear()?;

@@ -31,7 +31,11 @@ fn a_job_lives_as_long_as_its_lock() {
     let (job, lock) = begin(&workspace, 0);
     assert_eq!(workspace.job(&job.id).unwrap(), job);
     let running = Job { state: JobState::InProgress, ..job.clone() };
-    workspace.write_job_progress(&running).unwrap();
+    workspace.write_job(&running).unwrap();
+    let progress = JobProgress { phase: "reading".into(), done_bytes: 3, total_bytes: 9, moved_bytes: 1 };
+    workspace.write_job_progress(&job.id, &progress).unwrap();
+    assert_eq!(workspace.jobs().unwrap(), [Job { progress: progress.clone(), ..running.clone() }]);
+    fs::write(workspace.job_path(&job.id, "progress"), "").unwrap();
     assert_eq!(workspace.jobs().unwrap(), [running]);
     drop(lock);
     assert_eq!(workspace.job(&job.id).unwrap().state, JobState::Interrupted);
@@ -76,6 +80,17 @@ fn only_ids_of_jobs_are_looked_for() {
 }
 
 #[test]
+fn a_job_that_cannot_be_understood_hides_no_other() {
+    let (_folder, workspace) = workspace();
+    let job = finish(&workspace, 0);
+    fs::write(workspace.path("jobs/job-2.json"), "").unwrap();
+    assert_eq!(workspace.jobs().unwrap(), [job]);
+    let error = workspace.job("job-2").unwrap_err();
+    assert!(matches!(&error, WorkspaceError::Config { path, .. } if path.ends_with("jobs/job-2.json")), "{error}");
+    workspace.tidy_jobs(at(0)).unwrap();
+}
+
+#[test]
 fn old_jobs_are_tidied_away_and_running_ones_stay() {
     let (_folder, workspace) = workspace();
     let (running, _lock) = begin(&workspace, 0);
@@ -98,7 +113,7 @@ fn no_more_than_a_thousand_finished_jobs_stay() {
     for n in 1..=1001 {
         let id = format!("job-{n}");
         let job = Job { id, created_at: at(0) + SignedDuration::from_secs(n), ..first.clone() };
-        workspace.write_job_progress(&job).unwrap();
+        fs::write(workspace.job_path(&job.id, "json"), to_json(&job)).unwrap();
     }
     workspace.tidy_jobs(at(1)).unwrap();
     let left = workspace.jobs().unwrap();
