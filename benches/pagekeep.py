@@ -55,6 +55,9 @@ class Pagekeep(Tool):
         extra = (["--at", at] if at else []) + (["--force"] if force else [])
         return self.told("backup", "restore", self.url, target, *extra, "--json")
 
+    def query(self, spec, sql):
+        return self.told("query", spec, sql, "--from", self.url, "--json")
+
     def show(self, spec, remote):
         return self.told("show", spec, "--from", remote, "--db", self.database, "--json")
 

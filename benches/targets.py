@@ -6,6 +6,7 @@ A bound is a number here; a measured number never is. What was not measured in t
 import dataclasses
 
 from running import NAME as RUNNING
+from scenes_diff import DIFF_NAME, LIVE_NAME, SQLDIFF
 from scenes_long import CHAIN_NAME, FRESH_NAME
 from scenes_s3 import COUNTED_NAME, FILE_NAME, NO_BASES_NAME, S3_NAME
 
@@ -15,6 +16,7 @@ PEAK_LIMIT_BYTES = 160 * MB
 PEAK_GROWTH_LIMIT = 1.2
 TEN_ROWS_LIMIT_BYTES = 20_000
 RECORD_LIMIT_BYTES = 2_000
+LOOKUP_LIMIT_BYTES = 1_000_000
 NOT_MEASURED = "not measured"
 PEAK_SCENES = (
     ("full", PAGEKEEP),
@@ -29,6 +31,8 @@ PEAK_SCENES = (
     ("s3-full", S3_NAME),
     ("s3-restore", S3_NAME),
     ("without-bases", NO_BASES_NAME),
+    ("query-scan", S3_NAME),
+    ("query-count", S3_NAME),
     ("chain", CHAIN_NAME),
     ("chain-restore", CHAIN_NAME),
 )
@@ -100,7 +104,9 @@ def judge(results):
         *quiet_rows(results),
         *restore_rows(results),
         *chain_rows(results),
+        *diff_rows(results),
         *s3_rows(results),
+        *query_rows(results),
         *peak_rows(results),
     ]
 
@@ -173,6 +179,20 @@ def quiet_rows(results):
     )
     yield limit_row(
         "ten rows, S3: bytes sent", largest(results, "s3-ten-rows", COUNTED_NAME, "written_bytes"), TEN_ROWS_LIMIT_BYTES
+    )
+
+
+def diff_rows(results):
+    theirs = results.median("diff", SQLDIFF, "seconds")
+    for name in (DIFF_NAME, LIVE_NAME):
+        yield ratio_row(f"rows that differ ({name})", results.median("diff", name, "seconds"), SQLDIFF, theirs, 1 / 10)
+    yield ratio_row(
+        "rows that differ, S3: bytes fetched",
+        results.median("s3-diff", COUNTED_NAME, "fetched_bytes"),
+        "the increment",
+        results.median("s3-diff-increment", COUNTED_NAME, "written_bytes"),
+        1.5,
+        bytes_text,
     )
 
 
@@ -256,6 +276,23 @@ def s3_rows(results):
         )
         counted = results.last(scene, COUNTED_NAME, "requests")
         yield Row(f"{what.split(',')[0]}, requests (counted)", requests_text(counted), "", "", "", "shown")
+
+
+def query_rows(results):
+    for tool in (FILE_NAME, S3_NAME):
+        for what, scene in (("in the order of an index", "query-count"), ("in its own order", "query-scan")):
+            yield ratio_row(
+                f"count(*) of the largest table {what}, speed ({tool})",
+                results.median(scene, tool, "seconds"),
+                "restore",
+                results.median("query-restore", tool, "seconds"),
+                0.5,
+                at_least=True,
+            )
+    for what, scene, limit in (("one row by its key", "query-lookup", 8), ("the same again", "query-again", 0)):
+        yield limit_row(f"{what}, requests", request_total(results, scene, COUNTED_NAME), limit, str)
+    fetched = results.last("query-lookup", COUNTED_NAME, "fetched_bytes")
+    yield limit_row("one row by its key, bytes", fetched, LOOKUP_LIMIT_BYTES)
 
 
 def requests_text(requests):

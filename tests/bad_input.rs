@@ -13,6 +13,10 @@ mod disks;
 mod names;
 #[path = "bad_input/options.rs"]
 mod options;
+#[path = "bad_input/own_folder.rs"]
+mod own_folder;
+#[path = "bad_input/refs.rs"]
+mod refs;
 #[path = "bad_input/remotes.rs"]
 mod remotes;
 #[path = "bad_input/sources.rs"]

@@ -21,7 +21,9 @@ macro_rules! shown {
             (r"\b\d+(\.\d+)? (B|kB|MB)\b", "[size]"),
             (r"made by  pagekeep \S+ on \S+", "made by  pagekeep [version] on [host]"),
             (r"was made by \S+ at", "was made by [host] at"),
+            (r"set by \S+ at", "set by [host] at"),
             (r"last written by \S+ at", "last written by [host] at"),
+            (&format!(r"\[time\] +{}\b", host()), "[time]  [host]"),
             (r"pagekeep \d+\.\d+\.\d+", "pagekeep [version]"),
             (r"\bjob-\d{8}-\d{6}-[0-9a-f]{6}\b", "[job]"),
             (r"\bshop-\d{8}-\d{6}-[0-9a-f]{6}\b", "shop-[job]"),
@@ -32,6 +34,11 @@ macro_rules! shown {
         });
         ran
     }};
+}
+
+/// The machine's name, as part of a pattern.
+fn host() -> String {
+    rustix::system::uname().nodename().to_str().unwrap().replace('.', r"\.")
 }
 
 #[test]
@@ -94,7 +101,70 @@ fn procedures_and_jobs() {
     shown!("job_none", &machine, ["job", "job-1"]);
 }
 
-const COMMANDS: [&[&str]; 22] = [
+#[test]
+fn tags_and_lines_and_a_working_copy() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "delete");
+    machine.ok(&["init", "shop.db"]);
+    shown!("tag_none", &machine, ["tag"]);
+    for note in ["first", "second", "third"] {
+        machine.ok(&["backup", "create", "--note", note]);
+        machine.insert(&path, 10);
+    }
+    let db = |rest: &[&'static str]| [&["--db", "shop"], rest].concat();
+    shown!("tag_set", &machine, ["tag", "v1", "shop@2", "-m", "as it was delivered"]);
+    shown!("tag_again", &machine, ["tag", "v1", "shop@2"]);
+    shown!("tag_elsewhere", &machine, ["tag", "v1", "shop@3"]);
+    shown!("tag_moved", &machine, ["tag", "v1", "shop@3", "--force"]);
+    shown!("undo", &machine, ["undo"]);
+    shown!("tag_list", &machine, ["tag"]);
+    shown!("show_tag", &machine, ["show", "v1"]);
+    shown!("branch_start", &machine, ["branch", "try", "v1"]);
+    shown!("checkout_beside", &machine, ["checkout", "try", "try.db"]);
+    machine.insert(&machine.path("try.db"), 5);
+    shown!("branch_create", &machine, ["--db", "try.db", "backup", "create", "--note", "on try"]);
+    machine.ok(&db(&["backup", "create", "--note", "fourth"]));
+    shown!("branch_list", &machine, db(&["branch"]));
+    shown!("log_graph_all", &machine, db(&["log", "--graph", "--all"]));
+    shown!("log_all", &machine, db(&["log", "--all"]));
+    shown!("log_graph", &machine, db(&["log", "shop:try", "--graph", "-n", "2"]));
+    shown!("branch_delete_in_use", &machine, db(&["branch", "-d", "try"]));
+    machine.ok(&db(&["backup", "add", "usb", "usb"]));
+    shown!("sync_lines", &machine, db(&["backup", "sync", "usb"]));
+    machine.ok(&db(&["tag", "v2"]));
+    shown!("sync_tag", &machine, db(&["backup", "sync", "usb"]));
+    shown!("tag_delete", &machine, db(&["tag", "-d", "v2"]));
+    shown!("reflog", &machine, db(&["reflog"]));
+    shown!("tag_from", &machine, db(&["tag", "--from", "usb"]));
+    machine.ok(&db(&["backup", "restore", "usb", "out.db", "--at", "@v1"]));
+    machine.ok(&["clone", "usb", "cloned"]);
+    machine.ok(&["--db", "cloned/shop.db", "checkout", "shop:try", "cloned/try.db"]);
+    let bytes = |name: &str| fs::read(machine.path(name)).unwrap();
+    assert_eq!(bytes("cloned/try.db"), bytes("try.db"));
+    assert!(machine.ok(&["branch", "--help"]).stdout.contains("diff --sql"));
+    assert_eq!(machine.run(&["merge", "try"]).code, 2);
+}
+
+#[test]
+fn a_machine_that_joins_has_the_tags_that_are_there() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "delete");
+    machine.ok(&["--db", "shop.db", "backup", "create"]);
+    machine.ok(&["backup", "add", "usb", "usb"]);
+    machine.ok(&["tag", "v1"]);
+    machine.ok(&["branch", "try"]);
+    machine.ok(&["backup", "sync", "usb"]);
+    fs::create_dir(machine.path("other")).unwrap();
+    fs::copy(&path, machine.path("other/shop.db")).unwrap();
+    let usb = machine.text("usb");
+    machine.ok(&["--db", "other/shop.db", "backup", "add", "usb", &usb]);
+    assert!(machine.ok(&["--db", "other/shop.db", "show", "v1"]).stdout.starts_with("shop@1\n"));
+    assert!(machine.ok(&["--db", "other/shop.db", "branch"]).stdout.contains("try"));
+    let ran = machine.ok(&["--json", "--db", "other/shop.db", "backup", "sync", "usb"]);
+    assert_eq!(ran.json()["pushed_refs"], serde_json::json!([]));
+}
+
+const COMMANDS: [&[&str]; 27] = [
     &[],
     &["init"],
     &["backup"],
@@ -108,6 +178,11 @@ const COMMANDS: [&[&str]; 22] = [
     &["backup", "status"],
     &["log"],
     &["show"],
+    &["tag"],
+    &["branch"],
+    &["checkout"],
+    &["reflog"],
+    &["undo"],
     &["clone"],
     &["call"],
     &["jobs"],
@@ -143,7 +218,7 @@ fn every_command_explains_itself() {
 fn json_is_one_object_and_quiet_is_silent() {
     let machine = Machine::new();
     let path = machine.database("shop.db", "wal");
-    let commands: [&[&str]; 24] = [
+    let commands: [&[&str]; 33] = [
         &["init", "shop.db"],
         &["backup"],
         &["backup", "add", "usb", "usb"],
@@ -158,6 +233,15 @@ fn json_is_one_object_and_quiet_is_silent() {
         &["backup", "restore", "usb", "out.db", "--force"],
         &["log"],
         &["show", "latest"],
+        &["tag", "v1", "shop@1"],
+        &["tag"],
+        &["branch", "try", "v1"],
+        &["branch"],
+        &["log", "--graph", "--all"],
+        &["reflog"],
+        &["undo"],
+        &["branch", "brief"],
+        &["branch", "-d", "brief"],
         &["call", "--list"],
         &["call", "backup_log"],
         &["call", "backup", "sync"],

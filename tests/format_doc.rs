@@ -12,6 +12,7 @@ use pagekeep::format::pack::{
     MAX_TABLE_BYTES,
 };
 use pagekeep::format::record::{MAX_CHAIN, MAX_HEADER_BYTES, SECTION_MAP, SECTION_PACK};
+use pagekeep::format::refs::MAX_REF_BYTES;
 use pagekeep::format::root::FAN_OUT;
 use pagekeep::format::store_file::MAX_STORE_FILE_BYTES;
 use pagekeep::store::MAX_RECORD_BYTES;
@@ -26,6 +27,7 @@ fn code() -> BTreeMap<String, u64> {
         ("IDS_HASH_LEN", IDS_HASH_LEN as u64),
         ("ObjectKind::Pack", ObjectKind::Pack as u64),
         ("ObjectKind::Snapshot", ObjectKind::Snapshot as u64),
+        ("ObjectKind::Ref", ObjectKind::Ref as u64),
         ("SECTION_MAP", SECTION_MAP.into()),
         ("SECTION_PACK", SECTION_PACK.into()),
         ("FAN_OUT", FAN_OUT as u64),
@@ -39,6 +41,7 @@ fn code() -> BTreeMap<String, u64> {
         ("MAX_MAP_BYTES", MAX_MAP_BYTES.into()),
         ("MAX_HEADER_BYTES", MAX_HEADER_BYTES.into()),
         ("MAX_RECORD_BYTES", MAX_RECORD_BYTES),
+        ("MAX_REF_BYTES", MAX_REF_BYTES.into()),
         ("MAX_STORE_FILE_BYTES", MAX_STORE_FILE_BYTES),
         ("MAX_NAME_BYTES", MAX_NAME_BYTES as u64),
     ]
@@ -75,7 +78,9 @@ fn the_table_and_the_code_say_the_same() {
 #[test]
 fn every_public_constant_of_the_format_is_in_the_table() {
     let table = table();
-    for file in ["envelope.rs", "map.rs", "pack.rs", "record.rs", "record/header.rs", "root.rs", "store_file.rs"] {
+    for file in
+        ["envelope.rs", "map.rs", "pack.rs", "record.rs", "record/header.rs", "refs.rs", "root.rs", "store_file.rs"]
+    {
         for line in read(&format!("src/format/{file}")).lines() {
             let Some(rest) = line.strip_prefix("pub const ") else { continue };
             let name = rest.split(':').next().unwrap();

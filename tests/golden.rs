@@ -8,7 +8,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use pagekeep::base::{
-    ChunkId, ChunkNumber, FileNumber, Name, Nonce, PackId, RootHash, SlotNumber, SnapshotId, SnapshotNumber, TreeHash,
+    ChunkId, ChunkNumber, FileNumber, Name, Nonce, PackId, RefId, RefNumber, RootHash, SlotNumber, SnapshotId,
+    SnapshotNumber, TreeHash,
 };
 use pagekeep::format::codec::{DeltaDecoder, DeltaEncoder, FrameDecoder, FrameEncoder};
 use pagekeep::format::map::{Extent, FileExtents, MapPart, Place};
@@ -16,6 +17,7 @@ use pagekeep::format::pack::{Home, NewDelta, Pack, PackBuilder, PackRef, PackTab
 use pagekeep::format::record::{
     FileEntry, FileKind, Files, Header, PathText, Record, SnapshotName, SourceKind, SqliteFacts, Totals,
 };
+use pagekeep::format::refs::{RefHeader, RefKind, RefRecord, RefTarget};
 use pagekeep::format::root::RootBuilder;
 use pagekeep::format::store_file::StoreFile;
 
@@ -257,6 +259,47 @@ fn a_snapshot_record() {
     // The readable part does not depend on zstd.
     let json = zstd::decode_all(&bytes[..]).unwrap();
     assert_eq!(golden("snapshot.json", &json), zstd::decode_all(&made[..]).unwrap());
+}
+
+fn ref_headers() -> [(&'static str, RefHeader); 2] {
+    let nonce: Nonce = "00112233445566778899aabbccddeeff".parse().unwrap();
+    let tag = RefHeader {
+        format: 1,
+        database: Name::new("my shop").unwrap(),
+        lineage: nonce.clone(),
+        kind: RefKind::Tag,
+        name: Name::new("v1.2 größer").unwrap(),
+        number: RefNumber(1),
+        target: Some(RefTarget { line: Name::main_line(), number: SnapshotNumber(13), id: SnapshotId([3; 32]) }),
+        previous: None,
+        created_at: "2026-11-21T02:00:00.5Z".parse().unwrap(),
+        host: "shop".into(),
+        tool: "pagekeep 0.1.0".into(),
+        nonce,
+        note: Some("as it was delivered".into()),
+    };
+    let line = RefHeader {
+        kind: RefKind::Line,
+        name: Name::new("try").unwrap(),
+        number: RefNumber(2),
+        target: None,
+        previous: Some(RefId([4; 32])),
+        note: None,
+        ..tag.clone()
+    };
+    [("tag.ref", tag), ("line.ref", line)]
+}
+
+#[test]
+fn records_of_refs() {
+    for (name, header) in ref_headers() {
+        let (made, id) = RefRecord::encode(&header);
+        let bytes = golden_zstd(name, &made);
+        assert_eq!(RefRecord::decode(&bytes).unwrap().header, header);
+        let json = zstd::decode_all(&bytes[..]).unwrap();
+        assert_eq!(golden(&format!("{name}.json"), &json), zstd::decode_all(&made[..]).unwrap());
+        assert_eq!(golden(&format!("{name}.id"), id.to_string().as_bytes()), id.to_string().as_bytes());
+    }
 }
 
 #[test]

@@ -104,3 +104,26 @@ fn it_refuses_what_is_damaged() {
         assert!(!out.exists());
     }
 }
+
+#[test]
+fn it_restores_a_line_that_starts_in_another() {
+    let Some(python) = python() else { return };
+    let machine = Machine::new();
+    history(&machine);
+    machine.ok(&["tag", "v1", "app@5"]);
+    machine.ok(&["checkout", "v1", "try.db", "-b", "try"]);
+    let path = machine.path("try.db");
+    for step in ["DELETE FROM item WHERE id % 9 = 0", "UPDATE item SET price = 2 WHERE id % 400 = 1"] {
+        Connection::open(&path).unwrap().execute_batch(step).unwrap();
+        machine.ok(&["--db", "try", "backup", "create"]);
+    }
+    machine.ok(&["--db", "try", "backup", "sync", "usb"]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/restore.py");
+    let out = machine.path("out.db");
+    let run = Command::new(&python)
+        .args([script, "--line", "try"])
+        .args([machine.path("usb"), "app@7".into(), out.clone()])
+        .output();
+    assert!(run.as_ref().unwrap().status.success(), "{run:?}");
+    assert!(std::fs::read(out).unwrap() == std::fs::read(path).unwrap());
+}

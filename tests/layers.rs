@@ -3,8 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const LAYERS: [&str; 12] =
-    ["base", "format", "remote", "store", "map", "pages", "source", "workspace", "ops", "query", "procedures", "cli"];
+const LAYERS: [&str; 13] = [
+    "base",
+    "format",
+    "rows",
+    "remote",
+    "store",
+    "map",
+    "pages",
+    "source",
+    "workspace",
+    "ops",
+    "query",
+    "procedures",
+    "cli",
+];
 /// Where `unsafe` may be: calls to SQLite that its safe wrapper lacks.
 const UNSAFE: [&str; 3] = ["source/sqlite/handle.rs", "query/", "procedures/sql/table.rs"];
 /// Where people are talked to, and the process's surroundings are read.

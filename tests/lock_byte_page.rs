@@ -7,8 +7,13 @@ use std::sync::Arc;
 
 use pagekeep::base::Progress;
 use pagekeep::cli::{Surroundings, run};
+use pagekeep::ops::Spec;
+use pagekeep::query::{Place, QuerySession, RowSink, open_snapshot};
+use pagekeep::remote::Remote;
+use pagekeep::store::Store;
 use rusqlite::Connection;
 use rusqlite::ffi;
+use rusqlite::types::ValueRef;
 
 fn pagekeep(folder: &Path, arguments: &[&str]) -> u8 {
     let surroundings = Surroundings {
@@ -22,6 +27,50 @@ fn pagekeep(folder: &Path, arguments: &[&str]) -> u8 {
     };
     let program = ["pagekeep", "--quiet"];
     run(program.iter().chain(arguments).map(|argument| (*argument).into()), surroundings)
+}
+
+/// The page is never asked for, and does not shift those behind it.
+fn asked_where_it_lies(folder: &Path, bytes: &[u8], page_size: usize) {
+    let store = Store::assume(Remote::folder(&folder.join(".pagekeep/store")).unwrap());
+    let spec =
+        Spec::parse(&format!("{}@latest", newest(&store)), jiff::Timestamp::UNIX_EPOCH, &jiff::tz::TimeZone::UTC)
+            .unwrap();
+    let place = Place { store, more: Vec::new(), default: None };
+    let pages = open_snapshot(&place, &spec, None).unwrap();
+    for (at, expected) in bytes.chunks(page_size).enumerate() {
+        assert!(pages.page(at as u32 + 1).unwrap()[..] == *expected, "page {}", at + 1);
+    }
+    let session = QuerySession::open(pages, Arc::default()).unwrap();
+    let mut found = First(None);
+    session.run("PRAGMA integrity_check", &mut found).unwrap();
+    assert_eq!(found.0.as_deref(), Some("ok"));
+}
+
+/// The database that was kept last.
+fn newest(store: &Store) -> String {
+    let mut all = store.all_snapshots().unwrap();
+    all.sort_by_key(|(name, _, number)| {
+        store.record(name, &pagekeep::base::Name::main_line(), *number).unwrap().header.created_at
+    });
+    all.pop().unwrap().0.to_string()
+}
+
+/// The first text of the last row.
+struct First(Option<String>);
+
+impl RowSink for First {
+    fn begin(&mut self, _: &[String]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, values: &[ValueRef<'_>]) -> std::io::Result<()> {
+        self.0 = values[0].as_str().ok().map(str::to_owned);
+        Ok(())
+    }
+
+    fn end(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]
@@ -52,5 +101,6 @@ fn a_database_across_the_lock_byte_page() {
         let check = Connection::open(folder.path().join("out.db")).unwrap();
         let check: String = check.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(check, "ok", "{name}");
+        asked_where_it_lies(folder.path(), &bytes, page_size as usize);
     }
 }

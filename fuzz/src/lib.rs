@@ -4,6 +4,7 @@
 //! behind it, and seal and compress it as a writer with bad intentions would.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use pagekeep::format::codec::{DeltaDecoder, FrameDecoder, FrameEncoder};
 use pagekeep::format::envelope::{HEADER_LEN, ObjectKind, SKIPPABLE, header};
@@ -13,6 +14,7 @@ use pagekeep::format::record::Record;
 use pagekeep::format::store_file::StoreFile;
 use pagekeep::ops::Spec;
 use pagekeep::remote::RemoteUrl;
+use pagekeep::rows::{Cursor, DatabaseHeader, PageError, Pages, decode_record, read_schema, walk};
 use pagekeep::workspace::Config;
 
 pub mod seeds;
@@ -36,7 +38,56 @@ pub const TARGETS: &[Target] = &[
     ("spec", spec),
     ("url", url),
     ("config", config),
+    ("rows", rows),
+    ("values", values),
 ];
+
+/// A database in memory.
+struct Bytes<'a>(&'a [u8]);
+
+/// Bytes of a page of the databases that are tried: the least, so that short inputs have several.
+const PAGE: usize = 512;
+
+impl Pages for Bytes<'_> {
+    fn page_size(&self) -> u32 {
+        PAGE as u32
+    }
+
+    fn page_count(&self) -> u32 {
+        (self.0.len() / PAGE) as u32
+    }
+
+    fn page(&self, number: u32) -> Result<Arc<[u8]>, PageError> {
+        Ok(self.0[(number as usize - 1) * PAGE..number as usize * PAGE].into())
+    }
+}
+
+/// A database of pages of 512 bytes: every tree its schema names.
+pub fn rows(bytes: &[u8]) {
+    let pages = Bytes(bytes);
+    let Ok(Some(header)) = DatabaseHeader::read(&pages) else { return };
+    let Ok(schema) = read_schema(&pages, &header) else { return };
+    for entry in schema.iter().filter(|entry| entry.root > 0).take(64) {
+        let mut items = Vec::new();
+        let walked = walk(&pages, &header, entry.root, &mut |_| {}, &mut |item| items.push(item));
+        // No page of a tree is visited twice, and no page has more cells than bytes.
+        assert!(items.len() <= pages.page_count() as usize * PAGE);
+        for numbered in [true, false] {
+            let mut cursor = Cursor::new(&pages, &header, &items, numbered);
+            while let Ok(Some(row)) = cursor.next_row() {
+                let _ = decode_record(&row.record);
+            }
+        }
+        let _ = walked;
+    }
+}
+
+/// One record.
+pub fn values(bytes: &[u8]) {
+    if let Ok(values) = decode_record(bytes) {
+        assert!(values.len() <= bytes.len());
+    }
+}
 
 fn use_table(table: &PackTable, pack: &[u8]) {
     for frame in &table.frames {

@@ -83,6 +83,12 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             "format = 1\n[databases.app]\npath = \"app.db\"\nkind = \"sqlite\"\nlineage = \"00112233445566778899aabbccddeeff\"\nline = \"main\"\n",
             "format = 1\n[remotes.there]\nurl = \"file:///x\"\nstore_id = \"00112233445566778899aabbccddeeff\"\nconditional_put = true\n",
         ]),
+        "rows" => {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/databases/small.db");
+            vec![fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))]
+        }
+        // NULL, 1, a byte, a text, bytes, a floating-point number.
+        "values" => vec![b"\x07\x00\x09\x01\x11\x10\x07\x7fab\x00\xff\x3f\xf8\x00\x00\x00\x00\x00\x00".to_vec()],
         _ => Vec::new(),
     }
 }

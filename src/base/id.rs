@@ -89,6 +89,11 @@ hash_type!(
     "a snapshot id"
 );
 hash_type!(
+    /// The identity of a ref's record: BLAKE3 of its text.
+    RefId,
+    "a ref's id"
+);
+hash_type!(
     /// The Merkle root of one file's chunk ids; see `format::root`.
     RootHash,
     "a root"

@@ -98,6 +98,11 @@ impl Progress {
         self.cancelled.store(true, Relaxed);
     }
 
+    /// Takes back that the operation was asked to stop: another one follows.
+    pub fn go_on(&self) {
+        self.cancelled.store(false, Relaxed);
+    }
+
     /// # Errors
     /// [`Cancelled`] once [`Progress::cancel`] was called.
     pub fn check(&self) -> Result<(), Cancelled> {

@@ -37,6 +37,10 @@ number_type!(
     SnapshotNumber
 );
 
+number_type!(
+    /// The place of a ref's record among all of that ref, counted from 1.
+    RefNumber
+);
 macro_rules! consecutive {
     ($name:ident) => {
         impl $name {

@@ -1,10 +1,13 @@
 //! What can be said on the command line.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use super::rows::Format;
 
 /// Keeps every past state of SQLite databases, here and elsewhere.
 ///
@@ -24,7 +27,7 @@ pub(crate) struct Arguments {
 pub(crate) struct Globals {
     /// The database: its path, or its name in this folder
     #[arg(long, global = true, value_name = "PATH|NAME", env = "PAGEKEEP_DB")]
-    pub(crate) db: Option<String>,
+    pub(crate) db: Option<OsString>,
     /// Print the result as one JSON object
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -64,10 +67,16 @@ pub(crate) enum Command {
         spec: Option<String>,
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
-        from: Option<String>,
+        from: Option<OsString>,
         /// Show at most so many
         #[arg(long, short = 'n', default_value_t = usize::MAX, hide_default_value = true)]
         limit: usize,
+        /// Draw which snapshot follows which, with tags and lines
+        #[arg(long)]
+        graph: bool,
+        /// All lines and tags, not only one line
+        #[arg(long, conflicts_with = "spec")]
+        all: bool,
     },
     /// Everything about one snapshot
     Show {
@@ -75,12 +84,111 @@ pub(crate) enum Command {
         spec: String,
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
-        from: Option<String>,
+        from: Option<OsString>,
+    },
+    /// Ask a snapshot with SQL, where it lies: only the pages needed are fetched
+    Query {
+        /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00
+        spec: String,
+        /// The statements; what would change a snapshot is refused
+        sql: String,
+        /// How rows are written; --json asks for json
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+        #[command(flatten)]
+        looking: Looking,
+    },
+    /// A shell for SQL on a snapshot; reads a script when its input is none from a terminal
+    Sql {
+        /// The snapshot, like app@3; the newest when not said
+        spec: Option<String>,
+        /// Run this and leave; dot commands stand on lines of their own
+        #[arg(long, short = 'e', value_name = "SQL")]
+        execute: Option<String>,
+        /// How rows are written; --json asks for json
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+        #[command(flatten)]
+        looking: Looking,
+    },
+    /// What changed between two snapshots, or since one, row by row
+    ///
+    /// Rows are matched by their number, or by the primary key of a table WITHOUT ROWID. Virtual tables are compared by
+    /// the tables that keep their content; indexes follow from the tables and are not shown.
+    Diff(Diff),
+    /// The life of one row: the snapshots in which it appeared, changed, and vanished
+    History {
+        /// The table
+        table: String,
+        /// The row's key: its number, or the value of its primary key; several values with a comma between them
+        key: String,
+        /// A remote's name, an address, or . for the local store
+        #[arg(long)]
+        from: Option<OsString>,
+        /// Which database of a folder
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+    },
+    /// The newest snapshot in which a table has a row that meets a condition
+    ///
+    /// Snapshots are halved, not tried one by one: this assumes that such a row was there up to some snapshot and in none
+    /// after it. When rows come and go, an earlier end of such a time may be found. What is found is checked: the snapshot
+    /// has such a row, and the one after it has none.
+    Find {
+        /// The table
+        table: String,
+        /// The condition, as after WHERE in SQL
+        condition: String,
+        /// A remote's name, an address, or . for the local store
+        #[arg(long)]
+        from: Option<OsString>,
+        /// Which database of a folder
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+    },
+    /// Bring rows of a snapshot back into a live database, in one transaction
+    ///
+    /// Rows that the snapshot has and the database lacks are inserted; a table that is gone is made again. A row that is
+    /// there with other values is a conflict. Triggers do not fire, and rows that are only in the database stay.
+    RestoreRows(RestoreRows),
+    /// Name a snapshot; alone: the tags
+    Tag(Tag),
+    /// Start a line at a snapshot; alone: the lines
+    ///
+    /// A line is one history. The first snapshot after app@7 is number 8 on every line that starts there; a working copy
+    /// (`pagekeep checkout`) makes it.
+    #[command(after_long_help = NO_MERGE)]
+    Branch(Branch),
+    /// Restore a snapshot as a working copy, of which further snapshots continue a line
+    Checkout {
+        /// The snapshot, like app@3, app:LINE, or the name of a line or a tag
+        spec: String,
+        /// The path to make
+        destination: PathBuf,
+        /// The line to continue, made when it is not there; needed unless the snapshot is the newest of a line
+        #[arg(long = "branch", short = 'b', value_name = "LINE")]
+        line: Option<String>,
+        /// A remote's name, an address, or . for the local store
+        #[arg(long)]
+        from: Option<OsString>,
+    },
+    /// What happened to tags and lines: what moved, when, by whom
+    Reflog {
+        /// Only the tag or line of this name
+        name: Option<String>,
+        /// A remote's name, an address, or . for the local store
+        #[arg(long)]
+        from: Option<OsString>,
+    },
+    /// Put the tag or line that moved last back to where it was; once more: undo the undoing
+    Undo {
+        /// The tag or line, when another than the last
+        name: Option<String>,
     },
     /// Copy a whole store to a new folder, restore its databases there, and go on from there
     Clone {
         /// The store's address
-        url: String,
+        url: OsString,
         /// The new folder
         folder: PathBuf,
     },
@@ -135,6 +243,120 @@ pub(crate) enum Command {
     },
 }
 
+/// What to compare, and what to show of it.
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The state before, like app@3, @latest~1 or @yesterday
+    pub(crate) old: String,
+    /// The state after; the live database as it is now when not said
+    pub(crate) new: Option<String>,
+    /// A remote's name, an address, or . for the local store
+    #[arg(long)]
+    pub(crate) from: Option<OsString>,
+    /// Only how many rows of each table changed
+    #[arg(long, group = "form")]
+    pub(crate) stat: bool,
+    /// Only tables, indexes, views and triggers
+    #[arg(long, group = "form")]
+    pub(crate) schema: bool,
+    /// SQL that makes the state after of the state before
+    #[arg(long, group = "form")]
+    pub(crate) sql: bool,
+    /// Only this table; may be repeated
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// Only rows that meet this condition, before or after
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: Option<String>,
+    /// Show at most so many rows of each table
+    #[arg(long, short = 'n', default_value_t = u64::MAX, hide_default_value = true, conflicts_with = "sql")]
+    pub(crate) limit: u64,
+    /// Which database of a folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Which rows to bring back, and where to.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreRows {
+    /// The snapshot, like app@3 or @yesterday
+    pub(crate) spec: String,
+    /// The table; may be repeated
+    #[arg(long = "table", value_name = "TABLE", required = true)]
+    pub(crate) tables: Vec<String>,
+    /// Only rows that meet this condition
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: Option<String>,
+    /// The database to write to; the one that is kept here when not said
+    #[arg(long, value_name = "PATH")]
+    pub(crate) into: Option<PathBuf>,
+    /// Only show the statements
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// What to do with a row that is there with other values
+    #[arg(long, value_enum, default_value_t = OnConflict::Abort)]
+    pub(crate) on_conflict: OnConflict,
+    /// A remote's name, an address, or . for the local store
+    #[arg(long)]
+    pub(crate) from: Option<OsString>,
+    /// Which database of a folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum OnConflict {
+    /// Write nothing, and list the conflicts
+    Abort,
+    /// Leave the row as it is
+    Skip,
+    /// Put the snapshot's row in its place
+    Replace,
+}
+
+/// Where somebody looks who wants to join lines again.
+const NO_MERGE: &str = "Lines are not merged: rows are yours to choose. `pagekeep diff --sql` writes what differs between \
+                        two snapshots as SQL, for you to look through and run.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Tag {
+    /// The tag's name
+    pub(crate) name: Option<String>,
+    /// The snapshot, like app@3; the newest when not said
+    #[arg(conflicts_with = "delete")]
+    pub(crate) spec: Option<String>,
+    /// What is said about it
+    #[arg(long = "message", short = 'm', value_name = "TEXT", requires = "name", conflicts_with = "delete")]
+    pub(crate) note: Option<String>,
+    /// Delete it; the snapshot stays
+    #[arg(long, short, requires = "name")]
+    pub(crate) delete: bool,
+    /// Move it when it stands for another snapshot
+    #[arg(long, requires = "name", conflicts_with = "delete")]
+    pub(crate) force: bool,
+    /// A remote's name, an address, or . for the local store
+    #[arg(long, conflicts_with = "delete")]
+    pub(crate) from: Option<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Branch {
+    /// The line's name
+    pub(crate) name: Option<String>,
+    /// The snapshot it starts at, like app@3; the newest when not said
+    #[arg(conflicts_with = "delete")]
+    pub(crate) spec: Option<String>,
+    /// Delete its name; its snapshots stay
+    #[arg(long, short, requires = "name")]
+    pub(crate) delete: bool,
+    /// Delete it even if nothing else leads to its snapshots
+    #[arg(long, requires = "delete")]
+    pub(crate) force: bool,
+    /// A remote's name, an address, or . for the local store
+    #[arg(long, conflicts_with = "delete")]
+    pub(crate) from: Option<OsString>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Backup {
     /// Add a remote: contact it, probe it, create or open the store there
@@ -142,7 +364,7 @@ pub(crate) enum Backup {
         /// Its name
         name: String,
         /// file:///path, a path, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix
-        url: String,
+        url: OsString,
         /// Go on with the history of this database there, of which the file here is a copy
         #[arg(long, value_name = "DATABASE")]
         join: Option<String>,
@@ -157,7 +379,7 @@ pub(crate) enum Backup {
     List {
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
-        from: Option<String>,
+        from: Option<OsString>,
     },
     /// Make a snapshot in the local store
     Create {
@@ -184,14 +406,14 @@ pub(crate) enum Backup {
     /// The same, to an address that has no name
     SyncUrl {
         /// The address
-        url: String,
+        url: OsString,
         #[command(flatten)]
         about: About,
     },
     /// Rebuild a snapshot as a file (or directory), byte for byte
     Restore {
         /// A remote's name, an address, or . for the local store
-        from: String,
+        from: OsString,
         /// The path to make
         destination: PathBuf,
         /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00; the newest when not said
@@ -207,6 +429,23 @@ pub(crate) enum Backup {
         #[arg(long, default_value = "26h", value_name = "TIME")]
         max_age: String,
     },
+}
+
+/// Which snapshots are asked, and where.
+#[derive(Debug, Args)]
+pub(crate) struct Looking {
+    /// A remote's name, an address, or . for the local store; when not said, all that are known here
+    #[arg(long)]
+    pub(crate) from: Option<OsString>,
+    /// Another snapshot under a name, like old=app@3, for statements like SELECT * FROM old.orders; may be repeated
+    #[arg(long, value_name = "NAME=SPEC", value_parser = pair)]
+    pub(crate) attach: Vec<(String, String)>,
+    /// In a snapshot of a directory, the path of the database
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Option<PathBuf>,
+    /// Say on stderr how many requests were made and how much was fetched
+    #[arg(long)]
+    pub(crate) stats: bool,
 }
 
 /// What is said about a snapshot.

@@ -7,6 +7,7 @@ mod commands;
 mod exit;
 mod output;
 mod progress;
+mod rows;
 mod session;
 
 use std::ffi::OsString;
@@ -32,7 +33,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings
     };
     let json = arguments.globals.json;
     let outcome = Session::new(arguments.globals, surroundings).and_then(|session| {
-        let shown = progress::Shown::start(&session);
+        // Rows go to the terminal while they come.
+        let gives_rows = matches!(arguments.command, Command::Query { .. } | Command::Sql { .. });
+        let shown = (!gives_rows).then(|| progress::Shown::start(&session));
         let outcome = dispatch(&session, arguments.command);
         drop(shown);
         outcome.map(|output| (session.quiet(), output))
@@ -47,12 +50,43 @@ pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings
 }
 
 fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::OpError> {
+    let address = |given: Option<OsString>| given.map(|given| session.address(&given)).transpose();
     match command {
         Command::Init { paths, name } => commands::init::run(session, &paths, name),
         Command::Backup { command } => commands::backup::run(session, command),
-        Command::Log { spec, from, limit } => commands::log::log(session, spec.as_deref(), from.as_deref(), limit),
-        Command::Show { spec, from } => commands::show::show(session, &spec, from.as_deref()),
-        Command::Clone { url, folder } => commands::clone::run(session, &url, &folder),
+        Command::Log { spec, from, limit, graph, all } if graph || all => {
+            commands::graph::run(session, spec.as_deref(), address(from)?.as_deref(), limit, all, graph)
+        }
+        Command::Log { spec, from, limit, .. } => {
+            commands::log::log(session, spec.as_deref(), address(from)?.as_deref(), limit)
+        }
+        Command::Show { spec, from } => commands::show::show(session, &spec, address(from)?.as_deref()),
+        Command::Query { spec, sql, format, looking } => commands::query::run(session, &spec, &sql, format, &looking),
+        Command::Sql { spec, execute, format, looking } => {
+            commands::sql::run(session, spec.as_deref(), execute.as_deref(), format, &looking)
+        }
+        Command::Diff(wanted) => commands::diff::run(session, &wanted),
+        Command::History { table, key, from, file } => {
+            commands::rows::history(session, &table, &key, from.as_deref(), file.as_deref())
+        }
+        Command::Find { table, condition, from, file } => {
+            commands::rows::find(session, &table, &condition, from.as_deref(), file.as_deref())
+        }
+        Command::RestoreRows(wanted) => commands::restore_rows::run(session, &wanted),
+        Command::Tag(mut tag) => {
+            let from = address(tag.from.take())?;
+            commands::refs::tag(session, tag, from.as_deref())
+        }
+        Command::Branch(mut branch) => {
+            let from = address(branch.from.take())?;
+            commands::refs::branch(session, branch, from.as_deref())
+        }
+        Command::Checkout { spec, destination, line, from } => {
+            commands::checkout::run(session, &spec, &destination, line.as_deref(), address(from)?.as_deref())
+        }
+        Command::Reflog { name, from } => commands::refs::reflog(session, name.as_deref(), address(from)?.as_deref()),
+        Command::Undo { name } => commands::refs::undo(session, name.as_deref()),
+        Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
         Command::Call { name, list: true, .. } => commands::call::list(name.as_deref()),
         Command::Call { name, arguments, by_name, .. } => {
             commands::call::run(session, name.as_deref().unwrap_or_default(), arguments, by_name)

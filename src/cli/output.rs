@@ -1,6 +1,6 @@
 //! How results and failures are shown.
 
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -8,6 +8,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
+use tempfile::SpooledTempFile;
 
 use super::exit;
 use crate::ops::OpError;
@@ -17,17 +18,24 @@ use crate::ops::OpError;
 pub(crate) struct Output {
     /// The result for people, on stdout.
     pub(crate) text: String,
-    /// The result for programs.
+    /// The result for programs; nothing when it has been written already.
     pub(crate) json: Value,
     /// What is said about it, on stderr.
     pub(crate) talk: Vec<String>,
     /// The exit code.
     pub(crate) exit: u8,
+    /// A result too long for memory, in place of the text and the JSON.
+    pub(crate) body: Option<SpooledTempFile>,
 }
 
 impl Output {
     pub(crate) fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, talk: Vec::new(), exit: exit::OK }
+        Self { text: text.into(), json, talk: Vec::new(), exit: exit::OK, body: None }
+    }
+
+    /// A result that was written to a file, as it is to be shown.
+    pub(crate) fn spooled(body: SpooledTempFile) -> Self {
+        Self { body: Some(body), ..Self::default() }
     }
 
     pub(crate) fn say(mut self, line: impl Into<String>) -> Self {
@@ -42,7 +50,11 @@ impl Output {
                 let _ = writeln!(io::stderr(), "{line}");
             }
         }
-        let mut text = if as_json { self.json.to_string() } else { self.text };
+        if let Some(mut body) = self.body {
+            let _ = body.rewind().and_then(|()| io::copy(&mut body, &mut io::stdout().lock()));
+            return self.exit;
+        }
+        let mut text = if as_json && !self.json.is_null() { self.json.to_string() } else { self.text };
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }

@@ -1,6 +1,7 @@
 //! One run: who calls, where, with which settings.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -10,9 +11,11 @@ use jiff::tz::TimeZone;
 use super::args::Globals;
 use crate::base::progress::Phase;
 use crate::base::{Name, Progress};
-use crate::ops::{Context, Database, OpError, ReadFrom};
+use crate::ops::{Context, Database, OpError, ReadFrom, Spec, is_near};
 use crate::procedures::Caller;
-use crate::remote::{Environment, OpenOptions};
+use crate::query::Place;
+use crate::remote::{Environment, OpenOptions, RemoteUrl};
+use crate::store::{ObjectCache, Store};
 use crate::workspace::{JobProgress, Origin, Settings, Workspace, WorkspaceError};
 
 /// What the program finds around it.
@@ -121,8 +124,67 @@ impl Session {
     }
 
     /// What `FROM` means.
-    pub(crate) fn from(&self, from: &str) -> Result<ReadFrom, OpError> {
-        ReadFrom::open(&self.context, from, self.globals.db.as_deref(), &self.settings)
+    pub(crate) fn from(&self, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
+        ReadFrom::open(&self.context, &self.address(from.as_ref())?, self.globals.db.as_deref(), &self.settings)
+    }
+
+    /// An address given on the command line. A path that is not UTF-8 becomes one that says the same.
+    pub(crate) fn address(&self, given: &OsStr) -> Result<String, OpError> {
+        if let Some(text) = given.to_str() {
+            return Ok(text.to_owned());
+        }
+        let url = RemoteUrl::from_path(Path::new(given), &self.context.current_folder);
+        let text = || given.to_string_lossy().into_owned();
+        url.map(|url| url.to_string()).map_err(|source| OpError::Url { text: text(), source })
+    }
+
+    /// Where queries look for snapshots, and what is kept near for them. Without `from` these are the local store and, for
+    /// packs that it no longer has, every remote that can be opened.
+    pub(crate) fn place(
+        &self,
+        from: Option<&OsStr>,
+        spec: &Spec,
+    ) -> Result<(Place, Option<Arc<ObjectCache>>), OpError> {
+        let (store, more, database) = match from {
+            Some(from) => {
+                let wanted = self.globals.db.as_deref();
+                let ReadFrom { store, database, .. } =
+                    ReadFrom::reach(&self.context, &self.address(from)?, wanted, &self.settings)?;
+                (store, Vec::new(), database)
+            }
+            None => {
+                let named = |error| match &spec.database {
+                    Some(name) => Database::find(&self.context, Some(name.as_str().as_ref()), &self.settings, false),
+                    None => Err(error),
+                };
+                let database = self.database(false).or_else(named)?;
+                let remotes = database.remote_names().into_iter();
+                let opened = remotes.filter_map(|name| database.open_remote(&self.context, name.as_str()).ok());
+                let mut more: Vec<Store> = opened.map(|remote| remote.store).collect();
+                more.sort_by_key(|store| !is_near(store));
+                (database.local_store(&self.context)?, more, Some(database))
+            }
+        };
+        let settings = database.as_ref().map_or(&self.settings, |database| &database.settings);
+        let cache = self.cache(settings.cache_bytes());
+        let kept = |store: Store| match &cache {
+            Some(cache) => store.with_cache(Arc::clone(cache)),
+            None => store,
+        };
+        let default = database.map(|database| database.name);
+        let place = Place { store: kept(store), more: more.into_iter().map(kept).collect(), default };
+        Ok((place, cache))
+    }
+
+    /// The user's cache of what was fetched; none when it cannot be made, since all works without.
+    fn cache(&self, limit_bytes: u64) -> Option<Arc<ObjectCache>> {
+        let environment = &self.context.environment;
+        let folder = match environment.get("XDG_CACHE_HOME") {
+            Some(folder) if folder.starts_with('/') => PathBuf::from(folder),
+            _ => environment.home()?.join(".cache"),
+        };
+        let opened = (limit_bytes > 0).then(|| ObjectCache::open(&folder.join("pagekeep/frames"), limit_bytes))?;
+        opened.ok().map(Arc::new)
     }
 
     /// A name given on the command line.

@@ -29,6 +29,8 @@ pub enum ObjectKind {
     Pack = 1,
     /// A snapshot record.
     Snapshot = 2,
+    /// A ref's record.
+    Ref = 3,
 }
 
 impl ObjectKind {
@@ -36,6 +38,7 @@ impl ObjectKind {
         match self {
             ObjectKind::Pack => "the pack",
             ObjectKind::Snapshot => "the snapshot record",
+            ObjectKind::Ref => "the ref's record",
         }
     }
 }

@@ -10,6 +10,7 @@ mod error;
 pub mod map;
 pub mod pack;
 pub mod record;
+pub mod refs;
 pub mod root;
 pub mod store_file;
 

@@ -34,7 +34,8 @@ impl NewPart {
         let parts = &parent.parts;
         let on = |keep: usize| -> NewPart { merge(parent, keep, &map, &files) };
         let base = number.0 & (number.0 - 1);
-        let at = parts.iter().position(|part| part.name.number.0 == base && part.name.line == parent.header.line);
+        // Numbers ascend along a history, also where it passes from one line to the next.
+        let at = parts.iter().position(|part| part.name.number.0 == base);
         if number.0.is_multiple_of(KEYFRAME_EVERY) {
             return on(0);
         }

@@ -34,9 +34,13 @@ pub struct CloneReport {
 /// folder is refused: remove it first.
 pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<CloneReport, OpError> {
     let folder = context.current_folder.join(folder);
-    let empty = std::fs::read_dir(&folder).map_or(true, |mut entries| entries.next().is_none());
-    if !empty {
-        return Err(OpError::TargetExists { what: "directory", path: folder });
+    let refused = |reason: &str| Err(OpError::CloneTarget { path: folder.clone(), reason: reason.into() });
+    let mut entries = std::fs::read_dir(&folder);
+    if entries.as_mut().is_ok_and(|entries| entries.next().is_some()) {
+        return refused("it is not empty");
+    }
+    if entries.is_err() && std::fs::symlink_metadata(&folder).is_ok_and(|there| !there.is_dir()) {
+        return refused("it is not a directory");
     }
     let (store, file) = Store::open(remote.store.remote().clone())?;
     std::fs::create_dir_all(&folder).map_err(OpError::io("create", &folder))?;
@@ -56,18 +60,31 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
     let mut remembered = workspace.recall_remote(&origin);
     let mut newest: Vec<_> = local.all_snapshots()?;
     newest.dedup_by(|a, b| (&a.0, &a.1) == (&b.0, &b.1));
+    for (name, line, number) in newest.iter().cloned() {
+        let pushed = Pushed { number, id: local.record(&name, &line, number)?.id };
+        remembered.lines.entry(name).or_default().insert(line, pushed);
+    }
+    for (name, ..) in &newest {
+        let refs = local.refs(name)?.into_iter();
+        let known = refs.filter_map(|(found, numbers)| Some((keys::ref_folder(name, &found), *numbers.first()?)));
+        remembered.refs.insert(name.clone(), known.collect());
+    }
     for (name, line, number) in newest.into_iter().filter(|(_, line, _)| *line == Name::main_line()) {
         let record = local.record(&name, &line, number)?;
         let state = State::load(&local, record)?;
         let path = place(&state, &name)?;
         let (lineage, kind) = (state.header.lineage.clone(), state.header.source);
-        workspace.config.databases.insert(name.clone(), DatabaseConfig { path: path.clone(), kind, lineage, line });
+        workspace
+            .config
+            .databases
+            .insert(name.clone(), DatabaseConfig { path: path.clone(), kind, lineage, line, database: None });
         workspace.save()?;
         let options = RestoreOptions { ids_path: Some(workspace.ids_path(&name)), ..RestoreOptions::default() };
         restore(context, &local, &state, &folder.join(&path), options)?;
         let memory = DatabaseMemory {
             number,
             id: state.id,
+            line: None,
             created_at: state.header.created_at,
             listing: String::new(),
             seen: Default::default(),
@@ -96,13 +113,14 @@ fn place(state: &State, name: &Name) -> Result<PathBuf, OpError> {
     }
 }
 
-/// Copies every record that is there now, and before them every pack. Records are listed first: a pack that comes later
+/// Copies every ref and record that is there now, and before them every pack. Records are listed first: a pack that comes later
 /// belongs to a snapshot that comes later. What is damaged is not copied.
 fn copy(context: &Context, from: &Store, to: &Store) -> Result<CloneReport, OpError> {
     let mut report = CloneReport::default();
+    let refs = from.remote().list(keys::REFS).map_err(StoreError::from)?;
     let records = from.remote().list(keys::SNAPSHOTS).map_err(StoreError::from)?;
     let packs = from.remote().list(keys::PACKS).map_err(StoreError::from)?;
-    for objects in [packs, records] {
+    for objects in [packs, records, refs] {
         let total: u64 = objects.iter().map(|object| object.size).sum();
         Progress::add(&context.progress.total_bytes, total);
         ordered(

@@ -1,21 +1,25 @@
 //! A database that is kept here: found by path, by name, or as the only one of a folder.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::{Context, OpError};
-use crate::base::Name;
+use crate::base::{Name, SnapshotNumber};
 use crate::source::sqlite::PinnedDatabase;
 use crate::source::{SourceError, tree::OWN_FOLDER};
-use crate::store::Store;
-use crate::workspace::{DatabaseConfig, Keep, Origin, Settings, SourceKind, Workspace};
+use crate::store::{Store, keys};
+use crate::workspace::{DatabaseConfig, DatabaseMemory, Keep, Origin, Settings, SourceKind, Workspace};
 
 /// A database and the workspace it is kept in.
 #[derive(Clone, Debug)]
 pub struct Database {
     /// The workspace.
     pub workspace: Workspace,
-    /// The database's name.
+    /// The database's name in stores.
     pub name: Name,
+    /// Its name in this folder, by which it is configured and remembered. It differs in a working copy that lies beside
+    /// its original.
+    pub handle: Name,
     /// The settings that hold for it.
     pub settings: Settings,
 }
@@ -23,12 +27,22 @@ pub struct Database {
 impl Database {
     /// What is configured about it.
     pub fn config(&self) -> &DatabaseConfig {
-        &self.workspace.config.databases[&self.name]
+        &self.workspace.config.databases[&self.handle]
     }
 
     /// The path of its file or directory.
     pub fn source(&self) -> PathBuf {
         self.workspace.home().join(&self.config().path)
+    }
+
+    /// The line of the snapshot that is remembered.
+    pub fn line_of<'a>(&'a self, memory: &'a DatabaseMemory) -> &'a Name {
+        memory.line.as_ref().unwrap_or(&self.config().line)
+    }
+
+    /// A snapshot of it as people write it.
+    pub fn title(&self, number: SnapshotNumber) -> String {
+        super::spec::title(&self.name, &self.config().line, number)
     }
 
     /// The local store.
@@ -53,7 +67,7 @@ impl Database {
     ///
     /// # Errors
     /// When nothing or more than one database could be meant, or the path cannot be kept.
-    pub fn find(context: &Context, wanted: Option<&str>, settings: &Settings, create: bool) -> Result<Self, OpError> {
+    pub fn find(context: &Context, wanted: Option<&OsStr>, settings: &Settings, create: bool) -> Result<Self, OpError> {
         let by_name = |workspace: Workspace, name: Name| Self::new(workspace, name, settings.clone());
         let around = workspace_around(&context.current_folder)?;
         let Some(text) = wanted else {
@@ -74,7 +88,10 @@ impl Database {
                 }
             };
         };
-        if let (Some(workspace), Ok(name)) = (around, Name::new(text))
+        if text.is_empty() {
+            return Err(OpError::WhichDatabase { reason: "--db is empty: it wants a path, or a name".into() });
+        }
+        if let (Some(workspace), Some(Ok(name))) = (around, text.to_str().map(Name::new))
             && workspace.config.databases.contains_key(&name)
         {
             return by_name(workspace, name);
@@ -123,6 +140,7 @@ impl Database {
         }
         let mut workspace = workspace.map_or_else(|| Workspace::create(&home), Ok)?;
         let name = workspace.add_database(&path, kind, name)?;
+        go_on(context, &mut workspace, &name)?;
         Self::new(workspace, name, settings.clone())
     }
 
@@ -130,7 +148,7 @@ impl Database {
     ///
     /// # Errors
     /// When there is none.
-    pub fn workspace(context: &Context, wanted: Option<&str>, settings: &Settings) -> Result<Workspace, OpError> {
+    pub fn workspace(context: &Context, wanted: Option<&OsStr>, settings: &Settings) -> Result<Workspace, OpError> {
         if wanted.is_some() {
             return Ok(Self::find(context, wanted, settings, false)?.workspace);
         }
@@ -138,16 +156,34 @@ impl Database {
     }
 
     /// Adds what the folder's file sets to what the caller set.
-    fn new(workspace: Workspace, name: Name, mut settings: Settings) -> Result<Self, OpError> {
+    pub(super) fn new(workspace: Workspace, handle: Name, mut settings: Settings) -> Result<Self, OpError> {
         for (key, value) in &workspace.config.settings {
             settings.set(key, value, Origin::Folder)?;
         }
-        Ok(Self { workspace, name, settings })
+        let name = workspace.config.databases[&handle].database.clone().unwrap_or_else(|| handle.clone());
+        Ok(Self { workspace, name, handle, settings })
     }
 }
 
 fn nothing_kept() -> OpError {
     OpError::WhichDatabase { reason: "nothing is kept in this folder yet; say which database: --db PATH".into() }
+}
+
+/// A store that is here already may have the history of a database that was only just added: its configuration was lost.
+fn go_on(context: &Context, workspace: &mut Workspace, name: &Name) -> Result<(), OpError> {
+    if !workspace.path("store").join(keys::STORE_FILE).exists() {
+        return Ok(());
+    }
+    let store = workspace.local_store(context.now(), &context.tool)?;
+    let mut config = workspace.config.databases[name].clone();
+    let Some(number) = store.newest(name, &config.line)? else { return Ok(()) };
+    let header = store.record(name, &config.line, number)?.header;
+    if header.source == config.kind {
+        config.lineage = header.lineage;
+        workspace.config.databases.insert(name.clone(), config);
+        workspace.save()?;
+    }
+    Ok(())
 }
 
 /// The workspace of a folder, or of the nearest above it.

@@ -12,8 +12,9 @@ use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
 use crate::remote::{OpenError, UrlError};
+use crate::rows::RowsError;
 use crate::source::SourceError;
-use crate::store::StoreError;
+use crate::store::{StoreError, keys};
 use crate::workspace::WorkspaceError;
 
 pub use kind::ErrorKind;
@@ -150,6 +151,32 @@ pub enum OpError {
         /// When.
         time: Timestamp,
     },
+    /// A tag or a line cannot be what it was asked to be.
+    #[error("{what}: {reason}")]
+    Ref {
+        /// The ref, or its name.
+        what: String,
+        /// Why.
+        reason: String,
+        /// The next thing to do.
+        next: String,
+    },
+    /// Somebody else put a ref elsewhere.
+    #[error("{what} at {remote} was {moved} by {host} at {time}; here it is another")]
+    RefConflict {
+        /// The ref.
+        what: String,
+        /// Where.
+        remote: String,
+        /// The remote's name, when it has one.
+        name: Option<Name>,
+        /// What they did with it.
+        moved: String,
+        /// Who.
+        host: String,
+        /// When.
+        time: Timestamp,
+    },
     /// The history at the remote belongs to another database of the same name.
     #[error("{remote} holds another database named '{database}' (last written by {host} at {time})")]
     OtherLineage {
@@ -161,6 +188,10 @@ pub enum OpError {
         host: String,
         /// When.
         time: Timestamp,
+        /// The remote's name and address, when it has a name.
+        address: Option<(Name, String)>,
+        /// Whether it is known here under that name.
+        added: bool,
     },
     /// The store at a known address is not the one that was added.
     #[error("the store at {remote} is not the one that was added as '{name}'")]
@@ -198,6 +229,14 @@ pub enum OpError {
         /// Why.
         reason: String,
     },
+    /// The destination of a clone is taken.
+    #[error("cannot clone to {path:?}: {reason}")]
+    CloneTarget {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The folder in which the destination is to be is not there.
     #[error("cannot restore to {path:?}: the folder {} does not exist", .folder.display())]
     FolderMissing {
@@ -227,11 +266,149 @@ pub enum OpError {
     NotSafe {
         /// The database's file.
         path: PathBuf,
-        /// The command that replaces it without.
-        instead: String,
+        /// The snapshot it was to be put back to.
+        at: String,
         /// Why.
         #[source]
         source: Box<OpError>,
+    },
+    /// The remote failed, and the snapshot is kept in the local store.
+    #[error("{failure}; {name}@{number} is kept here, and the next sync brings it there")]
+    KeptHere {
+        /// What failed.
+        failure: Box<OpError>,
+        /// The database.
+        name: Name,
+        /// The snapshot that holds its present state.
+        number: SnapshotNumber,
+    },
+    /// The remote failed, and the local store as well.
+    #[error("{failure}; and no snapshot could be kept here: {local}")]
+    NotKept {
+        /// What failed at the remote.
+        failure: Box<OpError>,
+        /// What failed here.
+        #[source]
+        local: Box<OpError>,
+    },
+    /// The newest snapshot's record is damaged, and no remote has it.
+    #[error("{damage}, and no remote has it")]
+    OnlyHere {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        damage: StoreError,
+    },
+    /// The description of a store that is synced with is damaged.
+    #[error("{source}")]
+    StoreFile {
+        /// The remote's name, when it has one.
+        name: Option<Name>,
+        /// Its address.
+        url: String,
+        /// Whether it is known here under that name.
+        added: bool,
+        /// What is wrong.
+        source: StoreError,
+    },
+    /// SQLite refuses a statement.
+    #[error("{reason}")]
+    Sql {
+        /// What SQLite says.
+        reason: String,
+    },
+    /// A statement would change a snapshot.
+    #[error("a snapshot cannot be changed")]
+    ReadOnlySnapshot,
+    /// A statement names a database to open, to close, or to write.
+    #[error("ATTACH, DETACH and VACUUM cannot be used here")]
+    AttachInSql,
+    /// The database was not sound when the snapshot was made.
+    #[error("SQLite finds the database of {snapshots} malformed, and its pages are those that were kept")]
+    MalformedSnapshot {
+        /// The snapshots that were open.
+        snapshots: String,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// It is not clear which database of a directory is meant.
+    #[error("{}", match .file {
+        Some(file) => format!("there is no SQLite database {file:?} in {}", .snapshot),
+        None if .known.is_empty() => format!("there is no SQLite database in {}", .snapshot),
+        None => format!("there are several SQLite databases in {}", .snapshot),
+    })]
+    WhichFile {
+        /// The snapshot.
+        snapshot: String,
+        /// The path asked for.
+        file: Option<String>,
+        /// The paths there are.
+        known: Vec<String>,
+    },
+    /// Rows of a state cannot be read from its pages.
+    #[error("the database's rows cannot be read")]
+    Rows(#[source] RowsError),
+    /// SQLite does not understand how a table was made.
+    #[error("SQLite does not understand how the table {table:?} was made")]
+    Schema {
+        /// The table.
+        table: String,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// No state has this table.
+    #[error("there is no table {name:?}")]
+    NoTable {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A row's key is not of the table's kind.
+    #[error("{key:?} is not a key of this table: it is {expected}")]
+    BadKey {
+        /// What was given.
+        key: String,
+        /// What a key is.
+        expected: String,
+    },
+    /// Rows to be brought back are there with other values.
+    #[error("{count} rows are there with other values: {rows}{}", if *.count > 20 { ", …" } else { "" })]
+    RowConflicts {
+        /// How many.
+        count: u64,
+        /// Some of them.
+        rows: String,
+    },
+    /// Rows of two states cannot be told to be the same.
+    #[error("rows of {table:?} cannot be brought back: {reason}")]
+    NotMatched {
+        /// The table.
+        table: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// SQLite refused to write rows; nothing was changed.
+    #[error("{} was not changed", .path.display())]
+    Refused {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A condition on rows cannot be evaluated.
+    #[error("the condition {text:?} cannot be evaluated for the rows of {table:?}")]
+    Condition {
+        /// The condition.
+        text: String,
+        /// The table.
+        table: String,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
     },
     /// Asked to stop.
     #[error(transparent)]
@@ -262,5 +439,39 @@ impl OpError {
     /// What and why, in one line.
     pub fn in_full(&self) -> String {
         std::iter::once(self.to_string()).chain(self.untold_causes()).collect::<Vec<_>>().join(", because: ")
+    }
+
+    /// Adds which remote this happened at, where the next thing to do depends on it; `added` when it is known here.
+    pub(crate) fn at_remote(self, name: Option<&Name>, url: &str, added: bool) -> OpError {
+        let (name, url) = (name.cloned(), url.to_owned());
+        match self {
+            OpError::OtherLineage { database, remote, host, time, .. } => {
+                OpError::OtherLineage { database, remote, host, time, added, address: name.map(|name| (name, url)) }
+            }
+            OpError::Store(source @ StoreError::Damaged { .. }) if is_store_file(&source) => {
+                OpError::StoreFile { name, url, added, source }
+            }
+            other => other,
+        }
+    }
+}
+
+/// Whether it is the description of a store at a remote that is damaged.
+fn is_store_file(error: &StoreError) -> bool {
+    matches!(error, StoreError::Damaged { key, source, .. }
+        if key == keys::STORE_FILE && !matches!(source, FormatError::TooNew { .. }))
+}
+
+impl From<RowsError> for OpError {
+    /// What a store or the source said of a page is told as theirs.
+    fn from(error: RowsError) -> Self {
+        let RowsError::Page { page, source } = error else { return OpError::Rows(error) };
+        match source.downcast::<StoreError>() {
+            Ok(error) => OpError::Store(*error),
+            Err(source) => match source.downcast::<SourceError>() {
+                Ok(error) => OpError::Source(*error),
+                Err(source) => OpError::Rows(RowsError::Page { page, source }),
+            },
+        }
     }
 }

@@ -1,16 +1,17 @@
 //! A database's history in a store: which snapshots there are, and which one a person means.
 
-use super::spec::{Spec, Version};
-use super::{Context, OpError};
+use super::spec::{Spec, Version, title};
+use super::{Context, Database, OpError, lines};
 use crate::base::ordered::ordered;
 use crate::base::{Name, SnapshotNumber};
-use crate::format::record::{Header, Record};
+use crate::format::record::{Header, Record, SnapshotName};
+use crate::format::refs::RefName;
 use crate::store::{Store, StoreError};
 
 /// Requests for records under way at once.
 const FETCHES: usize = 8;
 
-/// One line of one database, in one store.
+/// One line of one database, in one store, with what it starts from.
 #[derive(Clone, Debug)]
 pub struct History {
     /// The store.
@@ -74,51 +75,130 @@ impl History {
         }
     }
 
+    /// The history a spec speaks of when a database is at hand. Without a name it is that database's own line; a name
+    /// alone may be that of a line or a tag of it.
+    ///
+    /// # Errors
+    /// As [`History::find`].
+    pub fn find_for(store: Store, spec: &mut Spec, database: Option<&Database>) -> Result<History, OpError> {
+        let Some(at_hand) = database else { return Self::find(store, spec, None) };
+        if let Some(word) = spec.bare().filter(|word| **word != at_hand.name).cloned()
+            && store.lines(&word)?.is_empty()
+        {
+            let is_tag = store.newest_ref(&at_hand.name, &RefName::tag(word.clone()))?;
+            if is_line(&store, &at_hand.name, &word)? {
+                *spec = Spec { database: None, line: Some(word), ..spec.clone() };
+            } else if is_tag.is_some_and(|tag| tag.header.target.is_some()) {
+                *spec = Spec { database: None, version: Version::Word(word.to_string()), ..spec.clone() };
+            }
+        }
+        let mut history = Self::find(store, spec, Some(&at_hand.name))?;
+        if spec.line.is_none() && history.database == at_hand.name {
+            history.line = at_hand.config().line.clone();
+        }
+        Ok(history)
+    }
+
+    /// The newest snapshot of the line; while it has none of its own, the one it starts from.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn tip(&self) -> Result<Option<SnapshotName>, OpError> {
+        Ok(self.names(1)?.into_iter().next())
+    }
+
+    /// The names of the newest snapshots, newest first, and of those before the line's start.
+    fn names(&self, count: usize) -> Result<Vec<SnapshotName>, OpError> {
+        lines::names(&self.store, &self.database, &self.line, count)
+    }
+
+    fn read(&self, name: &SnapshotName) -> Result<Record, StoreError> {
+        self.store.record(&self.database, &name.line, name.number)
+    }
+
     /// The record a version means.
     ///
     /// # Errors
     /// When there is none, or the store cannot be read.
     pub fn resolve(&self, spec: &Spec) -> Result<Record, OpError> {
-        let number = match &spec.version {
-            Version::Number(number) => *number,
+        let name = match &spec.version {
+            Version::Number(number) => self.numbered(*number)?,
             Version::Latest(back) => {
-                let numbers = self.store.numbers(&self.database, &self.line, *back as usize + 1)?;
-                *numbers.get(*back as usize).ok_or_else(|| self.none(spec))?
+                let names = self.names(*back as usize + 1)?;
+                names.get(*back as usize).cloned().ok_or_else(|| self.none(spec))?
             }
             Version::Time(moment) => {
-                let numbers = self.store.numbers(&self.database, &self.line, usize::MAX)?;
-                return self.at_time(&numbers, *moment)?.ok_or_else(|| self.none(spec));
+                let names = self.names(usize::MAX)?;
+                return self.at_time(&names, *moment)?.ok_or_else(|| self.none(spec));
             }
-            Version::Word(word) => {
-                let fits = |found: &Listed| {
-                    found.id.to_string().starts_with(word.as_str()) && word.len() >= 4
-                        || found.header.labels.get("name") == Some(word)
-                };
-                let found: Vec<_> = self.list(usize::MAX)?.into_iter().filter(fits).collect();
-                match found.as_slice() {
-                    [] => return Err(self.none(spec)),
-                    [one] => one.header.number,
-                    [first, .., last] => {
-                        let (last, first) = (last.header.number, first.header.number);
-                        let reason = format!("several snapshots fit, from {last} to {first}");
-                        return Err(OpError::BadSpec { text: spec.text.clone(), reason });
-                    }
-                }
-            }
+            Version::Word(word) => match self.tagged(word)? {
+                Some(record) => return Ok(record),
+                None => self.called(word, spec)?,
+            },
         };
-        self.store.record(&self.database, &self.line, number).map_err(|error| match error {
+        self.read(&name).map_err(|error| match error {
             StoreError::NoSnapshot { .. } => self.none(spec),
             other => other.into(),
         })
     }
 
+    /// The snapshot of this number: the line's own, or one before its start.
+    fn numbered(&self, number: SnapshotNumber) -> Result<SnapshotName, OpError> {
+        let own = SnapshotName { line: self.line.clone(), number };
+        match lines::start(&self.store, &self.database, &self.line)? {
+            Some(start) if number <= start.number => {
+                let found = self.names(usize::MAX)?.into_iter().find(|name| name.number == number);
+                Ok(found.unwrap_or(own))
+            }
+            _ => Ok(own),
+        }
+    }
+
+    /// The snapshot that a tag stands for, if there is one of this name.
+    fn tagged(&self, word: &str) -> Result<Option<Record>, OpError> {
+        let Ok(name) = Name::new(word) else { return Ok(None) };
+        let tag = self.store.newest_ref(&self.database, &RefName::tag(name))?;
+        let Some(target) = tag.and_then(|tag| tag.header.target) else { return Ok(None) };
+        let record = self.read(&target.name())?;
+        if record.id != target.id {
+            return Err(OpError::WrongContent { what: format!("tag {word}") });
+        }
+        Ok(Some(record))
+    }
+
+    /// The snapshot whose id begins so, or that was given this name when it was made: on this line, else on any.
+    fn called(&self, word: &str, spec: &Spec) -> Result<SnapshotName, OpError> {
+        let fits = |found: &Listed| {
+            found.id.to_string().starts_with(word) && word.len() >= 4
+                || found.header.labels.get("name").is_some_and(|name| name == word)
+        };
+        let mut found = self.list(usize::MAX)?;
+        found.retain(fits);
+        if found.is_empty() {
+            for line in self.store.lines(&self.database)?.into_iter().filter(|line| *line != self.line) {
+                let numbers = self.store.numbers(&self.database, &line, usize::MAX)?;
+                let names = numbers.into_iter().map(|number| SnapshotName { line: line.clone(), number }).collect();
+                found.extend(self.read_all(names)?.into_iter().filter(fits));
+            }
+        }
+        match found.as_slice() {
+            [] => Err(self.none(spec)),
+            [one] => Ok(one.header.name()),
+            [first, .., last] => {
+                let (last, first) = (last.header.number, first.header.number);
+                let reason = format!("several snapshots fit, from {last} to {first}");
+                Err(OpError::BadSpec { text: spec.text.clone(), reason })
+            }
+        }
+    }
+
     /// The newest record that is not younger than a moment: halving, since times ascend with numbers.
-    fn at_time(&self, newest_first: &[SnapshotNumber], moment: jiff::Timestamp) -> Result<Option<Record>, OpError> {
+    fn at_time(&self, newest_first: &[SnapshotName], moment: jiff::Timestamp) -> Result<Option<Record>, OpError> {
         let (mut low, mut high) = (0, newest_first.len());
         let mut found = None;
         while low < high {
             let middle = (low + high) / 2;
-            let record = self.store.record(&self.database, &self.line, newest_first[middle])?;
+            let record = self.read(&newest_first[middle])?;
             if record.header.created_at <= moment {
                 high = middle;
                 found = Some(record);
@@ -130,9 +210,8 @@ impl History {
     }
 
     fn none(&self, spec: &Spec) -> OpError {
-        let newest = self.store.newest(&self.database, &self.line);
-        let has = match newest {
-            Ok(Some(number)) => format!("{}@{number} at most", self.database),
+        let has = match self.tip() {
+            Ok(Some(tip)) => format!("{} at most", title(&self.database, &self.line, tip.number)),
             Ok(None) => match self.store.all_snapshots() {
                 Ok(all) if !all.is_empty() => {
                     let mut names: Vec<String> = all.iter().map(|(name, ..)| name.to_string()).collect();
@@ -173,14 +252,17 @@ impl History {
     /// # Errors
     /// When the store cannot be listed or a record cannot be read.
     pub fn list(&self, count: usize) -> Result<Vec<Listed>, OpError> {
-        let numbers = self.store.numbers(&self.database, &self.line, count)?;
-        let mut found = Vec::with_capacity(numbers.len());
+        self.read_all(self.names(count)?)
+    }
+
+    pub(super) fn read_all(&self, names: Vec<SnapshotName>) -> Result<Vec<Listed>, OpError> {
+        let mut found = Vec::with_capacity(names.len());
         ordered(
-            FETCHES.min(numbers.len()).max(1),
+            FETCHES.min(names.len()).max(1),
             2 * FETCHES,
-            |give| numbers.iter().all(|number| give(*number)),
+            |give| names.into_iter().all(give),
             || (),
-            |(), number| Ok(Listed::of(&self.store.record(&self.database, &self.line, number)?)),
+            |(), name| Ok(Listed::of(&self.read(&name)?)),
             |listed: Result<Listed, StoreError>| -> Result<(), StoreError> {
                 found.push(listed?);
                 Ok(())
@@ -188,6 +270,15 @@ impl History {
         )?;
         Ok(found)
     }
+}
+
+/// Whether a database has this line in a store.
+fn is_line(store: &Store, database: &Name, line: &Name) -> Result<bool, OpError> {
+    let live = store.newest_ref(database, &RefName::line(line.clone()))?;
+    Ok(match live {
+        Some(record) => record.header.target.is_some(),
+        None => store.newest(database, line)?.is_some(),
+    })
 }
 
 impl Context {

@@ -1,13 +1,16 @@
 //! Whose history lies at a remote, and how a copy of a database joins it.
 
-use super::{Context, Database, OpError, OpenRemote};
+use std::path::Path;
+
+use super::{Context, Database, OpError, OpenRemote, lines, refs};
 use crate::base::{Name, SnapshotNumber};
 use crate::format::record::Record;
 use crate::format::root::RootBuilder;
 use crate::map::State;
+use crate::remote::RemoteUrl;
 use crate::source::sqlite::PinnedDatabase;
-use crate::store::{Store, StoreError};
-use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, SourceKind};
+use crate::store::{Store, StoreError, keys};
+use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, RemoteMemory, SourceKind};
 
 /// How many snapshots are compared with a file that may be a copy of one.
 const COMPARED: usize = 16;
@@ -56,7 +59,31 @@ pub fn add_remote(
             reason,
         });
     }
-    let remote = context.open_url(&url, true)?;
+    if let Some((folder, store)) = url.as_folder().and_then(|folder| Some((folder, store_around(folder)?))) {
+        let reason = format!("it lies in the store at {}: a store of its own belongs beside it", store.display());
+        return Err(OpError::BadRemote { path: folder.to_owned(), reason });
+    }
+    let text = url.to_string();
+    add_at(context, database, name, &url, join).map_err(|error| error.at_remote(Some(name), &text, false))
+}
+
+/// The store among whose objects a folder lies.
+fn store_around(folder: &Path) -> Option<&Path> {
+    folder.ancestors().skip(1).find(|store| {
+        let below = folder.strip_prefix(store).ok().and_then(|below| below.iter().next());
+        below.is_some_and(|below| keys::FOLDERS.iter().any(|name| below == *name))
+            && store.join(keys::STORE_FILE).exists()
+    })
+}
+
+fn add_at(
+    context: &Context,
+    database: &mut Database,
+    name: &Name,
+    url: &RemoteUrl,
+    join: Option<&Name>,
+) -> Result<AddReport, OpError> {
+    let remote = context.open_url(url, true)?;
     let now = context.now();
     let existed = Store::open(remote.store.remote().clone()).is_ok();
     let (store, file) = Store::create(remote.store.remote().clone(), now, &context.tool)?;
@@ -81,8 +108,10 @@ pub fn add_remote(
     let mut memory = database.workspace.recall_remote(name);
     if let Some(record) = &newest {
         let pushed = Pushed { number: record.header.number, id: record.id };
-        memory.newest.insert(database.name.clone(), pushed);
-        memory.checked_at.insert(database.name.clone(), now);
+        let line = database.config().line.clone();
+        lines::note(database, &mut memory, &line, pushed);
+        refs::pull(database, &database.local_store(context)?, &store, &mut memory)?;
+        memory.checked_at.insert(database.handle.clone(), now);
         database.workspace.remember_remote(name, &memory)?;
     }
     Ok(AddReport {
@@ -98,7 +127,7 @@ pub fn add_remote(
 /// Whether this database has no snapshot anywhere yet.
 fn is_fresh(context: &Context, database: &Database) -> Result<bool, OpError> {
     let local = database.local_store(context)?;
-    let known = database.workspace.recall_database(&database.name).is_some();
+    let known = database.workspace.recall_database(&database.handle).is_some();
     Ok(!known && local.newest(&database.name, &database.config().line)?.is_none())
 }
 
@@ -148,29 +177,37 @@ pub(super) fn adopt(
     theirs: &Name,
     newest: &Record,
 ) -> Result<(), OpError> {
-    if *theirs != database.name && database.workspace.config.databases.contains_key(theirs) {
+    let renamed = *theirs != database.name;
+    if renamed && database.workspace.config.databases.contains_key(theirs) {
         return Err(crate::workspace::WorkspaceError::NameTaken { name: theirs.clone() }.into());
     }
     let mut config = database.config().clone();
     config.lineage = newest.header.lineage.clone();
-    database.workspace.config.databases.remove(&database.name);
-    database.workspace.config.databases.insert(theirs.clone(), config);
+    if renamed {
+        config.database = None;
+        database.workspace.config.databases.remove(&database.handle);
+        database.handle = theirs.clone();
+    }
+    database.workspace.config.databases.insert(database.handle.clone(), config);
     database.name = theirs.clone();
-    mirror(&database.local_store(context)?, store, newest)?;
+    let local = database.local_store(context)?;
+    mirror(&local, store, newest)?;
+    refs::pull(database, &local, store, &mut RemoteMemory::default())?;
     database.workspace.save()?;
     let memory = DatabaseMemory {
         number: newest.header.number,
         id: newest.id,
+        line: None,
         created_at: newest.header.created_at,
         listing: String::new(),
         seen: Default::default(),
         seen_at: context.now(),
     };
-    Ok(database.workspace.remember_database(theirs, &memory)?)
+    Ok(database.workspace.remember_database(&database.handle, &memory)?)
 }
 
 /// Copies a record and those it builds on to the local store, so that the next snapshot finds its parent there.
-fn mirror(local: &Store, store: &Store, record: &Record) -> Result<(), StoreError> {
+pub(super) fn mirror(local: &Store, store: &Store, record: &Record) -> Result<(), StoreError> {
     let header = &record.header;
     for name in header.chain.iter().cloned().chain([header.name()]) {
         let bytes = store.record_bytes(&header.database, &name.line, name.number)?;
@@ -226,24 +263,30 @@ pub(super) fn rebase(
     }
     // What is remembered goes first: it belongs to the history that is set aside. A crash after that leaves a database
     // that the next run takes for one that has only begun, and that finds its history at the remote.
-    database.workspace.forget_database(&database.name)?;
+    database.workspace.forget_database(&database.handle)?;
     let store = database.workspace.path("store");
-    let stamp = context.now().strftime("%Y%m%d-%H%M%S");
-    let aside = database.workspace.path(&format!("store-before-rebase-{stamp}"));
+    let stamp = context.now().strftime("%Y%m%d-%H%M%S").to_string();
+    let mut names = (0..).map(|n| match n {
+        0 => database.workspace.path(&format!("store-before-rebase-{stamp}")),
+        n => database.workspace.path(&format!("store-before-rebase-{stamp}-{n}")),
+    });
+    let aside = names.find(|name| std::fs::symlink_metadata(name).is_err()).expect("BUG: numbers do not end");
     std::fs::rename(&store, &aside).map_err(OpError::io("set aside", &store))?;
     let name = database.name.clone();
     adopt(context, database, &remote.store, &name, &newest)?;
     // What other remotes have may not be this history: they are asked before they get anything.
     for other in database.remote_names() {
         let mut memory = database.workspace.recall_remote(&other);
-        memory.newest.remove(&name);
-        memory.checked_at.remove(&name);
+        lines::forget(database, &mut memory);
         database.workspace.remember_remote(&other, &memory)?;
     }
     if let Some(remote) = &remote.name {
         let mut memory = database.workspace.recall_remote(remote);
-        memory.newest.insert(name.clone(), Pushed { number: newest.header.number, id: newest.id });
+        let line = database.config().line.clone();
+        lines::note(database, &mut memory, &line, Pushed { number: newest.header.number, id: newest.id });
         database.workspace.remember_remote(remote, &memory)?;
     }
+    let before = Store::assume(crate::remote::Remote::folder(&aside).map_err(StoreError::from)?);
+    refs::carry(database, &before, &database.local_store(context)?, &remote.store)?;
     Ok(Some(aside))
 }

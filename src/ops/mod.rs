@@ -3,15 +3,22 @@
 //! Options go in, reports come out. Nothing here prints, asks, or reads the environment; the caller says who and where it
 //! is in a [`Context`].
 
+mod bring;
+mod checkout;
 mod clone;
 mod context;
 mod database;
+pub mod diff;
 mod error;
+mod graph;
 mod history;
 mod lineage;
+mod lines;
 mod proof;
 mod push;
 mod read_from;
+mod recover;
+mod refs;
 mod remotes;
 mod restore;
 mod revert;
@@ -22,26 +29,33 @@ mod status;
 mod sync;
 mod sync_with;
 mod trim;
+mod turn;
 mod upload;
 mod whereabouts;
+mod which_file;
 
+pub use checkout::{CheckoutOptions, CheckoutReport, checkout};
 pub use clone::{CloneReport, clone};
 pub use context::Context;
 pub use database::Database;
 pub use error::{ErrorKind, OpError};
+pub use graph::{Graph, Row, graph};
 pub use history::{History, Listed};
 pub use lineage::{AddReport, add_remote};
+pub use lines::{Line, lines};
 pub use read_from::ReadFrom;
+pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};
 pub use remotes::{OpenRemote, is_near};
 pub use restore::{Known, RestoreOptions, RestoreReport, restore};
 pub use revert::{RevertReport, SAFETY_NOTE, restore_kept, revert};
 pub use snapshot::{Outcome, SnapshotOptions, SnapshotReport, Targets, snapshot};
-pub use spec::{Spec, Version};
+pub use spec::{Spec, Version, title};
 pub use status::{RemoteStatus, status};
 pub use sync::{SyncOptions, SyncReport, create, sync};
 pub use sync_with::{SyncAllReport, sync_all, sync_url};
 pub use upload::upload;
 pub use whereabouts::{Whereabouts, whereabouts};
+pub use which_file::database_in;
 
 use crate::base::Nonce;
 use crate::format::record::Header;
@@ -54,6 +68,6 @@ fn conflict(theirs: &Header, lineage: &Nonce, store: &Store) -> OpError {
     if theirs.lineage == *lineage {
         OpError::Overtaken { database, number: theirs.number, name: None, remote, host, time }
     } else {
-        OpError::OtherLineage { database, remote, host, time }
+        OpError::OtherLineage { database, remote, host, time, address: None, added: false }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Context, Database, OpError};
-use crate::base::{PackId, SnapshotNumber};
+use crate::base::{Name, PackId, SnapshotNumber};
 use crate::format::pack::Home;
 use crate::format::record::Record;
 use crate::store::{Created, PackSink, Store, StoreError, first_of, keys};
@@ -15,6 +15,8 @@ use crate::store::{Created, PackSink, Store, StoreError, first_of, keys};
 pub(super) struct Push<'a> {
     pub(super) context: &'a Context,
     pub(super) database: &'a Database,
+    /// The line that is pushed.
+    pub(super) line: &'a Name,
     /// Where records and packs are read, nearest first.
     pub(super) from: &'a [Store],
     pub(super) to: &'a Store,
@@ -23,14 +25,9 @@ pub(super) struct Push<'a> {
 }
 
 impl Push<'_> {
-    /// Pushes all snapshots after `known` up to `newest`; returns their numbers.
-    pub(super) fn run(
-        mut self,
-        known: Option<SnapshotNumber>,
-        newest: SnapshotNumber,
-    ) -> Result<Vec<SnapshotNumber>, OpError> {
-        let first = known.map_or(1, |known| known.0 + 1);
-        let numbers: Vec<_> = (first..=newest.0).map(SnapshotNumber).collect();
+    /// Pushes the line's snapshots of these numbers; returns those it pushed.
+    pub(super) fn run(mut self, numbers: std::ops::RangeInclusive<u32>) -> Result<Vec<SnapshotNumber>, OpError> {
+        let numbers: Vec<_> = numbers.map(SnapshotNumber).collect();
         for number in &numbers {
             self.context.progress.check()?;
             self.snapshot(*number)?;
@@ -39,7 +36,7 @@ impl Push<'_> {
     }
 
     fn snapshot(&mut self, number: SnapshotNumber) -> Result<(), OpError> {
-        let (name, line) = (&self.database.name, &self.database.config().line);
+        let (name, line) = (&self.database.name, self.line);
         let bytes = first_of(self.from, |store| store.record_bytes(name, line, number))?;
         let record = self.from[0].decode_record(name, line, number, &bytes)?;
         self.packs(&record)?;

@@ -1,5 +1,7 @@
 //! Where snapshots are read from: the local store, a named remote, or an address.
 
+use std::ffi::OsStr;
+
 use super::{Context, Database, History, OpError, OpenRemote, Spec};
 use crate::store::Store;
 use crate::workspace::Settings;
@@ -11,26 +13,45 @@ pub struct ReadFrom {
     pub store: Store,
     /// The database, when there is one here.
     pub database: Option<Database>,
+    /// Whether it was named by its address: then nobody has looked at it before.
+    is_bare: bool,
 }
 
 impl ReadFrom {
+    /// A store that is known to be one, and the database kept here.
+    pub(super) fn known(store: Store, database: Database) -> Self {
+        Self { store, database: Some(database), is_bare: false }
+    }
+
     /// Understands a person's FROM: `.`, a remote's name, or an address. A name needs a database here (`wanted`, or the only
     /// one around), an address does not.
     ///
     /// # Errors
     /// When it is none of these, or nothing that can be read lies there.
-    pub fn open(context: &Context, from: &str, wanted: Option<&str>, settings: &Settings) -> Result<Self, OpError> {
+    pub fn open(context: &Context, from: &str, wanted: Option<&OsStr>, settings: &Settings) -> Result<Self, OpError> {
+        let found = Self::reach(context, from, wanted, settings)?;
+        if found.is_bare {
+            Store::open(found.store.remote().clone())?;
+        }
+        Ok(found)
+    }
+
+    /// As [`ReadFrom::open`], without a look at what lies there: the first thing read shows whether it is a store.
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub fn reach(context: &Context, from: &str, wanted: Option<&OsStr>, settings: &Settings) -> Result<Self, OpError> {
         let database = Database::find(context, wanted, settings, false);
         if from == "." {
             let database = database?;
-            return Ok(Self { store: database.local_store(context)?, database: Some(database) });
+            return Ok(Self { store: database.local_store(context)?, database: Some(database), is_bare: false });
         }
         let looks_like_an_address = from.contains("://") || from.contains('/') || from.starts_with('~');
         let is_folder = || context.current_folder.join(from).is_dir();
         match &database {
             Ok(database) if !looks_like_an_address => match database.open_remote(context, from) {
                 Err(OpError::NoBackup { .. }) if is_folder() => {}
-                other => return Ok(Self { store: other?.store, database: Some(database.clone()) }),
+                other => return Ok(Self { store: other?.store, database: Some(database.clone()), is_bare: false }),
             },
             Err(_) if !looks_like_an_address && !is_folder() => {
                 return Err(OpError::NoBackup { name: from.to_owned(), known: Vec::new() });
@@ -38,17 +59,15 @@ impl ReadFrom {
             _ => {}
         }
         let OpenRemote { store, .. } = context.open_url(&context.parse_url(from)?, false)?;
-        // Nobody has looked at this place before: is it a store, and one that can be read?
-        Store::open(store.remote().clone())?;
-        Ok(Self { store, database: database.ok() })
+        Ok(Self { store, database: database.ok(), is_bare: true })
     }
 
-    /// The history there that a spec speaks of; the database kept here needs no name.
+    /// The history there that a spec speaks of; the database kept here needs no name. A spec that is only a name is put in
+    /// full when it is that of a line or a tag.
     ///
     /// # Errors
     /// When it is not clear which database is meant.
-    pub fn history(&self, spec: &Spec) -> Result<History, OpError> {
-        let default = self.database.as_ref().map(|database| &database.name);
-        History::find(self.store.clone(), spec, default)
+    pub fn history(&self, spec: &mut Spec) -> Result<History, OpError> {
+        History::find_for(self.store.clone(), spec, self.database.as_ref())
     }
 }

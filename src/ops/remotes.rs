@@ -1,7 +1,7 @@
 //! Remotes: opened by their names or by an address, and forgotten.
 
 use super::{Context, Database, OpError};
-use crate::base::Name;
+use crate::base::{Name, Nonce};
 use crate::remote::{OpenOptions, Remote, RemoteUrl, UrlError, open};
 use crate::store::Store;
 
@@ -53,6 +53,21 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Opens what lies at an address that is to be synced with under no name: the store is made when there is none, and
+    /// the place is probed when it is not a folder of this machine.
+    ///
+    /// # Errors
+    /// When it cannot be reached or written to.
+    pub fn open_to_sync(&self, url: &RemoteUrl) -> Result<OpenRemote, OpError> {
+        let opened = self.open_url(url, true)?;
+        let (store, _) = Store::create(opened.store.remote().clone(), self.now(), &self.tool)?;
+        let keeps = is_near(&store) || store.keeps_first_writer(&Nonce::fresh())?;
+        let store = if keeps { store } else { store.overwriting() };
+        Ok(OpenRemote { store, ..opened })
+    }
+}
+
 impl Database {
     /// The remotes' names.
     pub fn remote_names(&self) -> Vec<Name> {
@@ -70,7 +85,9 @@ impl Database {
             return Err(self.no_backup(name));
         };
         let url = context.parse_url(&config.url)?;
-        Ok(OpenRemote { name: Some(name.clone()), ..context.open_url(&url, false)? })
+        let opened = context.open_url(&url, false)?;
+        let store = if config.conditional_put { opened.store } else { opened.store.overwriting() };
+        Ok(OpenRemote { name: Some(name.clone()), store, ..opened })
     }
 
     /// Forgets a remote, whatever lies there; returns its name and address.

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::restore::{Known, RestoreOptions, RestoreReport, refuse_if_open, restore};
 use super::sync::create;
 use super::{Context, Database, ErrorKind, History, Listed, OpError, ReadFrom, SnapshotOptions, Spec, is_near};
-use super::{Version, whereabouts};
-use crate::base::SnapshotNumber;
+use super::{Version, Whereabouts, title, whereabouts};
+use crate::format::record::Header;
 use crate::map::State;
 use crate::store::Store;
 use crate::workspace::SourceKind;
@@ -17,15 +17,16 @@ pub const SAFETY_NOTE: &str = "pre-restore";
 /// What putting a database back did.
 #[derive(Clone, Debug)]
 pub struct RevertReport {
-    /// The snapshot that holds the state that was replaced; none when there was nothing to replace.
-    pub safety: Option<SnapshotNumber>,
+    /// The snapshot, as people write it.
+    pub snapshot: String,
+    /// The one that holds the state that was replaced; none when there was nothing to replace.
+    pub safety: Option<String>,
     /// What was restored.
     pub restored: RestoreReport,
 }
 
 impl ReadFrom {
-    /// Restores a snapshot from here; with `force` over what is at the destination. The report tells its number, the history
-    /// its database.
+    /// Restores a snapshot from here; with `force` over what is at the destination. With the snapshot as people write it.
     ///
     /// # Errors
     /// When there is no such snapshot, and as [`restore()`].
@@ -35,14 +36,15 @@ impl ReadFrom {
         spec: &Spec,
         destination: &Path,
         force: bool,
-    ) -> Result<(History, RestoreReport), OpError> {
-        let history = self.history(spec)?;
-        let state = State::load(&history.store, history.resolve(spec)?)?;
+    ) -> Result<(String, RestoreReport), OpError> {
+        let mut spec = spec.clone();
+        let history = self.history(&mut spec)?;
+        let state = State::load(&history.store, history.resolve(&spec)?)?;
         let kept = self.database.as_ref().filter(|_| force);
         let known = kept.and_then(|database| Known::at(context, database, destination));
         let options = RestoreOptions { force, known, ids_path: None };
         let report = restore(context, &history.store, &state, destination, options)?;
-        Ok((history, report))
+        Ok((title_of(&state.header), report))
     }
 }
 
@@ -57,13 +59,13 @@ pub fn restore_kept(
     spec: &Spec,
     destination: &Path,
     force: bool,
-) -> Result<RestoreReport, OpError> {
+) -> Result<(String, RestoreReport), OpError> {
     let (spec, one) = find(context, database, spec)?;
     let mut failure = None;
     for store in places(context, database, &one)? {
-        let from = ReadFrom { store, database: Some(database.clone()) };
+        let from = ReadFrom::known(store, database.clone());
         match from.restore(context, &spec, destination, force) {
-            Ok((_, report)) => return Ok(report),
+            Ok(done) => return Ok(done),
             Err(error) if is_about_the_place(&error) => failure = failure.or(Some(error)),
             Err(error) => return Err(error),
         }
@@ -74,21 +76,30 @@ pub fn restore_kept(
 /// The snapshot that is meant, and the spec that means it wherever and whenever it is read: other places may have newer
 /// ones, and the present state may become one.
 fn find(context: &Context, database: &Database, spec: &Spec) -> Result<(Spec, Listed), OpError> {
-    if spec.database.as_ref().is_some_and(|name| *name != database.name) {
+    let mut spec = spec.clone();
+    let history = History::find_for(database.local_store(context)?, &mut spec, Some(database))?;
+    if history.database != database.name {
         let reason = format!("it belongs to another database than '{}'", database.name);
         return Err(OpError::BadSpec { text: spec.text.clone(), reason });
     }
-    let record = History::find(database.local_store(context)?, spec, Some(&database.name))?.resolve(spec)?;
-    Ok((Spec { version: Version::Number(record.header.number), ..spec.clone() }, Listed::of(&record)))
+    let one = Listed::of(&history.resolve(&spec)?);
+    let (name, line) = (Some(one.header.database.clone()), Some(one.header.line.clone()));
+    let text = title_of(&one.header);
+    Ok((Spec { database: name, line, version: Version::Number(one.header.number), text }, one))
 }
 
 /// Where a snapshot may be read, the likeliest and nearest first.
 fn places(context: &Context, database: &Database, one: &Listed) -> Result<Vec<Store>, OpError> {
     let local = database.local_store(context)?;
-    let history = History { store: local.clone(), database: database.name.clone(), line: one.header.line.clone() };
-    let newest = history.list(1)?;
-    let list: Vec<Listed> = newest.into_iter().chain([one.clone()]).collect();
-    let found = whereabouts(database, &list).pop().expect("BUG: as many as were asked for");
+    let line = database.config().line.clone();
+    let found = if one.header.line == line {
+        let history = History { store: local.clone(), database: database.name.clone(), line };
+        let list: Vec<Listed> = history.list(1)?.into_iter().chain([one.clone()]).collect();
+        whereabouts(database, &list).pop().expect("BUG: as many as were asked for")
+    } else {
+        // Of other lines it is not known who has what.
+        Whereabouts { here: true, remotes: database.remote_names() }
+    };
     let opened = found.remotes.iter().filter_map(|name| Some(database.open_remote(context, name.as_str()).ok()?.store));
     let (near, far): (Vec<Store>, Vec<Store>) = opened.partition(is_near);
     let mut places: Vec<Store> = near.into_iter().chain(far).collect();
@@ -114,17 +125,20 @@ pub fn revert(context: &Context, database: &Database, spec: &Spec) -> Result<Rev
         refuse_if_open(&path)?;
     }
     let safety = if path.exists() { Some(keep(context, database, &spec, &path)?) } else { None };
-    let restored = restore_kept(context, database, &spec, &path, true)?;
-    Ok(RevertReport { safety, restored })
+    let (snapshot, restored) = restore_kept(context, database, &spec, &path, true)?;
+    Ok(RevertReport { snapshot, safety, restored })
 }
 
-fn keep(context: &Context, database: &Database, spec: &Spec, path: &Path) -> Result<SnapshotNumber, OpError> {
+fn title_of(header: &Header) -> String {
+    title(&header.database, &header.line, header.number)
+}
+
+fn keep(context: &Context, database: &Database, spec: &Spec, path: &Path) -> Result<String, OpError> {
     let options = SnapshotOptions { note: Some(SAFETY_NOTE.into()), ..SnapshotOptions::default() };
     match create(context, database, &options) {
-        Ok(outcome) => Ok(outcome.number()),
+        Ok(outcome) => Ok(database.title(outcome.number())),
         Err(error) if error.kind() == ErrorKind::Source => {
-            let instead = format!("pagekeep backup restore . {} --at {} --force", path.display(), spec.text);
-            Err(OpError::NotSafe { path: path.to_owned(), instead, source: Box::new(error) })
+            Err(OpError::NotSafe { path: path.to_owned(), at: spec.text.clone(), source: Box::new(error) })
         }
         Err(error) => Err(error),
     }

@@ -15,7 +15,7 @@ pub(super) fn settle(context: &Context, database: &Database) -> Result<(), OpErr
     let local = database.local_store(context)?;
     take_pending(database, &local)?;
     let (workspace, line) = (&database.workspace, &database.config().line);
-    let known = workspace.recall_database(&database.name).map(|memory| memory.number);
+    let known = workspace.recall_database(&database.handle).map(|memory| memory.number);
     let first = match known {
         Some(number) => Some(number),
         None => local.newest(&database.name, line)?,
@@ -31,30 +31,31 @@ pub(super) fn settle(context: &Context, database: &Database) -> Result<(), OpErr
     if record.header.lineage != database.config().lineage {
         return Ok(());
     }
-    workspace.take_next_ids(&database.name);
+    workspace.take_next_ids(&database.handle);
     let memory = DatabaseMemory {
         number: newest,
         id: record.id,
+        line: None,
         created_at: record.header.created_at,
         listing: String::new(),
         seen: Default::default(),
         seen_at: context.now(),
     };
-    Ok(workspace.remember_database(&database.name, &memory)?)
+    Ok(workspace.remember_database(&database.handle, &memory)?)
 }
 
 /// A record that was on its way to a remote becomes part of the history here, whether or not it arrived: its packs are
 /// there, and pushing the same record again is no conflict.
 fn take_pending(database: &Database, local: &Store) -> Result<(), OpError> {
     let workspace = &database.workspace;
-    let Some(bytes) = workspace.pending_record(&database.name) else { return Ok(()) };
+    let Some(bytes) = workspace.pending_record(&database.handle) else { return Ok(()) };
     if let Ok(Record { header, .. }) = Record::decode(&bytes)
         && (&header.database, &header.line) == (&database.name, &database.config().line)
         && header.lineage == database.config().lineage
     {
         local.create_record(&header.database, &header.line, header.number, &header.nonce, bytes.into())?;
     }
-    Ok(workspace.forget_pending(&database.name)?)
+    Ok(workspace.forget_pending(&database.handle)?)
 }
 
 /// The number after this one, when the local store has it.

@@ -35,7 +35,17 @@ pub enum Version {
     Word(String),
 }
 
+/// A snapshot as people write it: the line is left out when it is main.
+pub fn title(database: &Name, line: &Name, number: SnapshotNumber) -> String {
+    if *line == Name::main_line() { format!("{database}@{number}") } else { format!("{database}:{line}@{number}") }
+}
+
 impl Spec {
+    /// The name that is all there is of it; it may be that of a database, a line or a tag.
+    pub(super) fn bare(&self) -> Option<&Name> {
+        self.database.as_ref().filter(|name| name.as_str() == self.text)
+    }
+
     /// The newest snapshot of whatever database is meant.
     pub fn latest() -> Spec {
         Spec { database: None, line: None, version: Version::Latest(0), text: "latest".into() }

@@ -45,18 +45,20 @@ impl RemoteStatus {
 /// When the local store cannot be read.
 pub fn status(context: &Context, database: &Database, max_age: Duration) -> Result<Vec<RemoteStatus>, OpError> {
     let now = context.now();
-    let memory = database.workspace.recall_database(&database.name);
+    let memory = database.workspace.recall_database(&database.handle);
     let newest_here = memory.map(|memory| memory.number);
     let local = database.local_store(context)?;
+    let line = &database.config().line;
+    let before = super::lines::start(&local, &database.name, line)?.map_or(0, |start| start.number.0);
     let remotes = database.workspace.config.remotes.iter().map(|(name, config)| {
         let memory = database.workspace.recall_remote(name);
-        let synced_at = memory.synced_at.get(&database.name).copied();
+        let synced_at = memory.synced_at.get(&database.handle).copied();
         let age = synced_at.map(|synced| now.duration_since(synced).unsigned_abs());
-        let newest = memory.newest.get(&database.name).map(|pushed| pushed.number);
-        let first = newest.map_or(1, |newest| newest.0 + 1);
+        let newest = super::lines::known(database, &memory, line).map(|pushed| pushed.number);
+        let first = newest.map_or(before + 1, |newest| newest.0 + 1);
         let missing = newest_here.map_or(first..first, |here| first..here.0.saturating_add(1).max(first));
         let added = |number: u32| {
-            let record = local.record(&database.name, &database.config().line, SnapshotNumber(number));
+            let record = local.record(&database.name, line, SnapshotNumber(number));
             record.map_or(0, |record| record.header.totals.added_bytes)
         };
         RemoteStatus {
@@ -67,7 +69,7 @@ pub fn status(context: &Context, database: &Database, max_age: Duration) -> Resu
             newest,
             behind: missing.len() as u32,
             behind_bytes: missing.map(added).sum(),
-            failing: memory.failure.get(&database.name).cloned(),
+            failing: memory.failure.get(&database.handle).cloned(),
             stale: age.is_none_or(|age| age > max_age),
             conditional_put: config.conditional_put,
         }

@@ -6,16 +6,19 @@
 
 use std::time::{Duration, Instant};
 
+use super::bring::{Brought, bring, finish};
 use super::lineage::{newest_of, rebase};
-use super::push::Push;
+use super::lines::{known, note, unpushed};
+use super::recover::recover;
 use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
-use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near};
+use super::turn::Turn;
+use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near, refs};
 use crate::base::SnapshotNumber;
-use crate::base::progress::Phase;
+use crate::format::refs::RefName;
 use crate::remote::RequestCounts;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::workspace::{Keep, Pushed, RemoteMemory};
 
 /// After so long a remote is asked whether it still has what it is known to have.
@@ -39,12 +42,18 @@ pub struct SyncReport {
     pub outcome: Outcome,
     /// Snapshots the remote got.
     pub pushed: Vec<SnapshotNumber>,
+    /// Tags and lines the remote got.
+    pub pushed_refs: Vec<RefName>,
     /// Requests made.
     pub requests: RequestCounts,
     /// Time it took.
     pub elapsed: Duration,
+    /// What a person should know besides.
+    pub remarks: Vec<String>,
     /// Where a local history was set aside by a rebase.
     pub set_aside: Option<std::path::PathBuf>,
+    /// Where records of refs were set aside by a rebase.
+    pub refs_set_aside: Option<std::path::PathBuf>,
 }
 
 /// Makes a snapshot in the local store.
@@ -54,7 +63,19 @@ pub struct SyncReport {
 pub fn create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
     settle(context, database)?;
-    snapshot(context, database, &local_targets(context, database)?, options)
+    let remark = recover(context, &mut database.clone(), false)?;
+    let make = || snapshot(context, database, &local_targets(context, database)?, options);
+    let mut outcome = match make() {
+        Err(error) if is_damaged_here(context, database, &error) => {
+            recover(context, &mut database.clone(), true)?.ok_or(error)?;
+            make()?
+        }
+        other => other?,
+    };
+    if let Outcome::Created(report) = &mut outcome {
+        report.warnings.extend(remark);
+    }
+    Ok(outcome)
 }
 
 pub(super) fn local_targets(context: &Context, database: &Database) -> Result<Targets, OpError> {
@@ -79,13 +100,13 @@ pub fn sync(
         OpError::Overtaken { database, number, remote: place, host, time, .. } => {
             OpError::Overtaken { database, number, name: remote.name.clone(), remote: place, host, time }
         }
-        other => other,
+        other => other.at_remote(remote.name.as_ref(), &remote.url, true),
     });
     if let (Some(name), Err(error)) = (&remote.name, &outcome)
         && error.kind() != ErrorKind::Interrupted
     {
         let mut memory = database.workspace.recall_remote(name);
-        memory.failure.entry(database.name.clone()).or_insert_with(|| (context.now(), error.to_string()));
+        memory.failure.entry(database.handle.clone()).or_insert_with(|| (context.now(), error.to_string()));
         database.workspace.remember_remote(name, &memory)?;
     }
     outcome
@@ -100,23 +121,45 @@ fn locked_sync(
     let started = Instant::now();
     let before = remote.store.remote().counts();
     settle(context, database)?;
-    let mut set_aside = None;
-    let done = match attempt(context, database, remote, options) {
-        Err(OpError::Overtaken { .. }) if options.rebase => {
-            set_aside = rebase(context, database, remote)?;
-            attempt(context, database, remote, options)?
-        }
+    let mut recovered = recover(context, database, false)?;
+    let mut turn = match Turn::take(context, database, remote) {
+        Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
         other => other?,
     };
-    let (outcome, pushed) = done;
+    let (mut set_aside, mut refs_set_aside) = (None, None);
+    let mut done = match attempt(context, database, &turn.remote, options) {
+        Err(OpError::Overtaken { .. }) if options.rebase => rebase(context, database, &turn.remote).and_then(|aside| {
+            set_aside = aside;
+            attempt(context, database, &turn.remote, options)
+        }),
+        Err(error) if is_damaged_here(context, database, &error) => match recover(context, database, true) {
+            Ok(Some(told)) => {
+                recovered = Some(told);
+                attempt(context, database, &turn.remote, options)
+            }
+            _ => Err(error),
+        },
+        other => other,
+    };
+    if options.rebase && matches!(done, Err(OpError::RefConflict { .. })) {
+        done = refs::take_theirs(context, database, &turn.remote.store).and_then(|aside| {
+            refs_set_aside = aside;
+            attempt(context, database, &turn.remote, options)
+        });
+    }
+    turn.give_back(database);
+    let (outcome, brought) = done?;
     trim(context, database)?;
     Ok(SyncReport {
+        remarks: recovered.into_iter().chain(std::mem::take(&mut turn.remarks)).collect(),
         remote: remote.url.clone(),
         outcome,
-        pushed,
+        pushed: brought.snapshots,
+        pushed_refs: brought.refs,
         requests: remote.store.remote().counts().since(&before),
         elapsed: started.elapsed(),
         set_aside,
+        refs_set_aside,
     })
 }
 
@@ -125,7 +168,7 @@ fn attempt(
     database: &Database,
     remote: &OpenRemote,
     options: &SyncOptions,
-) -> Result<(Outcome, Vec<SnapshotNumber>), OpError> {
+) -> Result<(Outcome, Brought), OpError> {
     let mut memory = remote.name.as_ref().map(|name| database.workspace.recall_remote(name)).unwrap_or_default();
     let local = database.local_store(context)?;
     // With more remotes than one the packs are needed here until all have them.
@@ -134,7 +177,7 @@ fn attempt(
     if direct {
         // What only the local store has goes first, in order; and the remote must be there.
         match check_remote(context, database, remote, &mut memory) {
-            Ok(()) => direct = !behind(database, &memory),
+            Ok(()) => direct = unpushed(database, &local, &memory)?.is_empty(),
             Err(error) if error.kind() == ErrorKind::Temporary => direct = false,
             Err(error) => return Err(error),
         }
@@ -148,82 +191,83 @@ fn attempt(
     let far = vec![remote.store.clone()];
     let targets = Targets { packs, records, near: near.clone(), far, uploads };
     let outcome = match snapshot(context, database, &targets, &options.snapshot) {
-        Err(error) if !direct && is_remote_trouble(&error) => {
-            // The snapshot must not wait for the remote.
-            snapshot(context, database, &local_targets(context, database)?, &options.snapshot)?;
-            return Err(error);
-        }
+        Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
         other => other?,
     };
     if let (true, Outcome::Created(report)) = (direct, &outcome) {
-        memory.newest.insert(database.name.clone(), Pushed { number: report.number, id: report.id });
-        let pushed = vec![report.number];
-        remember_success(context, database, remote, memory)?;
-        return Ok((outcome, pushed));
+        note(database, &mut memory, &database.config().line, Pushed { number: report.number, id: report.id });
+        let snapshots = vec![report.number];
+        let refs = finish(context, database, &local, remote, memory)?;
+        return Ok((outcome, Brought { snapshots, refs }));
     }
-    context.progress.enter(Phase::Uploading);
-    check_remote(context, database, remote, &mut memory)?;
-    let newest = outcome.number();
-    let known = memory.newest.get(&database.name).cloned();
-    if let Some(known) = &known
-        && let Ok(ours) = local.record(&database.name, &database.config().line, known.number)
-        && ours.id != known.id
-    {
-        let theirs = remote.store.record(&database.name, &database.config().line, known.number)?;
-        return Err(super::conflict(&theirs.header, &database.config().lineage, &remote.store));
-    }
-    let known = known.map(|known| known.number);
-    let mut pushed = Vec::new();
-    if known < Some(newest) {
-        let mut from = near;
-        from.extend(other_remotes(context, database, remote));
-        let there = packs_at(database, &local, known, &outcome)?;
-        pushed = Push { context, database, from: &from, to: &remote.store, there }.run(known, newest)?;
-        if let Some(last) = pushed.last() {
-            let id = local.record(&database.name, &database.config().line, *last).map(|record| record.id);
-            if let Ok(id) = id {
-                memory.newest.insert(database.name.clone(), Pushed { number: *last, id });
-            }
+    let report = bring(context, database, remote, memory, &outcome, near).map_err(|error| {
+        let (name, number) = (database.name.clone(), outcome.number());
+        match is_remote_trouble(&error) {
+            true => OpError::KeptHere { failure: Box::new(error), name, number },
+            false => error,
         }
-    }
-    remember_success(context, database, remote, memory)?;
-    Ok((outcome, pushed))
+    })?;
+    Ok((outcome, report))
 }
 
-fn remember_success(
+/// The snapshot must not wait for the remote: it is kept in the local store. Returns the failure, with what became of it.
+fn keep_here(context: &Context, database: &Database, failure: OpError, options: &SyncOptions) -> OpError {
+    let keep = || -> Result<SnapshotNumber, OpError> {
+        // A record may have arrived at the remote although that was not said: then it is the snapshot.
+        let arrived = database.workspace.pending_record(&database.handle).is_some();
+        settle(context, database)?;
+        match database.workspace.recall_database(&database.handle) {
+            Some(memory) if arrived => Ok(memory.number),
+            _ => Ok(snapshot(context, database, &local_targets(context, database)?, &options.snapshot)?.number()),
+        }
+    };
+    let (failure, name) = (Box::new(failure), database.name.clone());
+    match keep() {
+        Ok(number) => OpError::KeptHere { failure, name, number },
+        // It was the local store that failed.
+        Err(local) if local.to_string() == failure.to_string() => local,
+        Err(local) => OpError::NotKept { failure, local: Box::new(local) },
+    }
+}
+
+pub(super) fn remember_success(
     context: &Context,
     database: &Database,
     remote: &OpenRemote,
     mut memory: RemoteMemory,
 ) -> Result<(), OpError> {
     let Some(name) = &remote.name else { return Ok(()) };
-    memory.synced_at.insert(database.name.clone(), context.now());
-    memory.failure.remove(&database.name);
+    memory.synced_at.insert(database.handle.clone(), context.now());
+    memory.failure.remove(&database.handle);
     Ok(database.workspace.remember_remote(name, &memory)?)
 }
 
-fn is_remote_trouble(error: &OpError) -> bool {
-    matches!(error.kind(), ErrorKind::Temporary | ErrorKind::Credentials | ErrorKind::NoStore)
-        && matches!(error, OpError::Store(_))
+/// Whether an object of the local store is what failed, because of its bytes.
+fn is_damaged_here(context: &Context, database: &Database, error: &OpError) -> bool {
+    let OpError::Store(StoreError::Damaged { remote, .. }) = error else { return false };
+    database.local_store(context).is_ok_and(|local| local.remote().name() == remote)
 }
 
-/// Whether the local store has snapshots that the remote lacks.
-fn behind(database: &Database, memory: &RemoteMemory) -> bool {
-    let local = database.workspace.recall_database(&database.name).map(|memory| memory.number);
-    local > memory.newest.get(&database.name).map(|pushed| pushed.number)
+fn is_remote_trouble(error: &OpError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Temporary | ErrorKind::Credentials | ErrorKind::NoStore | ErrorKind::Busy | ErrorKind::Other
+    ) && matches!(error, OpError::Store(_))
 }
 
 /// Asks the remote what it has, when that is not known or was known long ago.
-fn check_remote(
+pub(super) fn check_remote(
     context: &Context,
     database: &Database,
     remote: &OpenRemote,
     memory: &mut RemoteMemory,
 ) -> Result<(), OpError> {
-    let name = &database.name;
+    let (name, line) = (&database.name, &database.config().line);
     let now = context.now();
-    let fresh =
-        memory.checked_at.get(name).is_some_and(|checked| now.duration_since(*checked).unsigned_abs() < TRUSTED);
+    let fresh = memory
+        .checked_at
+        .get(&database.handle)
+        .is_some_and(|checked| now.duration_since(*checked).unsigned_abs() < TRUSTED);
     if fresh {
         return Ok(());
     }
@@ -235,19 +279,21 @@ fn check_remote(
         }
     }
     let found = newest_of(&remote.store, database)?;
-    let known = memory.newest.get(name).cloned();
+    let known = known(database, memory, line);
     match (&known, &found) {
         (Some(known), Some(found)) if found.header.number < known.number => {
             return Err(lost(database, remote, known.number, format!("{name}@{} at most", found.header.number)));
         }
         (Some(known), None) => return Err(lost(database, remote, known.number, "nothing of it".into())),
+        (Some(known), Some(found)) if known.id == found.id => {}
         (_, Some(found)) if is_ours(context, database, found)? => {
-            memory.newest.insert(name.clone(), Pushed { number: found.header.number, id: found.id });
+            note(database, memory, line, Pushed { number: found.header.number, id: found.id });
         }
         (_, Some(found)) => return Err(super::conflict(&found.header, &database.config().lineage, &remote.store)),
         (None, None) => {}
     }
-    memory.checked_at.insert(name.clone(), now);
+    refs::pull(database, &database.local_store(context)?, &remote.store, memory)?;
+    memory.checked_at.insert(database.handle.clone(), now);
     Ok(())
 }
 
@@ -258,34 +304,11 @@ fn lost(database: &Database, remote: &OpenRemote, known: SnapshotNumber, found: 
 /// Whether a remote's newest snapshot is part of the history known here.
 fn is_ours(context: &Context, database: &Database, found: &crate::format::record::Record) -> Result<bool, OpError> {
     let local = database.local_store(context)?;
-    match local.record(&database.name, &database.config().line, found.header.number) {
-        Ok(ours) => Ok(ours.header.nonce == found.header.nonce),
-        Err(_) => Ok(false),
+    let (line, number) = (&database.config().line, found.header.number);
+    if let Ok(ours) = local.record(&database.name, line, number) {
+        return Ok(ours.header.nonce == found.header.nonce);
     }
-}
-
-/// Packs that the remote is known to have: those of the newest snapshot there, and those this run put there.
-fn packs_at(
-    database: &Database,
-    local: &Store,
-    known: Option<SnapshotNumber>,
-    outcome: &Outcome,
-) -> Result<std::collections::HashSet<crate::base::PackId>, OpError> {
-    let mut there = std::collections::HashSet::new();
-    if let Outcome::Created(report) = outcome {
-        there.extend(report.stored_packs.iter().copied());
-    }
-    if let Some(known) = known
-        && let Ok(record) = local.record(&database.name, &database.config().line, known)
-        && let Ok(state) = crate::map::State::load(local, record)
-    {
-        there.extend(state.map.live_packs().iter().map(|pack| pack.id));
-    }
-    Ok(there)
-}
-
-/// Remotes, besides this one, from which a snapshot can be read that the local store no longer has.
-fn other_remotes(context: &Context, database: &Database, remote: &OpenRemote) -> Vec<Store> {
-    let others = database.remote_names().into_iter().filter(|name| Some(name) != remote.name.as_ref());
-    others.filter_map(|name| Some(database.open_remote(context, name.as_str()).ok()?.store)).collect()
+    // The record was lost here; the next one still says what it follows.
+    let next = number.next().and_then(|next| local.record(&database.name, line, next).ok());
+    Ok(next.is_some_and(|next| next.header.parent == Some(found.id)))
 }

@@ -2,7 +2,6 @@
 
 use super::{Context, Database, ErrorKind, OpError, SnapshotOptions, SyncOptions, SyncReport, sync};
 use crate::base::Name;
-use crate::store::Store;
 
 /// What became of each remote's sync, in the order of their names.
 pub type SyncAllReport = Vec<(Name, Result<SyncReport, OpError>)>;
@@ -41,7 +40,6 @@ pub fn sync_url(
     url: &str,
     snapshot: SnapshotOptions,
 ) -> Result<SyncReport, OpError> {
-    let remote = context.open_url(&context.parse_url(url)?, true)?;
-    Store::create(remote.store.remote().clone(), context.now(), &context.tool)?;
+    let remote = context.open_to_sync(&context.parse_url(url)?)?;
     sync(context, database, &remote, &SyncOptions { snapshot, rebase: false })
 }

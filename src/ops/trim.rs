@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{Context, Database, OpError, is_near};
-use crate::base::PackId;
+use super::{Context, Database, OpError, is_near, lines};
+use crate::base::{Name, PackId};
 use crate::map::State;
 use crate::store::{Packs, Store, keys};
 use crate::workspace::Keep;
@@ -19,21 +19,22 @@ pub(super) fn trim(context: &Context, database: &Database) -> Result<(), OpError
     if keep == Keep::All || names.is_empty() || !only_database {
         return Ok(());
     }
-    let Some(memory) = database.workspace.recall_database(&database.name) else { return Ok(()) };
-    let everywhere = names.iter().all(|name| {
-        let newest = database.workspace.recall_remote(name).newest.get(&database.name).cloned();
-        newest.is_some_and(|newest| newest.number == memory.number && newest.id == memory.id)
-    });
-    if !everywhere {
-        return Ok(());
-    }
+    let Some(memory) = database.workspace.recall_database(&database.handle) else { return Ok(()) };
     let local = database.local_store(context)?;
+    for name in &names {
+        let remote = database.workspace.recall_remote(name);
+        let newest = lines::known(database, &remote, database.line_of(&memory));
+        let same = newest.is_some_and(|newest| newest.number == memory.number && newest.id == memory.id);
+        if !same || !lines::unpushed(database, &local, &remote)?.is_empty() {
+            return Ok(());
+        }
+    }
     let packs = local.remote().list(keys::PACKS).map_err(crate::store::StoreError::from)?;
     if packs.is_empty() {
         return Ok(());
     }
     let needed = match keep {
-        Keep::Latest => needed_by_latest(database, &local, memory.number)?,
+        Keep::Latest => needed_by_latest(database, &local, database.line_of(&memory), memory.number)?,
         _ => HashSet::new(),
     };
     for pack in packs {
@@ -49,9 +50,10 @@ pub(super) fn trim(context: &Context, database: &Database) -> Result<(), OpError
 fn needed_by_latest(
     database: &Database,
     local: &Store,
+    line: &Name,
     number: crate::base::SnapshotNumber,
 ) -> Result<HashSet<PackId>, OpError> {
-    let record = local.record(&database.name, &database.config().line, number)?;
+    let record = local.record(&database.name, line, number)?;
     let state = State::load(local, record)?;
     let packs = Packs::new(vec![local.clone()], database.name.clone());
     let mut needed = HashSet::new();

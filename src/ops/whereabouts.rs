@@ -1,6 +1,6 @@
 //! Which of the places known here have the content of a snapshot, without asking them.
 
-use super::{Database, Listed};
+use super::{Database, Listed, lines};
 use crate::base::{Name, SnapshotNumber};
 use crate::workspace::Keep;
 
@@ -17,7 +17,7 @@ pub struct Whereabouts {
 pub fn whereabouts(database: &Database, list: &[Listed]) -> Vec<Whereabouts> {
     let newest_at = |name: Name| {
         let memory = database.workspace.recall_remote(&name);
-        let newest = memory.newest.get(&database.name).map(|pushed| pushed.number);
+        let newest = lines::known(database, &memory, &database.config().line).map(|pushed| pushed.number);
         (name, newest)
     };
     let known: Vec<(Name, Option<SnapshotNumber>)> = database.remote_names().into_iter().map(newest_at).collect();

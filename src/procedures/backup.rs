@@ -218,10 +218,10 @@ fn restore(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> 
     let destination = Path::new(arguments.text("destination"));
     caller.may_replace(destination)?;
     let from = caller.from(arguments.text("from"), None)?;
-    let (history, report) = from.restore(&caller.context, &spec, destination, arguments.flag("force"))?;
+    let (snapshot, report) = from.restore(&caller.context, &spec, destination, arguments.flag("force"))?;
     Ok(vec![vec![
         integer(0),
-        text(format!("{}@{}", history.database, report.number)),
+        text(snapshot),
         text(report.path.display()),
         integer(report.size_bytes),
         integer(report.reused_bytes),
@@ -244,7 +244,7 @@ fn synced(database: &Database, name: Option<crate::base::Name>, report: &SyncRep
         integer(0),
         optional(name),
         text(&report.remote),
-        text(format!("{}@{}", database.name, report.outcome.number())),
+        text(database.title(report.outcome.number())),
         flag(made.is_some()),
         integer(report.pushed.len()),
         integer(report.requests.sent_bytes),

@@ -1,5 +1,6 @@
 //! Who calls procedures, and what is meant when a call leaves it out.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::arguments::Arguments;
@@ -15,7 +16,7 @@ pub struct Caller {
     /// The settings that hold.
     pub settings: Settings,
     /// The database that is meant when none is named: a path, or a name in the current folder.
-    pub database: Option<String>,
+    pub database: Option<OsString>,
     /// The path of the `pagekeep` program, which does background jobs.
     pub program: PathBuf,
     /// Database files that the caller has open, and that must not be replaced under it.
@@ -24,8 +25,8 @@ pub struct Caller {
 
 impl Caller {
     /// The text by which the database of a call is found.
-    fn wanted<'a>(&'a self, arguments: &'a Arguments) -> Option<&'a str> {
-        arguments.optional("database").or(self.database.as_deref())
+    fn wanted<'a>(&'a self, arguments: &'a Arguments) -> Option<&'a OsStr> {
+        arguments.optional("database").map(OsStr::new).or(self.database.as_deref())
     }
 
     /// The database that a call names, or the caller's; with `create`, begun when it is not kept yet.
@@ -45,7 +46,7 @@ impl Caller {
 
     /// What `from` means, for the database that a call names.
     pub(super) fn from(&self, from: &str, database: Option<&str>) -> Result<ReadFrom, OpError> {
-        ReadFrom::open(&self.context, from, database.or(self.database.as_deref()), &self.settings)
+        ReadFrom::open(&self.context, from, database.map(OsStr::new).or(self.database.as_deref()), &self.settings)
     }
 
     /// A name given by a person.
@@ -75,7 +76,7 @@ impl Caller {
 
     /// The database that a backup's id is about: the one it names, or the caller's.
     pub(super) fn database_of(&self, spec: &Spec) -> Result<Database, OpError> {
-        let named = spec.database.as_ref().map(Name::as_str);
+        let named = spec.database.as_ref().map(|name| OsStr::new(name.as_str()));
         Database::find(&self.context, named.or(self.database.as_deref()), &self.settings, false)
     }
 

@@ -62,7 +62,7 @@ pub(super) fn row(workspace: &Workspace, job: &Job) -> Vec<Value> {
 
 /// A snapshot as the row of a job that made it.
 pub(super) fn snapshot_row(header: &Header) -> Vec<Value> {
-    let name = format!("{}@{}", header.database, header.number);
+    let name = ops::title(&header.database, &header.line, header.number);
     let size = integer(header.totals.size_bytes);
     vec![
         text(&name),
@@ -86,7 +86,7 @@ pub(super) fn snapshot_row(header: &Header) -> Vec<Value> {
 pub(super) fn begin(caller: &Caller, database: &Database, task: Task) -> Result<Job, OpError> {
     let workspace = &database.workspace;
     workspace.tidy_jobs(caller.context.now())?;
-    let (job, lock) = workspace.begin_job(&database.name, task, caller.context.now())?;
+    let (job, lock) = workspace.begin_job(&database.handle, task, caller.context.now())?;
     let log = workspace.job_log(&job.id)?;
     let mut command = Command::new(&caller.program);
     // What the caller has set by its flags; all else the process finds where the caller found it.
@@ -155,7 +155,7 @@ fn work(caller: &Caller, workspace: &Workspace, job: &Job) -> (Job, Result<Strin
     let mut job = Job { process: Some(std::process::id()), ..job.clone() };
     let mut attempt = || -> Result<String, OpError> {
         workspace.write_job(&job)?;
-        let database = Database::find(&caller.context, Some(job.database.as_str()), &caller.settings, false)?;
+        let database = Database::find(&caller.context, Some(job.database.as_str().as_ref()), &caller.settings, false)?;
         loop {
             wait_for_turn(caller, workspace)?;
             job.state = JobState::InProgress;
@@ -173,7 +173,7 @@ fn work(caller: &Caller, workspace: &Workspace, job: &Job) -> (Job, Result<Strin
             match outcome {
                 // Somebody else was faster.
                 Err(error) if error.kind() == ErrorKind::Busy => {}
-                outcome => return Ok(format!("{}@{}", database.name, outcome?.number())),
+                outcome => return Ok(database.title(outcome?.number())),
             }
         }
     };

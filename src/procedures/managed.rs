@@ -8,7 +8,7 @@ use super::jobs::{self, JOB_COLUMNS};
 use super::rows::{Row, flag, integer, optional, text};
 use super::{Argument, Caller, Column, Constant, Effect, Kind, Procedure, Value};
 use crate::base::Name;
-use crate::ops::{self, Database, History, Listed, OpError, Outcome, Spec};
+use crate::ops::{self, History, Listed, OpError, Outcome, Spec};
 use crate::workspace::{Task, is_job_id};
 
 pub(super) const DATABASE: Argument = Argument {
@@ -75,7 +75,8 @@ fn status(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     }
     let spec = caller.backup(id)?;
     let database = caller.database_of(&spec)?;
-    let history = History::find(database.local_store(&caller.context)?, &spec, Some(&database.name))?;
+    let mut spec = spec;
+    let history = History::find_for(database.local_store(&caller.context)?, &mut spec, Some(&database))?;
     Ok(vec![jobs::snapshot_row(&history.resolve(&spec)?.header)])
 }
 
@@ -122,14 +123,14 @@ pub(super) const LIST: Procedure = Procedure {
 fn list(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     let database = caller.database(arguments, false)?;
     let from = caller.from(".", arguments.optional("database"))?;
-    let found = from.history(&Spec::latest())?.list(usize::MAX)?;
+    let found = from.history(&mut Spec::latest())?.list(usize::MAX)?;
     let places = ops::whereabouts(&database, &found);
     let row = |(one, place): (&Listed, &ops::Whereabouts)| {
         let header = &one.header;
         let here = place.here.then(|| "here".to_owned());
         let places: Vec<String> = here.into_iter().chain(place.remotes.iter().map(Name::to_string)).collect();
         vec![
-            text(format!("{}@{}", header.database, header.number)),
+            text(ops::title(&header.database, &header.line, header.number)),
             optional(header.labels.get("name")),
             text("completed"),
             integer(header.totals.size_bytes),
@@ -154,7 +155,7 @@ pub(super) const HISTORY: Procedure = Procedure {
 
 fn history(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     let database = caller.database(arguments, false)?;
-    let jobs = database.workspace.jobs()?.into_iter().filter(|job| job.database == database.name);
+    let jobs = database.workspace.jobs()?.into_iter().filter(|job| job.database == database.handle);
     Ok(jobs.map(|job| jobs::row(&database.workspace, &job)).collect())
 }
 
@@ -186,9 +187,9 @@ fn restore(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> 
     let restored = report.restored;
     Ok(vec![vec![
         integer(0),
-        text(snapshot(&database, restored.number)),
+        text(report.snapshot),
         text(restored.path.display()),
-        optional(report.safety.map(|number| snapshot(&database, number))),
+        optional(report.safety),
         integer(restored.size_bytes),
         integer(restored.reused_bytes),
         integer(restored.elapsed.as_millis()),
@@ -221,12 +222,12 @@ fn download(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError>
     let database = caller.database_of(&spec)?;
     let path = match arguments.optional("path") {
         Some(path) => PathBuf::from(path),
-        None => file_name(&database.name, if is_job_id(id) { id } else { spec.text.as_str() }),
+        None => file_name(&database.handle, if is_job_id(id) { id } else { spec.text.as_str() }),
     };
-    let report = ops::restore_kept(&caller.context, &database, &spec, &path, false)?;
+    let (snapshot, report) = ops::restore_kept(&caller.context, &database, &spec, &path, false)?;
     Ok(vec![vec![
         integer(0),
-        text(snapshot(&database, report.number)),
+        text(snapshot),
         text(report.path.display()),
         integer(report.size_bytes),
         integer(report.elapsed.as_millis()),
@@ -262,11 +263,7 @@ fn upload(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
         Outcome::Unchanged { .. } => Value::Null,
     };
     let changed = matches!(outcome, Outcome::Created(_));
-    Ok(vec![vec![integer(0), text(snapshot(&database, outcome.number())), flag(changed), size]])
-}
-
-fn snapshot(database: &Database, number: crate::base::SnapshotNumber) -> String {
-    format!("{}@{number}", database.name)
+    Ok(vec![vec![integer(0), text(database.title(outcome.number())), flag(changed), size]])
 }
 
 /// The name of a downloaded backup: the database's, and what tells the backup from others.

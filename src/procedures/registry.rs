@@ -1,9 +1,9 @@
 //! All procedures, and how they are found.
 
 use super::procedure::folded;
-use super::{Procedure, backup, managed, tables};
+use super::{Procedure, backup, differences, managed, refs, tables};
 
-static PROCEDURES: [&Procedure; 16] = [
+static PROCEDURES: [&Procedure; 19] = [
     &backup::ADD,
     &backup::REMOVE,
     &backup::SYNC,
@@ -20,6 +20,9 @@ static PROCEDURES: [&Procedure; 16] = [
     &tables::BACKUPS,
     &tables::BACKUP_LOG,
     &tables::BACKUP_STATUS,
+    &refs::BACKUP_REFS,
+    &differences::BACKUP_DIFF,
+    &differences::BACKUP_HISTORY,
 ];
 
 /// Every procedure; one of verbs once for each.

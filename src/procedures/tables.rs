@@ -13,6 +13,21 @@ const NEWEST: Column = Column { name: "newest", kind: Kind::Integer };
 const BEHIND: Column = Column { name: "behind", kind: Kind::Integer };
 const BEHIND_BYTES: Column = Column { name: "behind_bytes", kind: Kind::Integer };
 
+pub(super) const FROM: Argument = Argument {
+    name: "from",
+    aliases: &[],
+    kind: Kind::Text,
+    default: Some(Constant::Text(".")),
+    help: "a remote's name, an address, or . for the local store",
+};
+pub(super) const AT: Argument = Argument {
+    name: "at",
+    aliases: &[],
+    kind: Kind::Text,
+    default: Some(Constant::Text("latest")),
+    help: "the newest snapshot to show, like app@latest~2",
+};
+
 pub(super) const BACKUPS: Procedure = Procedure {
     name: "backups",
     aliases: &["dolt_backups"],
@@ -108,20 +123,8 @@ pub(super) const BACKUP_LOG: Procedure = Procedure {
     aliases: &[],
     verbs: &[],
     arguments: &[
-        Argument {
-            name: "from",
-            aliases: &[],
-            kind: Kind::Text,
-            default: Some(Constant::Text(".")),
-            help: "a remote's name, an address, or . for the local store",
-        },
-        Argument {
-            name: "at",
-            aliases: &[],
-            kind: Kind::Text,
-            default: Some(Constant::Text("latest")),
-            help: "the newest snapshot to show, like app@latest~2",
-        },
+        FROM,
+        AT,
         Argument {
             name: "count",
             aliases: &["limit"],
@@ -149,13 +152,13 @@ pub(super) const BACKUP_LOG: Procedure = Procedure {
 };
 
 fn backup_log(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
-    let spec: Spec = caller.context.spec(arguments.text("at"))?;
+    let mut spec: Spec = caller.context.spec(arguments.text("at"))?;
     let count = arguments.integer("count").map_or(usize::MAX, |count| count.try_into().unwrap_or(0));
     let from = caller.from(arguments.text("from"), None)?;
     let row = |one: &Listed| {
         let (header, totals) = (&one.header, &one.header.totals);
         vec![
-            text(format!("{}@{}", header.database, header.number)),
+            text(ops::title(&header.database, &header.line, header.number)),
             integer(header.number.0),
             text(one.id),
             text(header.created_at),
@@ -168,5 +171,5 @@ fn backup_log(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpErro
             integer(totals.new_chunks),
         ]
     };
-    Ok(from.history(&spec)?.list_from(&spec, count)?.iter().map(row).collect())
+    Ok(from.history(&mut spec)?.list_from(&spec, count)?.iter().map(row).collect())
 }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
@@ -48,6 +49,10 @@ pub struct Listed {
     pub key: String,
     /// Its length in bytes.
     pub size: u64,
+    /// When it was put there, by the remote's own clock.
+    pub modified: Timestamp,
+    /// What tells it from another that lay under the same key before: the place's tag for it, else the time it was made.
+    pub mark: String,
 }
 
 /// A place that keeps objects under one prefix. Cheap to clone; clones share the counters.
@@ -150,6 +155,10 @@ impl Remote {
     /// When the remote refuses or cannot be reached. After an error the object may or may not be there.
     pub fn put_new(&self, key: &str, bytes: impl Into<Bytes>) -> Result<PutOutcome, RemoteError> {
         Requests::count(&self.requests.put);
+        // There the client of file systems stops at saying that something exists.
+        if self.folder.as_ref().is_some_and(|folder| folder.to_str().is_none() && folder.join(key).exists()) {
+            return Ok(PutOutcome::Exists);
+        }
         let bytes: Bytes = bytes.into();
         let len = bytes.len();
         let options = PutOptions::from(PutMode::Create);
@@ -164,6 +173,20 @@ impl Remote {
             }
             Err(error) => Err(self.failed("write", key, error)),
         }
+    }
+
+    /// Puts an object in the place of whatever is there.
+    ///
+    /// # Errors
+    /// As [`Remote::put_new`].
+    pub fn replace(&self, key: &str, bytes: impl Into<Bytes>) -> Result<(), RemoteError> {
+        Requests::count(&self.requests.put);
+        let bytes: Bytes = bytes.into();
+        let len = bytes.len();
+        let put = runtime::block_on(self.objects.put(&self.path(key), bytes.into()));
+        put.map_err(|error| self.failed("write", key, error))?;
+        Requests::add(&self.requests.sent_bytes, len);
+        Ok(())
     }
 
     /// The objects below a folder of keys, in order of their keys.
@@ -193,7 +216,9 @@ impl Remote {
                 match next {
                     Ok(meta) => {
                         let key = meta.location.as_ref().get(skip..).unwrap_or_default().to_owned();
-                        found.push(Listed { key, size: meta.size });
+                        let modified = Timestamp::from_millisecond(meta.last_modified.timestamp_millis());
+                        let mark = meta.e_tag.unwrap_or_else(|| meta.last_modified.to_rfc3339());
+                        found.push(Listed { key, size: meta.size, modified: modified.unwrap_or_default(), mark });
                     }
                     Err(error) => return Err(self.failed("list", folder, error)),
                 }
@@ -206,6 +231,38 @@ impl Remote {
             Ok(found)
         };
         runtime::block_on(fetch)
+    }
+
+    /// The names of the folders of keys right below a folder of keys, in order. On disk only that folder is read; elsewhere
+    /// everything below it is listed.
+    ///
+    /// # Errors
+    /// As [`Remote::list`].
+    pub fn folders(&self, folder: &str) -> Result<Vec<String>, RemoteError> {
+        let mut names: Vec<String> = match &self.folder {
+            Some(root) if self.direct => match std::fs::read_dir(root.join(folder)) {
+                Ok(entries) => {
+                    let folders = entries.flatten().filter(|entry| entry.path().is_dir());
+                    folders.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    self.check_folder(folder)?;
+                    Vec::new()
+                }
+                Err(source) => {
+                    let source = object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(source) };
+                    return Err(self.failed("list", folder, source));
+                }
+            },
+            _ => {
+                let below =
+                    |key: String| Some(key.strip_prefix(folder)?.strip_prefix('/')?.split_once('/')?.0.to_owned());
+                self.list(folder)?.into_iter().filter_map(|object| below(object.key)).collect()
+            }
+        };
+        names.sort();
+        names.dedup();
+        Ok(names)
     }
 
     /// The client of file systems lists a root that is gone as an empty one, and a disk that is not mounted must never

@@ -71,6 +71,17 @@ impl RequestCounts {
         }
     }
 
+    /// Adds those of another remote.
+    pub fn add(&mut self, other: &RequestCounts) {
+        self.get += other.get;
+        self.put += other.put;
+        self.list += other.list;
+        self.head += other.head;
+        self.delete += other.delete;
+        self.sent_bytes += other.sent_bytes;
+        self.received_bytes += other.received_bytes;
+    }
+
     /// Requests of all verbs.
     pub fn total(&self) -> u64 {
         self.get + self.put + self.list + self.head + self.delete

@@ -49,8 +49,13 @@ impl DecodedFrame {
 
     /// The frame's `index`th chunk, if it has the content its id stands for.
     pub fn chunk(&self, index: usize) -> Option<(ChunkId, &[u8])> {
-        let bytes = &self.raw[self.offsets[index] as usize..self.offsets[index + 1] as usize];
-        (ChunkId::of(bytes) == self.ids[index]).then_some((self.ids[index], bytes))
+        let (id, bytes) = self.bytes_of(index);
+        (ChunkId::of(bytes) == id).then_some((id, bytes))
+    }
+
+    /// The frame's `index`th chunk and its id, for whoever has checked it before.
+    pub(crate) fn bytes_of(&self, index: usize) -> (ChunkId, &[u8]) {
+        (self.ids[index], &self.raw[self.offsets[index] as usize..self.offsets[index + 1] as usize])
     }
 
     /// Consecutive chunks, if each has the content its id stands for; otherwise the index of the first that has not.

@@ -35,6 +35,26 @@ pub enum StoreError {
         /// Where it was looked for.
         remote: String,
     },
+    /// Somebody else writes at a place where only one may.
+    #[error("{host} (process {pid}) writes to {remote} since {since}, and only one may there")]
+    Locked {
+        /// Where.
+        remote: String,
+        /// Who.
+        host: String,
+        /// Their process.
+        pid: u32,
+        /// When they began.
+        since: jiff::Timestamp,
+    },
+    /// The lock under which was written is gone.
+    #[error("the lock {key:?} at {remote} is gone: somebody took this machine for dead, and may write there now")]
+    LockLost {
+        /// The lock's key.
+        key: String,
+        /// Where.
+        remote: String,
+    },
     /// There is no such snapshot.
     #[error("{database}@{number} is not in the store at {remote}")]
     NoSnapshot {

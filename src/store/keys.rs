@@ -1,6 +1,7 @@
 //! Every key of a store, in one place. FORMAT.md, "Keys".
 
-use crate::base::{Name, PackId, SnapshotNumber};
+use crate::base::{Name, PackId, RefNumber, SnapshotNumber};
+use crate::format::refs::{RefKind, RefName};
 
 /// The description of the store.
 pub const STORE_FILE: &str = "store.json";
@@ -8,8 +9,16 @@ pub const STORE_FILE: &str = "store.json";
 pub const SNAPSHOTS: &str = "snapshots";
 /// Below it lie the packs.
 pub const PACKS: &str = "packs";
+/// Below it lie the records of tags and lines.
+pub const REFS: &str = "refs";
 /// Below it lie objects that probe what the remote can do; they mean nothing and may be removed.
 pub const PROBES: &str = "probes";
+
+/// Below it lie the locks of those who write to a place that overwrites whatever it is asked.
+pub const LOCKS: &str = "locks";
+
+/// The folders of keys.
+pub const FOLDERS: [&str; 5] = [SNAPSHOTS, PACKS, REFS, PROBES, LOCKS];
 
 /// Below it lie the records of one line.
 pub fn line_folder(database: &Name, line: &Name) -> String {
@@ -30,6 +39,32 @@ pub fn parse_snapshot(key: &str) -> Option<(Name, Name, SnapshotNumber)> {
     let number = SnapshotNumber(name.split_once('-')?.1.parse().ok()?);
     let (database, line) = (Name::from_key(database)?, Name::from_key(line)?);
     (number.0 > 0 && snapshot(&database, &line, number) == key).then_some((database, line, number))
+}
+
+/// Below it lie the records of all refs of a database.
+pub fn refs_folder(database: &Name) -> String {
+    format!("{REFS}/{}", database.to_key())
+}
+
+/// Below it lie the records of one ref.
+pub fn ref_folder(database: &Name, name: &RefName) -> String {
+    format!("{}/{}/{}", refs_folder(database), name.kind.to_key(), name.name.to_key())
+}
+
+/// A ref's record; as with snapshots, listings begin with the newest.
+pub fn ref_record(database: &Name, name: &RefName, number: RefNumber) -> String {
+    format!("{}/{:08x}-{}", ref_folder(database, name), u32::MAX - number.0, number.0)
+}
+
+/// The database, ref and number of a ref's record; `None` for keys that are not one's.
+pub fn parse_ref(key: &str) -> Option<(Name, RefName, RefNumber)> {
+    let rest = key.strip_prefix(REFS)?.strip_prefix('/')?;
+    let mut parts = rest.split('/');
+    let (database, kind, name, last) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let number = RefNumber(last.split_once('-')?.1.parse().ok()?);
+    let name = RefName { kind: RefKind::from_key(kind)?, name: Name::from_key(name)? };
+    let database = Name::from_key(database)?;
+    (number.0 > 0 && ref_record(&database, &name, number) == key).then_some((database, name, number))
 }
 
 /// A pack.
@@ -58,6 +93,15 @@ mod tests {
         for bad in ["snapshots/a/main/fffffff6-8", "snapshots/a/main/x", "packs/00/00", "snapshots/a/main/b/fffffffe-1"]
         {
             assert_eq!(parse_snapshot(bad), None, "{bad}");
+        }
+        let tag = RefName::tag(Name::new("v 1").unwrap());
+        let key = ref_record(&Name::new("my app").unwrap(), &tag, RefNumber(2));
+        assert_eq!(key, "refs/my!20app/tags/v!201/fffffffd-2");
+        assert_eq!(parse_ref(&key), Some((Name::new("my app").unwrap(), tag, RefNumber(2))));
+        for bad in
+            ["refs/a/tags/v/fffffffd-3", "refs/a/heads/v/fffffffd-2", "refs/a/tags/v", "refs/a/tags/v/x/fffffffd-2"]
+        {
+            assert_eq!(parse_ref(bad), None, "{bad}");
         }
         let id = PackId([0xab; 32]);
         assert_eq!(parse_pack(&pack(&id)), Some(id));

@@ -5,13 +5,19 @@
 //! but for the bytes of records ([`Store::record_bytes`]). It names databases and lines in keys, and does not know what
 //! lies in a database, nor where the chunks of a file are.
 
+mod cache;
 mod chunks;
 mod error;
 pub mod keys;
 mod packs;
+mod refs;
 mod several;
 mod snapshots;
 mod writer;
+mod writer_lock;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -19,24 +25,50 @@ use jiff::Timestamp;
 use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteErrorKind};
 
+pub use cache::ObjectCache;
 pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::StoreError;
 pub use packs::{OpenPack, Packs};
+pub use refs::CreatedRef;
 pub use several::first_of;
 pub use snapshots::{Created, MAX_RECORD_BYTES};
 pub use writer::{OnStored, PackSink, PackWriter, StoredPack, WriterOptions};
+pub use writer_lock::{LockHolder, Look, STALE, WriterLock};
 
 /// A store at one place. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     remote: Remote,
+    overwrites: bool,
+    lock: Option<Arc<WriterLock>>,
+    cache: Option<Arc<ObjectCache>>,
+    /// The marks of records that were listed, by their keys: a store that was begun anew has others.
+    listed: Arc<Mutex<HashMap<String, String>>>,
 }
 
 impl Store {
     /// A store that is known to be there: nothing is asked, so that a small sync is one request.
     pub fn assume(remote: Remote) -> Self {
-        Self { remote }
+        Self { remote, overwrites: false, lock: None, cache: None, listed: Arc::default() }
+    }
+
+    /// The same store at a place that is known to overwrite although it is asked not to: it looks before it creates. That
+    /// is safe while only one writes; [`WriterLock`] sees to that.
+    #[must_use]
+    pub fn overwriting(self) -> Self {
+        Self { overwrites: true, ..self }
+    }
+
+    /// Whether its place overwrites although it is asked not to.
+    pub fn overwrites(&self) -> bool {
+        self.overwrites
+    }
+
+    /// The same store, in which nothing is created any more once this lock is lost.
+    #[must_use]
+    pub fn under(self, lock: Arc<WriterLock>) -> Self {
+        Self { lock: Some(lock), ..self }
     }
 
     /// Opens a store, reading its description.
@@ -44,7 +76,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoStore`] when there is none; [`StoreError::Damaged`] for one of a newer format.
     pub fn open(remote: Remote) -> Result<(Self, StoreFile), StoreError> {
-        let store = Self { remote };
+        let store = Self::assume(remote);
         let text = store.remote.get(keys::STORE_FILE, MAX_STORE_FILE_BYTES).map_err(|error| match error.kind {
             RemoteErrorKind::NotFound => StoreError::NoStore { remote: store.remote.name().to_owned() },
             _ => error.into(),
@@ -68,6 +100,23 @@ impl Store {
         }
     }
 
+    /// The same store, with what is read of its records and packs kept near. A store on this machine's file systems is near
+    /// already.
+    pub fn with_cache(self, cache: Arc<ObjectCache>) -> Self {
+        let cache = self.remote.local_folder().is_none().then_some(cache);
+        Self { cache, ..self }
+    }
+
+    /// The same store, with nothing kept near.
+    pub fn without_cache(self) -> Self {
+        Self { cache: None, ..self }
+    }
+
+    /// Whether what is read is kept near.
+    pub fn has_cache(&self) -> bool {
+        self.cache.is_some()
+    }
+
     /// Where it lies.
     pub fn remote(&self) -> &Remote {
         &self.remote
@@ -83,10 +132,23 @@ impl Store {
     /// # Errors
     /// When the remote fails.
     pub fn put_pack(&self, id: &crate::base::PackId, bytes: Bytes) -> Result<PutOutcome, StoreError> {
-        Ok(self.remote.put_new(&keys::pack(id), bytes)?)
+        self.create_object(&keys::pack(id), bytes)
     }
 
-    /// Reads a pack or a record for a copy: whole, and with every digest checked that can be without its content.
+    /// Creates an object, unless there is one.
+    fn create_object(&self, key: &str, bytes: Bytes) -> Result<PutOutcome, StoreError> {
+        if self.overwrites {
+            if let Some(lock) = &self.lock {
+                lock.check()?;
+            }
+            if self.remote.exists(key)? {
+                return Ok(PutOutcome::Exists);
+            }
+        }
+        Ok(self.remote.put_new(key, bytes)?)
+    }
+
+    /// Reads a pack or a record of any kind for a copy: whole, and with every digest checked that can be without its content.
     ///
     /// # Errors
     /// When it is missing or damaged.
@@ -98,6 +160,9 @@ impl Store {
         let bytes = self.remote.get(key, object.size)?;
         if let Some((database, line, number)) = keys::parse_snapshot(key) {
             self.decode_record(&database, &line, number, &bytes)?;
+        }
+        if let Some((database, name, number)) = keys::parse_ref(key) {
+            self.decode_ref(&database, &name, number, &bytes)?;
         }
         Ok(bytes)
     }

@@ -12,7 +12,7 @@ use crate::base::{Name, PackId};
 use crate::format::FormatError;
 use crate::format::pack::{FOOTER_LEN, Home, MAX_PACK_BYTES, PackFooter, PackRef, PackTable};
 use crate::format::record::Record;
-use crate::remote::{LocalObject, Remote};
+use crate::remote::LocalObject;
 
 /// Bytes fetched from a pack's end at first: the table of a 16 MiB pack of whole frames takes about 5 KB, of deltas up
 /// to some hundred.
@@ -31,7 +31,7 @@ pub struct OpenPack {
 
 #[derive(Debug)]
 enum PackBytes {
-    Object(Remote),
+    Object(Store),
     /// A file of a folder remote: thousands of small reads would each cost a request to open it.
     File(LocalObject),
     Memory(Bytes),
@@ -46,7 +46,7 @@ impl OpenPack {
     /// Where it was found, for messages.
     pub fn place(&self) -> &str {
         match &self.bytes {
-            PackBytes::Object(remote) => remote.name(),
+            PackBytes::Object(store) => store.remote().name(),
             PackBytes::File(file) => file.place(),
             PackBytes::Memory(_) => "a snapshot's record",
         }
@@ -58,10 +58,35 @@ impl OpenPack {
     /// When the remote fails or the pack is shorter.
     pub fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
         match &self.bytes {
-            PackBytes::Object(remote) => Ok(remote.get_range(&keys::pack(&self.table.id), range)?),
+            PackBytes::Object(store) => {
+                let bytes = store.remote().get_range(&keys::pack(&self.table.id), range.clone())?;
+                if let Some(cache) = &store.cache {
+                    cache.keep(&self.table.id, self.table.pack_len, range.start, &bytes);
+                }
+                Ok(bytes)
+            }
             PackBytes::File(file) => Ok(file.read(range)?),
             PackBytes::Memory(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
         }
+    }
+
+    /// Part of the pack as it was kept near, if it was, when `check` finds it right.
+    pub fn cached<T>(&self, range: Range<u64>, check: impl FnOnce(Bytes) -> Option<T>) -> Option<T> {
+        let PackBytes::Object(store) = &self.bytes else { return None };
+        let (cache, len) = (store.cache.as_ref()?, range.end - range.start);
+        let found = check(cache.read(&self.table.id, range)?)?;
+        cache.count_hit(len as usize);
+        Some(found)
+    }
+
+    /// Whether each read is a request.
+    pub fn is_far(&self) -> bool {
+        matches!(self.bytes, PackBytes::Object(_))
+    }
+
+    /// Whether what is read is kept near.
+    pub fn has_cache(&self) -> bool {
+        matches!(&self.bytes, PackBytes::Object(store) if store.cache.is_some())
     }
 }
 
@@ -99,6 +124,11 @@ impl Packs {
         self.open.get_or_insert_with(&pack.id, || self.find(pack).map(Arc::new))
     }
 
+    /// A pack that was opened before and is still at hand.
+    pub fn opened(&self, pack: &PackRef) -> Option<Arc<OpenPack>> {
+        self.open.get(&pack.id)
+    }
+
     /// Opens a pack of which much will be read: from afar it is fetched whole, and not kept.
     ///
     /// # Errors
@@ -106,7 +136,7 @@ impl Packs {
     pub fn open_for_all(&self, pack: &PackRef) -> Result<Arc<OpenPack>, StoreError> {
         let open = self.open(pack)?;
         match &open.bytes {
-            PackBytes::Object(remote) => Ok(Arc::new(Store::assume(remote.clone()).fetch_pack(&pack.id)?)),
+            PackBytes::Object(store) => Ok(Arc::new(store.fetch_pack(&pack.id)?)),
             _ => Ok(open),
         }
     }
@@ -118,7 +148,8 @@ impl Packs {
         })
     }
 
-    fn places(&self) -> String {
+    /// The names of the stores, for messages.
+    pub fn places(&self) -> String {
         self.stores.iter().map(|store| store.remote().name()).collect::<Vec<_>>().join(", ")
     }
 
@@ -148,8 +179,11 @@ impl Packs {
 }
 
 impl Store {
-    /// Opens a pack that is an object of its own: one request, two when its table is large.
+    /// Opens a pack that is an object of its own: one request, two when its table is large, none when it was kept near.
     fn open_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
+        if let Some(table) = self.cached_table(id) {
+            return Ok(OpenPack { table, bytes: PackBytes::Object(self.clone()) });
+        }
         let key = keys::pack(id);
         let damaged = |source| self.damaged(&key, source);
         let (tail, total) = self.remote().get_tail(&key, TAIL_BYTES)?;
@@ -163,13 +197,32 @@ impl Store {
         } else {
             self.remote().get_range(&key, footer.table_at()..footer.table_at() + table_len as u64)?
         };
-        let table = PackTable::decode(&footer, &table).map_err(damaged)?;
+        let stored = table;
+        let table = PackTable::decode(&footer, &stored).map_err(damaged)?;
         self.check_id(&key, id, &table)?;
+        if let Some(cache) = &self.cache {
+            cache.keep(id, total, total - tail.len() as u64, &tail);
+            cache.keep(id, total, footer.table_at(), &stored);
+        }
         let bytes = match self.remote().open_local(&key)? {
             Some(file) => PackBytes::File(file),
-            None => PackBytes::Object(self.remote().clone()),
+            None => PackBytes::Object(self.clone()),
         };
         Ok(OpenPack { table, bytes })
+    }
+
+    /// The table of a pack, from what was kept near.
+    fn cached_table(&self, id: &PackId) -> Option<PackTable> {
+        let cache = self.cache.as_ref()?;
+        let total = cache.pack_len(id)?;
+        let footer_at = total.checked_sub(FOOTER_LEN as u64)?;
+        let footer = PackFooter::decode(&cache.read(id, footer_at..total)?, total).ok()?;
+        let table = PackTable::decode(&footer, &cache.read(id, footer.table_at()..footer_at)?).ok()?;
+        if table.id != *id {
+            return None;
+        }
+        cache.count_hit((total - footer.table_at()) as usize);
+        Some(table)
     }
 
     /// Fetches a whole pack in one request.

@@ -1,5 +1,7 @@
 //! Snapshot records: found, read, created.
 
+use std::sync::PoisonError;
+
 use bytes::Bytes;
 
 use super::{Store, StoreError, keys};
@@ -9,6 +11,11 @@ use crate::remote::{PutOutcome, RemoteErrorKind};
 
 /// Largest record that is read: its header and map are bounded apart; a pack that rides along is below 1 MiB.
 pub const MAX_RECORD_BYTES: u64 = 1 << 30;
+
+/// The name under which a record that was listed is kept near.
+fn marked(key: &str, mark: &str) -> String {
+    format!("{key} {mark}")
+}
 
 /// What became of the attempt to create a record.
 #[derive(Debug)]
@@ -36,14 +43,41 @@ impl Store {
     /// [`StoreError::NoSnapshot`] when there is none; otherwise the remote's failure.
     pub fn record_bytes(&self, database: &Name, line: &Name, number: SnapshotNumber) -> Result<Bytes, StoreError> {
         let key = keys::snapshot(database, line, number);
-        self.remote().get(&key, MAX_RECORD_BYTES).map_err(|error| match error.kind {
+        if let Some(bytes) = self.cached_record(&key) {
+            return Ok(bytes);
+        }
+        let bytes = self.remote().get(&key, MAX_RECORD_BYTES).map_err(|error| match error.kind {
             RemoteErrorKind::NotFound => StoreError::NoSnapshot {
                 database: database.to_string(),
                 number,
                 remote: self.remote().name().to_owned(),
             },
-            _ => error.into(),
-        })
+            _ => StoreError::from(error),
+        })?;
+        // What is damaged there is asked for again, since it may be mended.
+        if let Some(cache) = &self.cache
+            && self.decode_record(database, line, number, &bytes).is_ok()
+        {
+            let place = self.remote().name();
+            cache.keep_object(place, &key, &bytes);
+            if let Some(mark) = self.mark_of(&key) {
+                cache.keep_object(place, &marked(&key, &mark), &bytes);
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// A record that was kept near. One that was listed must be the one that was listed.
+    fn cached_record(&self, key: &str) -> Option<Bytes> {
+        let (cache, place) = (self.cache.as_ref()?, self.remote().name());
+        match self.mark_of(key) {
+            Some(mark) => cache.object(place, &marked(key, &mark)),
+            None => cache.object(place, key),
+        }
+    }
+
+    fn mark_of(&self, key: &str) -> Option<String> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     /// Decodes a record that was read for this key.
@@ -75,6 +109,10 @@ impl Store {
     pub fn numbers(&self, database: &Name, line: &Name, count: usize) -> Result<Vec<SnapshotNumber>, StoreError> {
         let folder = keys::line_folder(database, line);
         let parse = |listed: Vec<crate::remote::Listed>| -> Vec<SnapshotNumber> {
+            if self.cache.is_some() {
+                let marks = listed.iter().map(|object| (object.key.clone(), object.mark.clone()));
+                self.listed.lock().unwrap_or_else(PoisonError::into_inner).extend(marks);
+            }
             let numbers = listed.iter().filter_map(|object| keys::parse_snapshot(&object.key));
             numbers.map(|(.., number)| number).take(count).collect()
         };
@@ -115,7 +153,7 @@ impl Store {
         nonce: &Nonce,
         bytes: Bytes,
     ) -> Result<Created, StoreError> {
-        if self.remote().put_new(&keys::snapshot(database, line, number), bytes)? == PutOutcome::Created {
+        if self.create_object(&keys::snapshot(database, line, number), bytes)? == PutOutcome::Created {
             return Ok(Created::Ours);
         }
         let there = self.record(database, line, number)?;

@@ -26,6 +26,9 @@ pub struct DatabaseConfig {
     pub lineage: Nonce,
     /// The line that new snapshots continue.
     pub line: Name,
+    /// The database's name in stores, when it is another than the one it has here: a working copy beside its original.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<Name>,
 }
 
 /// A named remote.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Workspace, WorkspaceError, write_atomically};
-use crate::base::{Name, SnapshotId, SnapshotNumber};
+use crate::base::{Name, Nonce, RefNumber, SnapshotId, SnapshotNumber};
 use crate::source::Seen;
 
 /// What is remembered of a database.
@@ -21,6 +21,9 @@ pub struct DatabaseMemory {
     pub number: SnapshotNumber,
     /// Its identity.
     pub id: SnapshotId,
+    /// Its line, when that is another than the database's own: no snapshot was made on the own line yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<Name>,
     /// When it was made.
     pub created_at: Timestamp,
     /// A hash of what there was besides content: paths, kinds, modes, links.
@@ -42,12 +45,19 @@ pub struct Pushed {
     pub id: SnapshotId,
 }
 
-/// What is remembered of a remote.
+/// What is remembered of a remote. Databases go by the names they have in this folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RemoteMemory {
-    /// The newest snapshot of each database that is known to be there.
+    /// The newest snapshot of each database's own line that is known to be there.
     pub newest: BTreeMap<Name, Pushed>,
+    /// The newest of every line that is known to be there, by the database's name in stores and the line's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lines: BTreeMap<Name, BTreeMap<Name, Pushed>>,
+    /// How many records of each ref are known to be there and to be those of the local store, by the database's name in
+    /// stores and the ref's folder of keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refs: BTreeMap<Name, BTreeMap<String, RefNumber>>,
     /// The last sync that ended well, whether or not there was something to do.
     pub synced_at: BTreeMap<Name, Timestamp>,
     /// When the remote was last asked what it has.
@@ -101,6 +111,31 @@ impl Workspace {
     /// When its file cannot be removed.
     pub fn forget_pending(&self, database: &Name) -> Result<(), WorkspaceError> {
         remove(self.pending_path(database))
+    }
+
+    fn turn_path(&self, remote: &Name) -> PathBuf {
+        self.path(&format!("state/remotes/{}.turn", remote.to_key()))
+    }
+
+    /// Keeps the mark of a lock that is about to be put at a remote.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_turn(&self, remote: &Name, mark: &Nonce) -> Result<(), WorkspaceError> {
+        write_atomically(&self.turn_path(remote), mark.as_str().as_bytes())
+    }
+
+    /// The mark that was kept so and not forgotten. Whoever holds the workspace's lock knows that its run is over.
+    pub fn noted_turn(&self, remote: &Name) -> Option<Nonce> {
+        fs::read_to_string(self.turn_path(remote)).ok()?.parse().ok()
+    }
+
+    /// Forgets it.
+    ///
+    /// # Errors
+    /// When its file cannot be removed.
+    pub fn forget_turn(&self, remote: &Name) -> Result<(), WorkspaceError> {
+        remove(self.turn_path(remote))
     }
 
     /// Forgets a database.

@@ -12,6 +12,7 @@
 //!   state/<database>.ids    the ids of that snapshot's chunks
 //!   state/<database>.ids.next, .pending   those of a snapshot being made, and its record on the way to a remote
 //!   state/remotes/<name>.json   what each remote is known to have
+//!   state/remotes/<name>.turn   the lock that a run puts at a remote where writers take turns
 //!   uploads/<where>/<database>/   notes about packs that an unfinished run stored: at a remote, or here (`local`)
 //!   jobs/<id>.…             work that goes on in the background: see `jobs.rs`
 //!   tmp/                    scratch; emptied at the start of each run
@@ -119,14 +120,20 @@ impl Workspace {
         if self.config.databases.contains_key(&name) {
             return Err(WorkspaceError::NameTaken { name });
         }
-        let database = DatabaseConfig { path: path.to_owned(), kind, lineage: Nonce::fresh(), line: Name::main_line() };
+        let database = DatabaseConfig {
+            path: path.to_owned(),
+            kind,
+            lineage: Nonce::fresh(),
+            line: Name::main_line(),
+            database: None,
+        };
         self.config.databases.insert(name.clone(), database);
         self.save()?;
         Ok(name)
     }
 
     /// The file's name without its ending, or the whole when that is taken, or the folder's name.
-    fn free_name(&self, path: &Path) -> Name {
+    pub(crate) fn free_name(&self, path: &Path) -> Name {
         let folder = self.home.file_name().unwrap_or_default();
         let file = if path == Path::new(".") { folder } else { path.file_name().unwrap_or(folder) };
         let stem = Path::new(file).file_stem().unwrap_or(file);

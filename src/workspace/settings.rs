@@ -94,6 +94,12 @@ pub const KEYS: &[Key] = &[
         check: |text| bytes(text).map(drop),
     },
     Key {
+        name: "cache",
+        default: "1GiB",
+        help: "disk space in the user's cache folder for what queries fetch; 0 keeps nothing",
+        check: |text| bytes(text).map(drop),
+    },
+    Key {
         name: "include",
         default: "",
         help: "for directories: globs of what is kept, separated by commas; empty means all",
@@ -171,6 +177,11 @@ impl Settings {
     /// Bytes of scratch space in rollback mode.
     pub fn spool_bytes(&self) -> u64 {
         bytes(self.text("spool")).expect("BUG: checked when set")
+    }
+
+    /// Bytes that may be kept of what queries fetch.
+    pub fn cache_bytes(&self) -> u64 {
+        bytes(self.text("cache")).expect("BUG: checked when set")
     }
 
     /// What of a directory is kept.

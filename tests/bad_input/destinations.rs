@@ -160,3 +160,83 @@ fn directories() {
     assert_eq!(fs::read(machine.path("full/shop.db")).unwrap(), fs::read(machine.path("app/shop.db")).unwrap());
     assert!(machine.content().keys().any(|path| path.to_string_lossy().contains(".replaced-")));
 }
+
+/// A machine with a snapshot of the directory `app`.
+fn a_directory() -> Machine {
+    let machine = Machine::new();
+    fs::create_dir(machine.path("app")).unwrap();
+    let path = machine.database("app/shop.db", "delete");
+    machine.insert(&path, 20_000);
+    machine.ok(&["--db", "app", "backup", "create"]);
+    machine
+}
+
+fn leftovers(machine: &Machine) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(machine.path("")).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.to_string_lossy().contains(".pagekeep-restore-")).collect()
+}
+
+fn make_old(path: &Path) {
+    let time = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    fs::File::open(path).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
+fn a_directory_restore_that_was_killed_leaves_nothing_for_long() {
+    let machine = a_directory();
+    let arguments = ["--db", "app", "backup", "restore", ".", "out"];
+    for _ in 0..50 {
+        let mut child = machine.command(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
+        while leftovers(&machine).iter().all(|path| !path.join("content").exists()) {
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !leftovers(&machine).is_empty() {
+            break;
+        }
+        fs::remove_dir_all(machine.path("out")).unwrap();
+    }
+    let left = leftovers(&machine);
+    assert_eq!(left.len(), 1, "no restore was killed at work");
+    let lock = left[0].join("lock");
+    // One that is at work, and one that only just began, are left alone.
+    machine.ok(&arguments);
+    assert_eq!(leftovers(&machine), left);
+    make_old(&lock);
+    let held = fs::File::open(&lock).unwrap();
+    held.try_lock().unwrap();
+    machine.ok(&["--db", "app", "backup", "restore", ".", "out2"]);
+    assert_eq!(leftovers(&machine), left);
+    drop(held);
+    machine.ok(&["--db", "app", "backup", "restore", ".", "out3"]);
+    assert_eq!(leftovers(&machine), Vec::<std::path::PathBuf>::new());
+    assert_eq!(fs::read(machine.path("out3/shop.db")).unwrap(), fs::read(machine.path("app/shop.db")).unwrap());
+}
+
+#[test]
+fn folders_that_only_look_like_ours_stay() {
+    let machine = a_directory();
+    let folder = |name: &str, files: &[(&str, &str)]| {
+        let path = machine.path(format!(".pagekeep-restore-{name}"));
+        fs::create_dir_all(path.join("content")).unwrap();
+        files.iter().for_each(|(name, text)| fs::write(path.join(name), text).unwrap());
+        files.iter().for_each(|(name, _)| make_old(&path.join(name)));
+    };
+    folder("bare", &[("content/precious", "1")]);
+    folder("other-text", &[("lock", "mine"), ("content/precious", "1")]);
+    folder("other-host", &[("lock", "pagekeep restores on elsewhere\n"), ("content/precious", "1")]);
+    let host = rustix::system::uname().nodename().to_str().unwrap().to_owned();
+    let ours = format!("pagekeep restores on {host}\n");
+    folder("more-in-it", &[("lock", &ours), ("notes.txt", "precious"), ("content/precious", "1")]);
+    let before = machine.content();
+    machine.ok(&["--db", "app", "backup", "restore", ".", "out"]);
+    let after = machine.content();
+    assert!(before.iter().all(|(path, bytes)| after.get(path) == Some(bytes)));
+    // The same without the notes is ours.
+    fs::remove_file(machine.path(".pagekeep-restore-more-in-it/notes.txt")).unwrap();
+    machine.ok(&["--db", "app", "backup", "restore", ".", "out2"]);
+    assert_eq!(leftovers(&machine).len(), 3);
+}

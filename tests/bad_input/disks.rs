@@ -46,9 +46,13 @@ fn the_remote_is_full() {
     grow(&path, 6);
     let grown = fs::read(&path).unwrap();
     for _ in 0..2 {
-        machine.run(&["backup", "sync", "usb"]).fails(75, &["usb", "o space left", "next: make room"]);
+        machine
+            .run(&["backup", "sync", "usb"])
+            .fails(75, &["usb", "o space left", "shop@2 is kept here", "next: make room"]);
         assert_eq!(fs::read(&path).unwrap(), grown);
         assert!(machine.restored("usb", "1") == first);
+        // The remote is the only place where packs are to lie, and still there is a snapshot.
+        assert!(machine.restored(".", "2") == grown);
     }
     let moved = machine.path("larger");
     Command::new("cp").arg("-a").arg(machine.path("usb")).arg(&moved).status().unwrap();
@@ -91,4 +95,24 @@ fn the_disk_of_the_destination_is_full() {
     machine.run(&["backup", "restore", ".", "disk/out.db", "--force"]).fails(75, &["disk", "o space left"]);
     assert_eq!(fs::read(machine.path("disk/out.db")).unwrap(), b"precious");
     assert_eq!(fs::read_dir(machine.path("disk")).unwrap().count(), 1);
+}
+
+#[test]
+fn the_remote_and_the_disk_here_are_full() {
+    let machine = Machine::new();
+    let (Some(here), Some(usb)) =
+        (SmallDisk::mount(machine.path("here"), "6m"), SmallDisk::mount(machine.path("usb"), "3m"))
+    else {
+        return;
+    };
+    let path = machine.database("here/shop.db", "delete");
+    let run = |arguments: &[&str]| machine.run(&[&["--db", "here/shop.db"], arguments].concat());
+    assert_eq!(run(&["backup", "add", "usb", "usb"]).code, 0);
+    assert_eq!(run(&["backup", "sync", "usb"]).code, 0);
+    grow(&path, 4);
+    let grown = fs::read(&path).unwrap();
+    let said = ["usb", "no snapshot could be kept here", "here/.pagekeep/store", "o space left", "next: make room"];
+    run(&["backup", "sync", "usb"]).fails(75, &said);
+    assert_eq!(fs::read(&path).unwrap(), grown);
+    drop((here, usb));
 }

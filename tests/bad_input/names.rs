@@ -93,3 +93,39 @@ fn a_message_shows_a_newline_escaped() {
     let ran = machine.run(&["--db", "two\nerror: lines.db", "backup", "create"]);
     ran.fails(14, &["two\\nerror: lines.db"]);
 }
+
+#[test]
+fn every_argument_that_is_a_path() {
+    let machine = Machine::new();
+    let name = |text: &[u8]| OsString::from_vec(text.to_vec());
+    let (folder, file) = (name(b"caf\xe9"), name(b"caf\xe9/b\xfcro.db"));
+    fs::create_dir(machine.path(&folder)).unwrap();
+    let path = machine.database(&file, "delete");
+    let bytes = fs::read(&path).unwrap();
+    let (usb, other) = (name(b"us\xdf"), name(b"oth\xe9r"));
+    let run = |line: &[&OsStr]| machine.ok(&[&[OsStr::new("--db"), &file], line].concat());
+    let word = OsStr::new;
+    run(&[word("backup"), word("create")]);
+    run(&[word("backup"), word("add"), word("usb"), &usb]);
+    run(&[word("backup"), word("sync"), word("usb")]);
+    run(&[word("backup"), word("sync-url"), &other]);
+    assert!(machine.path(&usb).join("store.json").exists() && machine.path(&other).join("store.json").exists());
+    for from in [&usb, &other] {
+        run(&[word("log"), word("--from"), from]);
+        run(&[word("backup"), word("list"), word("--from"), from]);
+        run(&[word("show"), word("@1"), word("--from"), from]);
+        let out = name(b"r\xe9stored.db");
+        machine.ok(&[word("backup"), word("restore"), from, &out]);
+        assert_eq!(fs::read(machine.path(&out)).unwrap(), bytes);
+        fs::remove_file(machine.path(&out)).unwrap();
+        let cloned = name(b"clon\xe9");
+        machine.ok(&[word("clone"), from, &cloned]);
+        fs::remove_dir_all(machine.path(&cloned)).unwrap();
+    }
+    let output = machine.command(&["backup", "status"]).env("PAGEKEEP_DB", &file).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    machine
+        .run(&[word("--db"), &name(b"caf\xe9/nothing.db"), word("backup"), word("create")])
+        .fails(14, &["nothing.db"]);
+    machine.run(&[word("backup"), word("restore"), &name(b"nowh\xe9re"), word("out.db")]).fails(10, &["next: "]);
+}

@@ -124,3 +124,18 @@ fn errors_for_programs() {
     assert_eq!(error["error"]["exit_code"], 14);
     assert_eq!(error["error"]["kind"], "source");
 }
+
+#[test]
+fn places_that_are_taken_or_make_no_sense() {
+    let machine = Machine::new();
+    machine.database("shop.db", "delete");
+    machine.ok(&["--db", "shop.db", "backup", "add", "usb", "usb"]);
+    machine.ok(&["backup", "sync", "usb"]);
+    machine.run(&["backup", "add", "two", "usb"]).fails(2, &["'usb'", "next: ", "pagekeep backup remove usb"]);
+    machine.run(&["backup", "add", "two", "usb/snapshots/x"]).fails(2, &["it lies in the store at ", "usb"]);
+    machine.run(&["clone", "usb", "usb"]).fails(16, &["cannot clone to ", "not empty", "next: name a folder"]);
+    let ran = machine.run(&["clone", "usb", "shop.db"]);
+    ran.fails(16, &["cannot clone to ", "not a directory", "next: name a folder"]);
+    machine.run(&["--db", "", "backup", "sync", "usb"]).fails(2, &["--db is empty"]);
+    assert!(!machine.path("usb/snapshots/x").exists());
+}

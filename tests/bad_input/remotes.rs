@@ -167,11 +167,12 @@ fn conditions_are_ignored() {
     machine.database("shop.db", "delete");
     server.fail(Fault::IgnoresConditions);
     let ran = machine.ok(&["--db", "shop.db", "backup", "add", "cloud", &server.url()]);
-    assert!(ran.stderr.contains("warning: ") && ran.stderr.contains("let only one machine write there"), "{ran:?}");
+    assert!(ran.stderr.contains("warning: ") && ran.stderr.contains("takes turns"), "{ran:?}");
     machine.ok(&["backup", "sync", "cloud"]);
     let ran = machine.ok(&["backup", "-v"]);
-    assert!(ran.stderr.contains("let only one machine write there"), "{ran:?}");
-    assert!(!server.objects().keys().any(|key| key.contains("probe")), "{:?}", server.objects().keys());
+    assert!(ran.stderr.contains("writers take turns there"), "{ran:?}");
+    let left = |part: &str| server.objects().keys().any(|key| key.contains(part));
+    assert!(!left("probe") && !left("locks"), "{:?}", server.objects().keys());
 }
 
 #[test]
@@ -252,4 +253,63 @@ fn one_of_two_fails() {
     server.fail(Fault::None);
     machine.ok(&["backup", "sync", "--all"]);
     assert_eq!(machine.restored("cloud", "latest"), fs::read(machine.path("shop.db")).unwrap());
+}
+
+/// A lock that another machine has at a server.
+const HELD: &str = "p/locks/00000000000000000000000000000000";
+
+fn held_by_another(server: &S3Double) {
+    server.put(HELD, br#"{"host":"otherhost","pid":4711,"since":"2026-11-21T01:02:03Z"}"#);
+}
+
+#[test]
+fn another_machine_writes_where_only_one_may() {
+    let (machine, server) = (machine(), S3Double::start());
+    let path = machine.database("shop.db", "delete");
+    server.fail(Fault::IgnoresConditions);
+    machine.ok(&["--db", "shop.db", "backup", "add", "cloud", &server.url()]);
+    machine.ok(&["backup", "sync", "cloud"]);
+    machine.insert(&path, 30);
+    held_by_another(&server);
+    let before = server.objects();
+    let said =
+        ["otherhost", "process 4711", "since 2026-11-21T01:02:03Z", "127.0.0.1", "shop@2 is kept here", "next: "];
+    machine.run(&["--lock-wait", "0s", "backup", "sync", "cloud"]).fails(11, &said);
+    let url = server.url();
+    machine.run(&["--lock-wait", "0s", "backup", "sync-url", &url]).fails(11, &["otherhost"]);
+    let ran = machine.run(&["--json", "--lock-wait", "0s", "backup", "sync", "cloud"]);
+    let error: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!((ran.code, &error["error"]["kind"], &error["error"]["exit_code"]), (11, &"busy".into(), &11.into()));
+    assert!(server.objects() == before, "a lock of ours is left, or something was written");
+    assert_eq!(machine.restored(".", "2"), fs::read(&path).unwrap());
+
+    // Nothing is heard of it for an hour, by the server's clock.
+    server.age(HELD, 1);
+    let ran = machine.ok(&["--lock-wait", "0s", "backup", "sync", "cloud"]);
+    assert!(ran.stderr.contains("the lock of otherhost (process 4711") && ran.stderr.contains("taken over"), "{ran:?}");
+    assert!(!server.objects().keys().any(|key| key.contains("locks")), "{:?}", server.objects().keys());
+    assert_eq!(machine.restored("cloud", "2"), fs::read(&path).unwrap());
+}
+
+#[test]
+fn two_machines_take_turns_and_nothing_is_overwritten() {
+    let (here, there, server) = (machine(), machine(), S3Double::start());
+    server.fail(Fault::IgnoresConditions);
+    let path = here.database("shop.db", "delete");
+    fs::copy(&path, there.path("shop.db")).unwrap();
+    for machine in [&here, &there] {
+        machine.ok(&["--db", "shop.db", "backup", "add", "cloud", &server.url()]);
+        machine.ok(&["backup", "sync", "cloud"]);
+    }
+    for round in 0..3 {
+        here.insert(&path, 5);
+        here.ok(&["backup", "sync", "cloud", "--rebase"]);
+        let theirs = server.objects();
+        // This machine does not know, and did not ask for less than a day.
+        there.insert(&there.path("shop.db"), 7);
+        there.run(&["backup", "sync", "cloud"]).fails(5, &["was made by", "--rebase"]);
+        assert!(theirs.iter().all(|(key, bytes)| server.objects().get(key) == Some(bytes)), "round {round}");
+        there.ok(&["backup", "sync", "cloud", "--rebase"]);
+        assert!(theirs.iter().all(|(key, bytes)| server.objects().get(key) == Some(bytes)), "round {round}");
+    }
 }

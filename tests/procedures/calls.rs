@@ -137,7 +137,7 @@ fn a_database_in_use_or_beyond_repair_is_not_replaced() {
 
     fs::write(&path, "no database at all").unwrap();
     let refusal = machine.run(&["call", "sp_backup_restore", "shop", "1"]);
-    refusal.fails(14, &["cannot be kept", "because: ", "next: ", "--at @1 --force"]);
+    refusal.fails(14, &["cannot be kept", "because: ", "next: ", "--at shop@1 --force"]);
     assert_eq!(fs::read(&path).unwrap(), b"no database at all");
     let command = refusal.stderr.split("pagekeep ").last().unwrap().trim();
     machine.ok(&command.split(' ').collect::<Vec<_>>());
@@ -216,4 +216,41 @@ fn calls_that_cannot_be_are_explained() {
     let ran = machine.run(&["--json", "call", "backup", "sync", "nas"]);
     let error: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
     assert_eq!((&error["error"]["exit_code"], &error["error"]["hint"]), (&json!(2), &json!("there are: usb")));
+}
+
+#[test]
+fn tags_lines_and_rows_are_tables() {
+    let (machine, path) = kept();
+    machine.ok(&["tag", "v1", "shop@1", "-m", "as it was delivered"]);
+    machine.ok(&["branch", "try", "v1"]);
+    let refs = call(&machine, &["backup_refs"]);
+    let tag = refs.iter().find(|one| one["kind"] == "tag").unwrap();
+    assert_eq!((&tag["name"], &tag["snapshot"]), (&json!("v1"), &json!("shop@1")));
+    assert_eq!(tag["note"], "as it was delivered");
+    let line = |name: &str| refs.iter().find(|one| one["kind"] == "line" && one["name"] == name).unwrap();
+    assert_eq!((&line("main")["snapshot"], &line("main")["starts_at"]), (&json!("shop@2"), &json!(null)));
+    assert_eq!((&line("try")["snapshot"], &line("try")["starts_at"]), (&json!("shop@1"), &json!("shop@1")));
+    // A tag is an id like any other.
+    assert_eq!(one(&machine, &["sp_backup_status", "v1"])["snapshot"], "shop@1");
+    assert_eq!(one(&machine, &["sp_backup_restore", "shop", "v1"])["snapshot"], "shop@1");
+    one(&machine, &["sp_backup_restore", "shop", "2"]);
+
+    assert_eq!(call(&machine, &["backup_diff", "@1", "@2"]).len(), 10);
+    assert!(call(&machine, &["backup_diff", "@1", "@2", "note"]).is_empty());
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("UPDATE item SET price = 7 WHERE id = 1; DELETE FROM item WHERE id = 2").unwrap();
+    drop(db);
+    let live = call(&machine, &["backup_diff", "--arg", "old=@2", "--arg", "table=item"]);
+    assert_eq!(
+        (&live[0]["change"], &live[0]["columns"], &live[0]["table_name"]),
+        (&json!("changed"), &json!("price"), &json!("item"))
+    );
+    let after: serde_json::Value = serde_json::from_str(live[0]["row_after"].as_str().unwrap()).unwrap();
+    assert_eq!((&after["id"], &after["price"]), (&json!(1), &json!(7.0)));
+    assert_eq!((&live[1]["change"], &live[1]["row_after"]), (&json!("removed"), &json!(null)));
+    machine.ok(&["backup", "create"]);
+    let events: Vec<_> =
+        call(&machine, &["backup_history", "item", "2"]).iter().map(|one| one["event"].clone()).collect();
+    assert_eq!(events, ["appeared", "vanished"]);
+    machine.run(&["call", "backup_history", "itm", "2"]).fails(2, &["itm"]);
 }

@@ -42,6 +42,8 @@ pub enum Fault {
 struct State {
     objects: BTreeMap<String, Vec<u8>>,
     last: Option<String>,
+    /// Hours that objects with this in their key look older in listings.
+    aged: Vec<(String, i64)>,
     requests: Vec<String>,
 }
 
@@ -90,6 +92,16 @@ impl S3Double {
 
     pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
         self.state.lock().unwrap().objects.clone()
+    }
+
+    /// Puts an object as another client would.
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        self.state.lock().unwrap().objects.insert(key.to_owned(), bytes.to_vec());
+    }
+
+    /// From now on objects with this in their key look so much older than others.
+    pub fn age(&self, key_part: &str, hours: i64) {
+        self.state.lock().unwrap().aged.push((key_part.to_owned(), hours));
     }
 
     /// Method and path of the requests since the last call.
@@ -210,9 +222,11 @@ fn list(request: &Request, state: &State, fault: Fault) -> Vec<u8> {
         text.push_str(&format!("<NextContinuationToken>{last}</NextContinuationToken>"));
     }
     for (key, bytes) in found {
+        let aged = state.aged.iter().find(|(part, _)| key.contains(part)).map_or(0, |(_, hours)| *hours);
         text.push_str(&format!(
-            "<Contents><Key>{key}</Key><LastModified>2026-11-21T10:00:00.000Z</LastModified><ETag>\"e\"</ETag>\
+            "<Contents><Key>{key}</Key><LastModified>2026-11-21T{:02}:00:00.000Z</LastModified><ETag>\"e\"</ETag>\
              <Size>{}</Size></Contents>",
+            23 - aged,
             bytes.len()
         ));
     }

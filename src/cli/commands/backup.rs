@@ -11,17 +11,22 @@ use crate::ops::{self, OpError, Outcome};
 pub(crate) fn run(session: &Session, command: Option<Backup>) -> Result<Output, OpError> {
     match command {
         None => remotes::list(session),
-        Some(Backup::Add { name, url, join }) => remotes::add(session, &name, &url, join.as_deref()),
+        Some(Backup::Add { name, url, join }) => remotes::add(session, &name, &session.address(&url)?, join.as_deref()),
         Some(Backup::Remove { name }) => remotes::remove(session, &name),
-        Some(Backup::List { from }) => super::log::list(session, from.as_deref()),
+        Some(Backup::List { from }) => {
+            let from = from.map(|from| session.address(&from)).transpose()?;
+            super::log::list(session, from.as_deref())
+        }
         Some(Backup::Create { name, about }) => create(session, about.options(name, true)),
         Some(Backup::Sync { name, all, rebase, about }) => {
             let name = name.filter(|_| !all);
             sync::run(session, name.as_deref(), rebase, about.options(None, false))
         }
-        Some(Backup::SyncUrl { url, about }) => sync::to_url(session, &url, about.options(None, false)),
+        Some(Backup::SyncUrl { url, about }) => {
+            sync::to_url(session, &session.address(&url)?, about.options(None, false))
+        }
         Some(Backup::Restore { from, destination, at, force }) => {
-            restore::run(session, &from, &destination, at.as_deref(), force)
+            restore::run(session, &session.address(&from)?, &destination, at.as_deref(), force)
         }
         Some(Backup::Status { max_age }) => status::run(session, &max_age),
     }
@@ -31,7 +36,7 @@ fn create(session: &Session, options: ops::SnapshotOptions) -> Result<Output, Op
     let started = std::time::Instant::now();
     let database = session.database(true)?;
     let outcome = ops::create(&session.context, &database, &options)?;
-    let name = format!("{}@{}", database.name, outcome.number());
+    let name = database.title(outcome.number());
     let mut output = Output::new(name.clone(), sync::outcome_json(&database.name, &outcome));
     if let Outcome::Created(report) = &outcome {
         output.talk.push(format!(

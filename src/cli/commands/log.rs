@@ -6,15 +6,15 @@ use super::remotes::rows_or_nothing;
 use crate::base::Name;
 use crate::cli::output::{Output, count, moment, size};
 use crate::cli::session::Session;
-use crate::ops::{self, Listed, OpError, Spec, Whereabouts};
+use crate::ops::{self, Listed, OpError, Spec, Whereabouts, title};
 
 pub(crate) fn log(session: &Session, spec: Option<&str>, from: Option<&str>, limit: usize) -> Result<Output, OpError> {
-    let spec = spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let found = session.from(from.unwrap_or("."))?.history(&spec)?.list_from(&spec, limit)?;
+    let mut spec = spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
+    let found = session.from(from.unwrap_or("."))?.history(&mut spec)?.list_from(&spec, limit)?;
     let rows = found.iter().map(|one| {
         let header = &one.header;
         vec![
-            format!("{}@{}", header.database, header.number),
+            title(&header.database, &header.line, header.number),
             moment(header.created_at),
             count(header.totals.changed_chunks),
             size(added(one)),
@@ -33,7 +33,7 @@ pub(super) fn added(one: &Listed) -> u64 {
 
 pub(crate) fn list(session: &Session, from: Option<&str>) -> Result<Output, OpError> {
     let from = session.from(from.unwrap_or("."))?;
-    let found = from.history(&Spec::latest())?.list(usize::MAX)?;
+    let found = from.history(&mut Spec::latest())?.list(usize::MAX)?;
     let places: Vec<String> = match &from.database {
         Some(database) => ops::whereabouts(database, &found).iter().map(place).collect(),
         None => vec![from.store.remote().name().to_owned(); found.len()],
@@ -41,7 +41,7 @@ pub(crate) fn list(session: &Session, from: Option<&str>) -> Result<Output, OpEr
     let rows = found.iter().zip(&places).map(|(one, place)| {
         let header = &one.header;
         vec![
-            format!("{}@{}", header.database, header.number),
+            title(&header.database, &header.line, header.number),
             header.labels.get("name").cloned().unwrap_or_default(),
             "complete".into(),
             size(header.totals.size_bytes),
@@ -68,7 +68,8 @@ fn place(found: &Whereabouts) -> String {
 pub(super) fn json_of(one: &Listed) -> Value {
     let header = &one.header;
     json!({
-        "snapshot": format!("{}@{}", header.database, header.number),
+        "snapshot": title(&header.database, &header.line, header.number),
+        "line": header.line,
         "number": header.number,
         "id": one.id,
         "created_at": header.created_at,

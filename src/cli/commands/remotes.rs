@@ -47,7 +47,8 @@ pub(super) fn add(session: &Session, name: &str, url: &str, join: Option<&str>) 
     }
     if !report.conditional_put {
         output = output.say(
-            "warning: this remote overwrites objects although it is asked not to: let only one machine write there",
+            "warning: this remote overwrites objects although it is asked not to: whoever syncs with it takes turns, by \
+             a lock below locks/ and a few more requests",
         );
     }
     Ok(output)

@@ -17,9 +17,8 @@ pub(super) fn run(
 ) -> Result<Output, OpError> {
     let from = session.from(from)?;
     let spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let (history, report) = from.restore(&session.context, &spec, destination, force)?;
+    let (name, report) = from.restore(&session.context, &spec, destination, force)?;
 
-    let name = format!("{}@{}", history.database, report.number);
     let fetched = size(report.requests.received_bytes);
     let said = format!(
         "Downloaded {fetched} of {fetched}, restored {name} ({}, {} files) to {} in {}",

@@ -3,34 +3,47 @@
 use serde_json::json;
 
 use super::log::{added, json_of};
+use crate::base::Name;
 use crate::cli::output::{Output, count, moment, size};
 use crate::cli::session::Session;
-use crate::format::record::{FileEntry, FileKind, Header};
+use crate::format::record::{FileEntry, FileKind, Header, SnapshotName};
 use crate::map::State;
-use crate::ops::{Listed, OpError};
+use crate::ops::{ErrorKind, History, Listed, OpError, Refs, title};
 
 pub(crate) fn show(session: &Session, spec: &str, from: Option<&str>) -> Result<Output, OpError> {
-    let spec = session.context.spec(spec)?;
-    let history = session.from(from.unwrap_or("."))?.history(&spec)?;
+    let mut spec = session.context.spec(spec)?;
+    let history = session.from(from.unwrap_or("."))?.history(&mut spec)?;
     let record = history.resolve(&spec)?;
     let one = Listed::of(&record);
     let state = State::load(&history.store, record)?;
     let mut lines = facts(&one);
+    let tags = tags_of(&history, &one.header.name())?;
+    lines.extend(tags.iter().map(|tag| format!("tag      {tag}")));
     lines.extend(said(&one.header));
     let extents = count(state.map.extent_count() as u64);
     lines.push(format!("builds   on {} records, from {extents} extents", one.header.chain.len()));
     lines.extend(state.files.values().map(file));
     let mut json = json_of(&one);
+    json["tags"] = json!(tags);
     json["header"] = json!(state.header);
     json["files"] = json!(state.files.values().collect::<Vec<_>>());
     Ok(Output::new(lines.join("\n"), json))
+}
+
+/// The tags that stand for a snapshot. One that is damaged is no reason not to show the snapshot.
+fn tags_of(history: &History, name: &SnapshotName) -> Result<Vec<Name>, OpError> {
+    let refs = match Refs::load(&history.store, &history.database) {
+        Err(error) if error.kind() == ErrorKind::Corruption => return Ok(Vec::new()),
+        refs => refs?,
+    };
+    Ok(refs.tags().filter(|(.., target)| target.name() == *name).map(|(tag, ..)| tag.clone()).collect())
 }
 
 /// Which snapshot it is, and how big.
 fn facts(one: &Listed) -> Vec<String> {
     let (header, totals) = (&one.header, &one.header.totals);
     vec![
-        format!("{}@{}", header.database, header.number),
+        title(&header.database, &header.line, header.number),
         format!("id       {}", one.id),
         format!("line     {}", header.line),
         format!("time     {} ({})", moment(header.created_at), header.created_at),

@@ -17,7 +17,7 @@ pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
         vec![
             one.name.to_string(),
             one.age.map_or("never".into(), age),
-            one.newest.map_or("-".into(), |number| format!("{}@{number}", database.name)),
+            one.newest.map_or("-".into(), |number| database.title(number)),
             if one.behind == 0 {
                 "nothing".into()
             } else {
@@ -55,7 +55,10 @@ fn complaints(all: &[RemoteStatus], mut output: Output) -> Output {
             output = output.say(format!("{} fails since {}: {why}", one.name, moment(*since)));
         }
         if !one.conditional_put {
-            output = output.say(format!("{}: let only one machine write there", one.name));
+            output = output.say(format!(
+                "{}: it overwrites objects although it is asked not to; writers take turns there",
+                one.name
+            ));
         }
     }
     output

@@ -53,14 +53,21 @@ pub(super) fn to_url(session: &Session, url: &str, snapshot: SnapshotOptions) ->
 }
 
 fn output(session: &Session, database: &Database, report: &SyncReport) -> Output {
-    let name = format!("{}@{}", database.name, report.outcome.number());
-    let mut output = Output::new(name.clone(), json(&database.name, report));
+    let name = database.title(report.outcome.number());
+    let mut output = Output::new(name.clone(), json(database, report));
     output.talk.push(closing_line(report, &name));
     if let Outcome::Created(snapshot) = &report.outcome {
         output.talk.extend(remarks(snapshot, session.globals.verbose));
     }
+    output.talk.extend(report.remarks.iter().cloned());
     if let Some(aside) = &report.set_aside {
         output.talk.push(format!("this machine's earlier history was set aside in {}", aside.display()));
+    }
+    if let Some(aside) = &report.refs_set_aside {
+        output.talk.push(format!(
+            "tags and lines are as they are there; this machine's were set aside in {}",
+            aside.display()
+        ));
     }
     if session.globals.verbose {
         let r = &report.requests;
@@ -77,6 +84,10 @@ fn closing_line(report: &SyncReport, name: &str) -> String {
     let sent = size(report.requests.sent_bytes);
     let elapsed = time(report.elapsed);
     match (&report.outcome, report.pushed.is_empty()) {
+        (Outcome::Unchanged { .. }, true) if !report.pushed_refs.is_empty() => {
+            let names: Vec<String> = report.pushed_refs.iter().map(ToString::to_string).collect();
+            format!("Nothing changed since {name}, uploaded {} ({elapsed})", names.join(", "))
+        }
         (Outcome::Unchanged { .. }, true) => {
             format!("Nothing changed since {name}, {} is up to date ({elapsed})", report.remote)
         }
@@ -144,11 +155,14 @@ pub(super) fn outcome_json(database: &Name, outcome: &Outcome) -> Value {
     }
 }
 
-fn json(database: &Name, report: &SyncReport) -> Value {
-    let mut value = outcome_json(database, &report.outcome);
-    value["snapshot"] = json!(format!("{database}@{}", report.outcome.number()));
+fn json(database: &Database, report: &SyncReport) -> Value {
+    let mut value = outcome_json(&database.name, &report.outcome);
+    value["snapshot"] = json!(database.title(report.outcome.number()));
+    value["line"] = json!(database.config().line);
+    value["pushed_refs"] = json!(report.pushed_refs.iter().map(ToString::to_string).collect::<Vec<_>>());
     value["remote"] = json!(report.remote);
     value["pushed"] = json!(report.pushed);
+    value["remarks"] = json!(report.remarks);
     value["requests"] = json!(report.requests);
     value["uploaded_bytes"] = json!(report.requests.sent_bytes);
     value["duration_ms"] = json!(report.elapsed.as_millis() as u64);

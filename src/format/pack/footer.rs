@@ -15,7 +15,7 @@ pub struct PackFooter {
     pub(super) table_raw_len: u32,
     pub(super) frame_count: u32,
     pub(super) slot_count: u32,
-    total_len: u64,
+    pub(super) total_len: u64,
     pub(super) id: PackId,
     pub(super) digest: [u8; 32],
 }

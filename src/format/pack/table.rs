@@ -64,6 +64,8 @@ struct DeltaColumn {
 pub struct PackTable {
     /// The pack's identity.
     pub id: PackId,
+    /// Bytes of the whole pack.
+    pub pack_len: u64,
     /// Its frames, in slot order.
     pub frames: Vec<Frame>,
     /// The packs in which its deltas' bases lie.
@@ -93,7 +95,7 @@ impl PackTable {
         let base_packs = take_pack_refs(&mut cursor)?;
         let bases = take_bases(&mut cursor, &mut deltas, base_packs.len())?;
         cursor.finish()?;
-        Ok(Self { id: footer.id, frames, base_packs, chunk_lens, deltas, bases })
+        Ok(Self { id: footer.id, pack_len: footer.total_len, frames, base_packs, chunk_lens, deltas, bases })
     }
 
     /// Decodes the table of a pack whose bytes are all here.

@@ -8,7 +8,8 @@ use crate::base::Name;
 use crate::format::FormatError;
 use crate::remote::{OpenError, RemoteErrorKind};
 use crate::source::SourceError;
-use crate::store::StoreError;
+use crate::source::tree::OWN_FOLDER;
+use crate::store::{StoreError, keys};
 use crate::workspace::WorkspaceError;
 
 const TOO_NEW_HINT: &str = "use the pagekeep that made it, or a newer one";
@@ -27,12 +28,17 @@ impl OpError {
             OpError::Source(SourceError::Malformed { path, .. }) => {
                 format!("see what SQLite says: sqlite3 {} 'PRAGMA integrity_check'", shown(path))
             }
+            OpError::Source(SourceError::Missing { .. }) => "is the path right, and its disk mounted?".into(),
             OpError::Source(SourceError::HotJournal { .. }) => "run pagekeep as a user who may write to it".into(),
             OpError::Open { source: OpenError::FolderMissing { path }, .. } => {
                 format!("mount it, or create it: mkdir -p {}", shown(path))
             }
             OpError::BadCall { hint, .. } => hint.clone(),
-            OpError::NotSafe { instead, .. } => format!("repair that first; or replace it nevertheless: {instead}"),
+            OpError::NotSafe { path, at, .. } => {
+                let command =
+                    format!("pagekeep backup restore . {} --at {} --force", shown(path), shown(Path::new(at)));
+                format!("repair that first; or replace it nevertheless: {command}")
+            }
             OpError::Workspace(WorkspaceError::NoJob { .. }) => "list what there is: pagekeep jobs".into(),
             OpError::NoRemotes => "add one: pagekeep backup add NAME URL".into(),
             OpError::TargetExists { .. } => "restore to another path, or replace it with --force".into(),
@@ -44,10 +50,43 @@ impl OpError {
                 let name = name.as_ref().map_or("NAME", Name::as_str);
                 format!("nothing is lost; put this machine's state after theirs: pagekeep backup sync {name} --rebase")
             }
-            OpError::OtherLineage { database, .. } => format!(
-                "keep both under different prefixes or names; if this file is a copy of that database, go on with its \
-                 history: pagekeep backup add NAME URL --join {database}"
+            OpError::Ref { next, .. } => next.clone(),
+            OpError::RefConflict { name, .. } => {
+                let name = name.as_ref().map_or("NAME", Name::as_str);
+                format!(
+                    "nothing was overwritten; take theirs and set yours aside: pagekeep backup sync {name} --rebase; \
+                     what is here can get another name first: pagekeep tag OTHER SPEC"
+                )
+            }
+            OpError::OtherLineage { database, address, added, .. } => {
+                let join = address.as_ref().map(|(name, url)| {
+                    let add = format!("pagekeep backup add {name} {} --join {database}", shown(Path::new(url)));
+                    let forget = if *added { format!("pagekeep backup remove {name} && ") } else { String::new() };
+                    format!("; if this file is a copy of that database, go on with its history: {forget}{add}")
+                });
+                format!("keep both under different prefixes or names{}", join.unwrap_or_default())
+            }
+            OpError::KeptHere { failure, .. } => return failure.hint(),
+            OpError::OnlyHere { path, .. } => format!(
+                "older snapshots are not touched by it: mv {} /tmp/ and run this again: the history goes on after the \
+                 newest that is whole",
+                shown(path)
             ),
+            OpError::NotKept { local, .. } => return local.hint(),
+            OpError::StoreFile { name, url, added, .. } => {
+                let name = name.as_ref().map_or("NAME", Name::as_str);
+                let forget = if *added { format!("pagekeep backup remove {name} && ") } else { String::new() };
+                format!(
+                    "only the store's description is damaged, snapshots and packs beside it are not touched: move {} \
+                     there away, then make it anew: {forget}pagekeep backup add {name} {}",
+                    keys::STORE_FILE,
+                    shown(Path::new(url))
+                )
+            }
+            OpError::CloneTarget { .. } => "name a folder that is empty or not there yet".into(),
+            OpError::AddressConflict { name, .. } => {
+                format!("sync with it by that name, or take the name away first: pagekeep backup remove {name}")
+            }
             OpError::OtherStore { name, .. } => {
                 format!("if that is intended: pagekeep backup remove {name}, then add it again")
             }
@@ -58,6 +97,29 @@ impl OpError {
             OpError::FolderMissing { folder, .. } => format!("create it: mkdir -p {}", shown(folder)),
             OpError::NoSnapshot { remote, .. } => {
                 format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
+            }
+            OpError::ReadOnlySnapshot => {
+                "restore it to a file and change that: pagekeep backup restore FROM FILE --at SPEC; \
+                                          temporary tables can be made here"
+                    .into()
+            }
+            OpError::AttachInSql => "add a snapshot with --attach, like --attach old=app@3".into(),
+            OpError::WhichFile { known, .. } if !known.is_empty() => {
+                format!("choose one with --file: {}", known.join(", "))
+            }
+            OpError::MalformedSnapshot { .. } => "query an older snapshot; `pagekeep log` lists them".into(),
+            OpError::NoTable { known, .. } if known.is_empty() => "the database has no tables".into(),
+            OpError::NoTable { known, .. } => format!("there are: {}", known.join(", ")),
+            OpError::RowConflicts { .. } => {
+                "look at them with --dry-run, then choose: --on-conflict skip, or --on-conflict replace".into()
+            }
+            OpError::Refused { .. } => {
+                "see the statements with --dry-run; conflicts are settled by --on-conflict".into()
+            }
+            OpError::NotMatched { .. } => "restore the snapshot beside it, and copy what is needed with SQL".into(),
+            OpError::Condition { .. } => "write it as after WHERE in SQL, like --where 'price > 10'".into(),
+            OpError::Rows(_) | OpError::Schema { .. } => {
+                "see what SQLite says of the file itself: restore it, then PRAGMA integrity_check".into()
             }
             OpError::Source(SourceError::Unreadable { .. }) => "run pagekeep as a user who may read it".into(),
             OpError::Open { source: OpenError::Credentials(_), .. } => {
@@ -70,6 +132,7 @@ impl OpError {
             OpError::Workspace(WorkspaceError::Busy { .. }) => "wait until it is done, or raise --lock-wait".into(),
             OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => CORRUPTION_HINT.into(),
             OpError::Workspace(WorkspaceError::TooNew { .. }) => TOO_NEW_HINT.into(),
+            OpError::Workspace(WorkspaceError::Config { path, .. }) => config_hint(path),
             _ if self.kind() == ErrorKind::Temporary => "nothing is lost: try again later".into(),
             _ => return None,
         };
@@ -97,11 +160,25 @@ fn store_hint(error: &StoreError) -> Option<String> {
         StoreError::Damaged { .. } | StoreError::PackMissing { .. } | StoreError::WrongChunk { .. } => {
             CORRUPTION_HINT.into()
         }
+        StoreError::Locked { .. } => {
+            "run this again when they are done, or wait for them with --lock-wait 10m; a lock of which nothing is heard \
+             for 30 minutes is taken over"
+                .into()
+        }
+        StoreError::LockLost { .. } => "nothing is lost: run this again".into(),
         StoreError::NoSnapshot { remote, .. } => {
             format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
         }
     };
     Some(hint)
+}
+
+/// The next thing to do about a configuration file. The folder's own can be made anew: the history lies in the store.
+fn config_hint(path: &Path) -> String {
+    let own = path.parent().is_some_and(|folder| folder.ends_with(OWN_FOLDER));
+    let anew = "; or move it away and make it anew: pagekeep init PATH, which goes on with the snapshots in the store \
+                beside it, then pagekeep backup add NAME URL for each remote";
+    format!("correct {}{}", shown(path), if own { anew } else { "" })
 }
 
 /// The next thing to do about a failure of this machine's file systems.
@@ -114,11 +191,15 @@ fn io_hint(error: &io::Error, path: &Path) -> Option<String> {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             Some("run pagekeep as a user who may do that".into())
         }
+        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => Some(format!(
+            "something else lies in its place: move it away, then run this again; see ls -ld {}",
+            shown(path)
+        )),
         _ => None,
     }
 }
 
 fn shown(path: &Path) -> String {
     let text = path.display().to_string();
-    if text.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c)) { text } else { format!("{text:?}") }
+    if text.chars().all(|c| c.is_alphanumeric() || "/._-:@%+,=".contains(c)) { text } else { format!("{text:?}") }
 }

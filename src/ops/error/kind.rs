@@ -90,6 +90,9 @@ impl OpError {
             OpError::Source(SourceError::Cancelled(_)) | OpError::Cancelled(_) => ErrorKind::Interrupted,
             OpError::Source(_) => ErrorKind::Source,
             OpError::Store(error) | OpError::Workspace(WorkspaceError::Store(error)) => store_kind(error),
+            OpError::StoreFile { source, .. } | OpError::OnlyHere { damage: source, .. } => store_kind(source),
+            OpError::KeptHere { failure, .. } => failure.kind(),
+            OpError::NotKept { local, .. } => local.kind(),
             OpError::Workspace(WorkspaceError::Busy { .. }) => ErrorKind::Busy,
             OpError::Workspace(WorkspaceError::Io { source, .. }) | OpError::Io { source, .. } => io_kind(source),
             OpError::Workspace(WorkspaceError::TooNew { .. }) => ErrorKind::TooNew,
@@ -105,11 +108,21 @@ impl OpError {
             OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
             OpError::BackupExists { .. } | OpError::AddressConflict { .. } => ErrorKind::Usage,
             OpError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
+            OpError::Rows(_) | OpError::Schema { .. } => ErrorKind::Corruption,
+            OpError::BadKey { .. } | OpError::NotMatched { .. } => ErrorKind::Usage,
+            OpError::NoTable { .. } | OpError::Condition { .. } => ErrorKind::Usage,
+            OpError::RowConflicts { .. } | OpError::Refused { .. } => ErrorKind::TargetExists,
+            OpError::Sql { .. } | OpError::ReadOnlySnapshot | OpError::AttachInSql | OpError::WhichFile { .. } => {
+                ErrorKind::Usage
+            }
+            OpError::MalformedSnapshot { .. } => ErrorKind::Source,
             OpError::Overtaken { .. } | OpError::OtherLineage { .. } | OpError::OtherStore { .. } => {
                 ErrorKind::Conflict
             }
-            OpError::RemoteLostHistory { .. } => ErrorKind::Conflict,
+            OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
+            OpError::Ref { .. } => ErrorKind::Usage,
             OpError::TargetExists { .. }
+            | OpError::CloneTarget { .. }
             | OpError::BadTarget { .. }
             | OpError::FolderMissing { .. }
             | OpError::TargetInUse { .. } => ErrorKind::TargetExists,
@@ -132,6 +145,7 @@ fn store_kind(error: &StoreError) -> ErrorKind {
         }
         StoreError::NoStore { .. } => ErrorKind::NoStore,
         StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
+        StoreError::Locked { .. } | StoreError::LockLost { .. } => ErrorKind::Busy,
     }
 }
 

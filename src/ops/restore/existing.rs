@@ -42,11 +42,11 @@ impl Known {
         if database.source().canonicalize().ok()? != destination {
             return None;
         }
-        let memory = database.workspace.recall_database(&database.name)?;
+        let memory = database.workspace.recall_database(&database.handle)?;
         let local = database.local_store(context).ok()?;
-        let record = local.record(&database.name, &database.config().line, memory.number).ok()?;
+        let record = local.record(&database.name, database.line_of(&memory), memory.number).ok()?;
         let state = State::load(&local, record).ok()?;
-        let ids = IdsFile::open(&database.workspace.ids_path(&database.name))?;
+        let ids = IdsFile::open(&database.workspace.ids_path(&database.handle))?;
         Some(Self { state, ids })
     }
 }

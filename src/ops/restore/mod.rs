@@ -9,6 +9,7 @@ mod fetch;
 mod load;
 mod plan;
 mod target;
+mod temporary;
 mod tree;
 mod writeback;
 mod written;

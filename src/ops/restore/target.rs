@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
 
 use super::content::{Output, fill};
 use super::existing::recognise;
@@ -17,11 +16,6 @@ use crate::source::tree::OWN_FOLDER;
 use crate::source::with_suffix;
 use crate::store::Store;
 use crate::workspace::ids::IdsWriter;
-
-/// How the names of files begin that are being restored.
-const TEMPORARY: &str = ".pagekeep-restore-";
-/// A file that is being restored is locked; it may be younger than its lock by much less than this.
-const ABANDONED: Duration = Duration::from_secs(60);
 
 /// Restores a database that is one file.
 pub(super) fn file(
@@ -36,11 +30,7 @@ pub(super) fn file(
     // A link stays one: what it leads to is replaced, and the journals beside that are meant.
     let target = resolve(destination)?;
     let (destination, folder) = (target.as_path(), target.parent().unwrap_or(&folder));
-    remove_abandoned(folder);
-    let temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder);
-    let temporary = temporary.map_err(OpError::io("write in", folder))?;
-    // Only tells others that it is not abandoned; where there are no locks, nobody removes it either.
-    let _ = temporary.as_file().try_lock();
+    let temporary = super::temporary::file(folder)?;
     let path = temporary.path().to_owned();
     let proof = Proof::create(folder, entry).map_err(OpError::io("write in", folder))?;
     let mut existing = None;
@@ -83,23 +73,6 @@ pub(super) fn file(
         ids.finish(&ids_path).map_err(write())?;
     }
     Ok(Done { reused_bytes, set_aside })
-}
-
-/// Removes what restores left that were killed: files that nobody holds.
-fn remove_abandoned(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let named = entry.file_name().to_str().is_some_and(|name| name.starts_with(TEMPORARY));
-        let old = |metadata: fs::Metadata| {
-            metadata.is_file() && metadata.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED))
-        };
-        if named
-            && entry.metadata().is_ok_and(old)
-            && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok())
-        {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
 }
 
 /// Whether a file can be restored to this path; returns the folder it is in.

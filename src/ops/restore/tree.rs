@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::content::{Output, fill};
 use super::target::{aside, existing_folder, refuse_if_open, sync_folder};
+use super::temporary::Folder;
 use super::{Context, Done, OpError, RestoreOptions};
 use crate::base::progress::Phase;
 use crate::format::record::{FileEntry, FileKind};
@@ -38,16 +39,17 @@ pub(super) fn directory(
         return Err(OpError::BadTarget { path: destination.to_owned(), reason: "it is not a directory".into() });
     }
     refuse_open_databases(state, destination)?;
-    let temporary = tempfile::Builder::new().prefix(".pagekeep-restore-").tempdir_in(&folder);
-    let temporary = temporary.map_err(OpError::io("write in", &folder))?;
-    build(context, store, state, temporary.path(), options.ids_path.as_deref())?;
+    let temporary = Folder::create(context, &folder)?;
+    let built = temporary.content();
+    build(context, store, state, &built, options.ids_path.as_deref())?;
 
     context.progress.enter(Phase::Flushing);
     context.progress.check()?;
-    // From here on nothing is deleted, whatever happens: what was built is kept until it is in its place.
-    let built = temporary.keep();
+    let kept = temporary.keep().map_err(OpError::io("write in", &folder))?;
     let set_aside = if there { Some(aside(context, destination)) } else { None };
     replace(&built, destination, set_aside.as_deref())?;
+    // Empty now; what somebody may have put there stays.
+    let _ = fs::remove_dir(kept);
     sync_folder(&folder).map_err(OpError::io("flush", &folder))?;
     // An empty folder is not worth keeping.
     let set_aside = set_aside.filter(|old| fs::remove_dir(old).is_err());

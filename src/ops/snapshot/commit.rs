@@ -11,9 +11,9 @@ use super::draft::Draft;
 use super::encode::Encoded;
 use super::scan::Scanned;
 use super::{Outcome, SnapshotOptions, SnapshotReport, Targets};
+use crate::base::SnapshotId;
 use crate::base::progress::Phase;
-use crate::base::{SnapshotId, SnapshotNumber};
-use crate::format::record::{FileEntry, FileKind, Header, Record};
+use crate::format::record::{FileEntry, FileKind, Header, Record, SnapshotName};
 use crate::map::{FileList, Part, State};
 use crate::ops::{Context, Database, OpError};
 use crate::source::Seen;
@@ -52,13 +52,13 @@ impl Commit<'_> {
         let (bytes, id) = Record::encode(&draft.header, &draft.map, draft.packs.riding.as_deref());
         let record_bytes = bytes.len() as u64;
         self.check(&draft, &bytes)?;
-        let (workspace, name) = (&self.database.workspace, &self.database.name);
+        let (workspace, name) = (&self.database.workspace, &self.database.handle);
         let ids_path = workspace.next_ids_path(name);
         scanned.ids.finish(&ids_path).map_err(OpError::io("write", &ids_path))?;
         // A crash before this leaves packs and ids that nothing names; after it the next run finds the record.
         self.write(&draft.header, bytes.into())?;
         workspace.take_next_ids(name);
-        self.remember(draft.header.number, id, draft.header.created_at)?;
+        self.remember(draft.header.name(), id, draft.header.created_at)?;
 
         let Draft { header, packs, .. } = draft;
         let mut warnings = scanned.warnings;
@@ -94,9 +94,9 @@ impl Commit<'_> {
     /// There is nothing to write: the parent is the present state, seen once more.
     fn unchanged(&self, parent: &State, scanned: Scanned) -> Result<Outcome, OpError> {
         let (number, id) = (parent.header.number, parent.id);
-        let ids_path = self.database.workspace.ids_path(&self.database.name);
+        let ids_path = self.database.workspace.ids_path(&self.database.handle);
         scanned.ids.finish(&ids_path).map_err(OpError::io("write", &ids_path))?;
-        self.remember(number, id, parent.header.created_at)?;
+        self.remember(parent.header.name(), id, parent.header.created_at)?;
         Ok(Outcome::Unchanged { number, id, read_bytes: scanned.read_bytes })
     }
 
@@ -119,7 +119,7 @@ impl Commit<'_> {
         let several = self.targets.records.len() > 1;
         if several {
             self.context.progress.check()?;
-            workspace.note_pending(&header.database, &bytes)?;
+            workspace.note_pending(&self.database.handle, &bytes)?;
         }
         for store in &self.targets.records {
             self.context.progress.check()?;
@@ -127,21 +127,23 @@ impl Commit<'_> {
                 store.create_record(&header.database, &header.line, header.number, &header.nonce, bytes.clone())?;
             if let Created::Theirs(theirs) = created {
                 if several {
-                    workspace.forget_pending(&header.database)?;
+                    workspace.forget_pending(&self.database.handle)?;
                 }
                 return Err(crate::ops::conflict(&theirs.header, &header.lineage, store));
             }
         }
         if several {
-            workspace.forget_pending(&header.database)?;
+            workspace.forget_pending(&self.database.handle)?;
         }
         Ok(())
     }
 
-    fn remember(&self, number: SnapshotNumber, id: SnapshotId, created_at: Timestamp) -> Result<(), OpError> {
+    fn remember(&self, name: SnapshotName, id: SnapshotId, created_at: Timestamp) -> Result<(), OpError> {
         let (seen, listing) = (self.seen.clone(), self.listing.clone());
-        let memory = DatabaseMemory { number, id, created_at, listing, seen, seen_at: self.looked_at };
-        Ok(self.database.workspace.remember_database(&self.database.name, &memory)?)
+        let SnapshotName { line, number } = name;
+        let line = (line != self.database.config().line).then_some(line);
+        let memory = DatabaseMemory { number, id, line, created_at, listing, seen, seen_at: self.looked_at };
+        Ok(self.database.workspace.remember_database(&self.database.handle, &memory)?)
     }
 }
 

@@ -150,7 +150,7 @@ pub(super) fn snapshot_of(
     options: &SnapshotOptions,
 ) -> Result<Outcome, OpError> {
     let started = std::time::Instant::now();
-    let memory = database.workspace.recall_database(&database.name);
+    let memory = database.workspace.recall_database(&database.handle);
     let looked_at = context.now();
     let mut list = files::list(database, other)?;
     let (seen, listing) = (files::look(&list)?, list.hash());
@@ -187,7 +187,7 @@ pub(super) fn snapshot_of(
     context.progress.enter(Phase::Reading);
     let scratch = database.workspace.scratch()?;
     let ids = IdsWriter::create(&scratch).map_err(OpError::io("write", &scratch))?;
-    let uploads = database.workspace.uploads(&targets.uploads, &database.name);
+    let uploads = database.workspace.uploads(&targets.uploads, &database.handle);
     let uploaded = uploads.recall(&targets.packs);
     let note = uploads.clone();
     let writer = WriterOptions {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Database, OpError, Targets};
-use crate::base::{ChunkId, ChunkNumber, FileNumber, SlotNumber};
+use crate::base::{ChunkId, ChunkNumber, FileNumber, Name, SlotNumber, SnapshotNumber};
 use crate::format::map::{Extent, Place};
 use crate::format::pack::frame_ids;
 use crate::map::State;
@@ -28,21 +28,14 @@ pub(super) fn parent(
     targets: &Targets,
     memory: Option<&DatabaseMemory>,
 ) -> Result<Option<State>, OpError> {
-    let line = &database.config().line;
-    let number = match memory {
-        Some(memory) => Some(memory.number),
-        None => {
-            let mut newest = None;
-            for store in &targets.near {
-                newest = newest.max(store.newest(&database.name, line)?);
-            }
-            newest
-        }
+    let found = match memory {
+        Some(memory) => Some((database.line_of(memory).clone(), memory.number)),
+        None => newest(database, targets)?,
     };
-    let Some(number) = number else { return Ok(None) };
+    let Some((line, number)) = found else { return Ok(None) };
     let mut failure = None;
     for store in targets.all() {
-        let load = || State::load(store, store.record(&database.name, line, number)?);
+        let load = || State::load(store, store.record(&database.name, &line, number)?);
         match load() {
             Ok(state) if state.header.lineage == database.config().lineage => return Ok(Some(state)),
             Ok(_) => {}
@@ -55,9 +48,27 @@ pub(super) fn parent(
     }
 }
 
+/// The newest snapshot of the database's line in the near stores; while there is none, the one at which the line starts.
+fn newest(database: &Database, targets: &Targets) -> Result<Option<(Name, SnapshotNumber)>, OpError> {
+    let line = &database.config().line;
+    let mut newest = None;
+    for store in &targets.near {
+        newest = newest.max(store.newest(&database.name, line)?);
+    }
+    if let Some(number) = newest {
+        return Ok(Some((line.clone(), number)));
+    }
+    for store in &targets.near {
+        if let Some(start) = crate::ops::lines::start(store, &database.name, line)? {
+            return Ok(Some((start.line, start.number)));
+        }
+    }
+    Ok(None)
+}
+
 /// Whether the snapshot that is remembered is the one the stores have under its number.
 pub(super) fn is_there(database: &Database, targets: &Targets, memory: &DatabaseMemory) -> bool {
-    let record = |store: &Store| store.record(&database.name, &database.config().line, memory.number).ok();
+    let record = |store: &Store| store.record(&database.name, database.line_of(memory), memory.number).ok();
     targets.near.iter().find_map(record).is_some_and(|record| record.id == memory.id)
 }
 
@@ -69,7 +80,7 @@ pub(super) fn open<'a>(
     parent: Option<&'a State>,
 ) -> Result<Option<Reference<'a>>, OpError> {
     let Some(state) = parent else { return Ok(None) };
-    let path = database.workspace.ids_path(&database.name);
+    let path = database.workspace.ids_path(&database.handle);
     let fits = |ids: &IdsFile| ids.matches(state.files.values());
     if let Some(ids) = IdsFile::open(&path).filter(fits) {
         return Ok(Some(Reference { state, ids }));
@@ -98,7 +109,7 @@ fn is_out_of_reach(error: &StoreError) -> bool {
 /// the ids are; others are fetched whole: one request each.
 fn rebuild(database: &Database, state: &State, packs: &Packs) -> Result<(), OpError> {
     let scratch = database.workspace.scratch()?;
-    let path = database.workspace.ids_path(&database.name);
+    let path = database.workspace.ids_path(&database.handle);
     let write = || OpError::io("write", &path);
     let files: Vec<_> = state.files.values().filter(|file| file.kind.has_content()).collect();
     let mut by_pack: BTreeMap<u32, Vec<(usize, Extent)>> = BTreeMap::new();

@@ -166,6 +166,18 @@ impl PinnedDatabase {
         }
     }
 
+    /// One page; pages are numbered from 1.
+    ///
+    /// # Errors
+    /// When SQLite cannot read it.
+    pub fn page(&self, number: u32) -> Result<Vec<u8>, SourceError> {
+        let read = || -> rusqlite::Result<Vec<u8>> {
+            let mut page = self.connection.prepare_cached("SELECT data FROM sqlite_dbpage('main') WHERE pgno = ?1")?;
+            page.query_row([number], |row| row.get(0))
+        };
+        read().map_err(|error| explain(&self.path, &error, Duration::ZERO))
+    }
+
     fn read_pages(
         &self,
         piece: &mut Vec<u8>,

@@ -1,0 +1,178 @@
+//! `pagekeep sql`: a small shell.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use rustyline::DefaultEditor;
+use rustyline::error::ReadlineError;
+use serde_json::Value;
+
+use super::query::{Opened, format, not_written, to_stdout, unless_gone};
+use crate::cli::args::Looking;
+use crate::cli::output::{Output, print_error};
+use crate::cli::rows::{Format, Rows};
+use crate::cli::session::Session;
+use crate::ops::OpError;
+use crate::query::is_complete;
+
+const HELP: &str = "\
+.tables              tables and views
+.schema [TABLE]      the statements that made them
+.mode FORMAT         table, json, csv or line
+.attach NAME=SPEC    add a snapshot under a name, like old=app@3
+.databases           the snapshots and their names here
+.help                this
+.quit                leave; Ctrl-D, too
+Everything else is SQL, up to a semicolon. Ctrl-C stops a statement.";
+
+/// What the shell does next.
+enum Next {
+    Go,
+    Leave,
+}
+
+struct Shell<'a, W: io::Write> {
+    opened: Opened<'a>,
+    rows: Rows<W>,
+    /// The beginning of a statement whose end has not come yet.
+    begun: String,
+}
+
+impl<W: io::Write> Shell<'_, W> {
+    /// Takes a line: a command of the shell, or part of a statement.
+    fn line(&mut self, line: &str) -> Result<Next, OpError> {
+        if self.begun.is_empty() && line.trim_start().starts_with('.') {
+            return self.command(line.trim());
+        }
+        self.begun.push_str(line);
+        self.begun.push('\n');
+        if !is_complete(&self.begun) {
+            if self.begun.trim().is_empty() {
+                self.begun.clear();
+            }
+            return Ok(Next::Go);
+        }
+        self.finish()
+    }
+
+    /// Runs what was begun, with or without a semicolon at its end.
+    fn finish(&mut self) -> Result<Next, OpError> {
+        let text = std::mem::take(&mut self.begun);
+        let ran = self.opened.queries.run(&text, &mut self.rows);
+        self.rows.flush().map_err(not_written)?;
+        ran.map(|()| Next::Go)
+    }
+
+    fn command(&mut self, line: &str) -> Result<Next, OpError> {
+        let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let rest = rest.trim();
+        let wrong = |reason: String| OpError::Sql { reason };
+        let shown = match command {
+            ".quit" | ".exit" => return Ok(Next::Leave),
+            ".help" => HELP.lines().map(str::to_owned).collect(),
+            ".tables" => self.opened.queries.tables()?,
+            ".schema" => self.opened.queries.schema((!rest.is_empty()).then_some(rest))?,
+            ".databases" => self.opened.queries.databases().map(|(name, shot)| format!("{name}: {shot}")).collect(),
+            ".mode" => {
+                let format = Format::from_str(rest, true)
+                    .map_err(|_| wrong(format!("{rest:?} is none of table, json, csv, line")))?;
+                self.rows.set_format(format);
+                Vec::new()
+            }
+            ".attach" => {
+                let (name, spec) =
+                    rest.split_once('=').ok_or_else(|| wrong("say which, like .attach old=app@3".into()))?;
+                self.opened.attach(name.trim(), spec.trim())?;
+                Vec::new()
+            }
+            other => return Err(wrong(format!("there is no command {other}; .help lists them"))),
+        };
+        self.rows.lines(&shown).and_then(|()| self.rows.flush()).map_err(not_written)?;
+        Ok(Next::Go)
+    }
+}
+
+pub(crate) fn run(
+    session: &Session,
+    spec: Option<&str>,
+    script: Option<&str>,
+    asked: Option<Format>,
+    looking: &Looking,
+) -> Result<Output, OpError> {
+    let opened = Opened::new(session, spec, looking)?;
+    let mut shell = Shell { opened, rows: to_stdout(format(session, asked)), begun: String::new() };
+    let ran = match script {
+        Some(script) => lines(&mut shell, script.lines().map(|line| Ok(line.to_owned()))),
+        None if io::stdin().is_terminal() => interactive(session, &mut shell),
+        None => lines(&mut shell, io::stdin().lock().lines()),
+    };
+    shell.opened.tell_stats(shell.rows.format() == Format::Json);
+    unless_gone(ran)?;
+    Ok(Output::new("", Value::Null))
+}
+
+/// Takes lines until one fails or there are no more.
+fn lines<W: io::Write>(
+    shell: &mut Shell<'_, W>,
+    lines: impl Iterator<Item = io::Result<String>>,
+) -> Result<(), OpError> {
+    for line in lines {
+        let read = |source| OpError::Io { verb: "read", path: "standard input".into(), source };
+        if let Next::Leave = shell.line(&line.map_err(read)?)? {
+            return Ok(());
+        }
+    }
+    shell.finish().map(drop)
+}
+
+/// Talks with a person; a statement that fails does not end it.
+fn interactive<W: io::Write>(session: &Session, shell: &mut Shell<'_, W>) -> Result<(), OpError> {
+    let failed = |error: ReadlineError| OpError::Io {
+        verb: "read",
+        path: "standard input".into(),
+        source: io::Error::other(error.to_string()),
+    };
+    let mut editor = DefaultEditor::new().map_err(failed)?;
+    let history = history_path(session);
+    if let Some(path) = &history {
+        // There is none the first time.
+        let _ = editor.load_history(path);
+    }
+    let name = shell.opened.queries.databases().next().map_or(String::new(), |(_, snapshot)| snapshot.to_owned());
+    loop {
+        let prompt = if shell.begun.is_empty() { format!("{name}> ") } else { format!("{:>1$}> ", "...", name.len()) };
+        let line = match editor.readline(&prompt) {
+            Ok(line) => line,
+            Err(ReadlineError::Interrupted) => {
+                shell.begun.clear();
+                continue;
+            }
+            Err(ReadlineError::Eof) => break,
+            Err(error) => return Err(failed(error)),
+        };
+        let _ = editor.add_history_entry(line.as_str());
+        match shell.line(&line) {
+            Ok(Next::Go) => {}
+            Ok(Next::Leave) => break,
+            Err(error) => print_error(&error, false),
+        }
+        session.context.progress.go_on();
+    }
+    if let Some(path) = &history {
+        // Nothing but comfort is lost.
+        let _ = path.parent().map(std::fs::create_dir_all);
+        let _ = editor.save_history(path);
+    }
+    Ok(())
+}
+
+/// Where what was typed is remembered.
+fn history_path(session: &Session) -> Option<PathBuf> {
+    let environment = &session.context.environment;
+    let folder = match environment.get("XDG_STATE_HOME") {
+        Some(folder) if folder.starts_with('/') => PathBuf::from(folder),
+        _ => environment.home()?.join(".local/state"),
+    };
+    Some(folder.join("pagekeep/sql_history"))
+}

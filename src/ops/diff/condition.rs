@@ -1,0 +1,98 @@
+//! `--where`: a condition on rows, evaluated by SQLite.
+//!
+//! The row is put into a table made by the same statement, in a database in memory, and the condition is asked there: types,
+//! collations and generated columns mean what they mean in the real table.
+
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value as SqlValue;
+use rusqlite::{Connection, params_from_iter};
+
+use super::literal::quoted;
+use super::merge::Row;
+use super::shape::ColumnKind;
+use super::tables::TableSide;
+use crate::ops::OpError;
+use crate::rows::Value;
+
+/// A condition, ready for the rows of one table in one state.
+#[derive(Debug)]
+pub struct Condition {
+    database: Connection,
+    text: String,
+    table: String,
+    clear: String,
+    put: String,
+    ask: String,
+    /// Places of the columns that are put, and whether the row's number comes before them.
+    plain: Vec<usize>,
+    numbered: bool,
+}
+
+impl Condition {
+    /// Prepares a condition.
+    ///
+    /// # Errors
+    /// When it is not an expression over the table's columns, or the table cannot be made outside of its program.
+    pub fn new(table: &TableSide, text: &str) -> Result<Self, OpError> {
+        let shape = &table.shape;
+        let plain: Vec<usize> =
+            (0..shape.columns.len()).filter(|at| shape.columns[*at].kind == ColumnKind::Plain).collect();
+        let rowid = shape.rowid_name().filter(|_| shape.alias.is_none());
+        let names = plain.iter().map(|at| quoted(&shape.columns[*at].name));
+        let names: Vec<String> = rowid.map(str::to_owned).into_iter().chain(names).collect();
+        let holes = vec!["?"; names.len()].join(", ");
+        let name = quoted(&table.name);
+        let put = format!("INSERT INTO {name} ({}) VALUES ({holes})", names.join(", "));
+        let clear = format!("DELETE FROM {name}");
+        let ask = format!("SELECT 1 FROM {name} WHERE ({text}\n)");
+        let database = open(table, &ask).map_err(|source| Self::failed(&table.name, text, source))?;
+        let (numbered, table) = (rowid.is_some(), table.name.clone());
+        Ok(Self { database, text: text.to_owned(), table, clear, put, ask, plain, numbered })
+    }
+
+    /// Whether a row meets it.
+    ///
+    /// # Errors
+    /// When SQLite cannot evaluate it for this row.
+    pub fn meets(&self, side: &TableSide, row: &Row) -> Result<bool, OpError> {
+        let value = |value: &Value| -> SqlValue {
+            match value {
+                Value::Null => SqlValue::Null,
+                Value::Integer(number) => SqlValue::Integer(*number),
+                Value::Real(number) => SqlValue::Real(*number),
+                Value::Text(stored) => SqlValue::Text(side.encoding.decode_lossy(stored).into_owned()),
+                Value::Blob(bytes) => SqlValue::Blob(bytes.clone()),
+            }
+        };
+        let number = self.numbered.then_some(SqlValue::Integer(row.rowid));
+        let values = number.into_iter().chain(self.plain.iter().map(|at| value(&row.values[*at])));
+        let ask = || -> rusqlite::Result<bool> {
+            self.database.prepare_cached(&self.clear)?.execute([])?;
+            self.database.prepare_cached(&self.put)?.execute(params_from_iter(values))?;
+            self.database.prepare_cached(&self.ask)?.exists([])
+        };
+        ask().map_err(|source| Self::failed(&self.table, &self.text, source))
+    }
+
+    fn failed(table: &str, text: &str, source: rusqlite::Error) -> OpError {
+        OpError::Condition { text: text.to_owned(), table: table.to_owned(), source }
+    }
+}
+
+fn open(table: &TableSide, ask: &str) -> rusqlite::Result<Connection> {
+    let database = Connection::open_in_memory()?;
+    // A misspelt column is an error, not a text.
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    database.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA foreign_keys=OFF; PRAGMA ignore_check_constraints=ON")?;
+    if table.sql.to_ascii_lowercase().contains("sqlite_sequence") {
+        database.execute_batch("CREATE TABLE s (x INTEGER PRIMARY KEY AUTOINCREMENT); DROP TABLE s;")?;
+    } else {
+        database.execute_batch(&table.sql)?;
+    }
+    let statement = database.prepare(ask)?;
+    if statement.parameter_count() > 0 {
+        return Err(rusqlite::Error::InvalidParameterCount(statement.parameter_count(), 0));
+    }
+    drop(statement);
+    Ok(database)
+}

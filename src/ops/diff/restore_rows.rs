@@ -1,0 +1,294 @@
+//! Rows of a snapshot, brought back into a live database.
+//!
+//! What the snapshot has and the database lacks becomes statements first, which can be read before they are executed; then
+//! they are, in one transaction, through SQLite. Triggers do not fire, since what they did then was kept as well; foreign
+//! keys are checked at the end and told.
+
+use std::io::{self, BufRead, BufReader, Seek, Write};
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tempfile::SpooledTempFile;
+
+use super::condition::Condition;
+use super::literal::{Literals, quoted};
+use super::merge::{Row, RowChange};
+use super::shape::ColumnKind;
+use super::side::Side;
+use super::states::{LiveRows, SnapshotRows};
+use super::tables::{Matching, Table};
+use super::{Changed, Counts, DiffOptions, DiffSink, Pair, SchemaChange, diff};
+use crate::ops::{Context, OpError};
+use crate::rows::{Encoding, SchemaEntry};
+
+/// Statements that wait in memory before they wait on the disk.
+const SPOOL_BYTES: usize = 4 << 20;
+/// Conflicts that are told one by one.
+const TOLD: usize = 20;
+
+/// What becomes of a row that is there with other values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Nothing is written.
+    Abort,
+    /// It stays.
+    Skip,
+    /// The snapshot's takes its place.
+    Replace,
+}
+
+/// Which rows come back.
+#[derive(Clone, Debug)]
+pub struct RestoreRowsOptions {
+    /// The tables.
+    pub tables: Vec<String>,
+    /// Only rows of the snapshot that meet this.
+    pub condition: Option<String>,
+    /// What becomes of conflicts.
+    pub on_conflict: OnConflict,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// What was done, or would be.
+#[derive(Debug)]
+pub struct RestoreRowsReport {
+    /// Rows that were missing.
+    pub missing: u64,
+    /// Rows that are there with other values.
+    pub conflicts: u64,
+    /// Some of them, as people call them.
+    pub told: Vec<String>,
+    /// Tables that were made again.
+    pub tables_made: Vec<String>,
+    /// Rows that were written; 0 in a dry run.
+    pub written: u64,
+    /// Rows that now refer to rows that are not there.
+    pub broken_references: u64,
+    /// The statements, one after the other.
+    pub sql: SpooledTempFile,
+}
+
+/// Brings rows back.
+///
+/// # Errors
+/// When a state cannot be read, a row is in conflict and none may be, or SQLite refuses a statement: then nothing was
+/// changed.
+pub fn restore_rows(
+    context: &Context,
+    snapshot: &SnapshotRows,
+    live: LiveRows,
+    changed: &Changed,
+    options: &RestoreRowsOptions,
+    scratch: &Path,
+) -> Result<RestoreRowsReport, OpError> {
+    let pair = Pair { a: &live, b: snapshot.pages(), changed };
+    let Side { schema, header, .. } = Side::open(pair.b)?;
+    let encoding = header.map_or(Encoding::Utf8, |header| header.encoding);
+    let literals = Literals::new(encoding).map_err(|source| OpError::Schema { table: String::new(), source })?;
+    let mut wanted = Wanted {
+        options,
+        schema,
+        literals,
+        scratch,
+        condition: None,
+        report: RestoreRowsReport {
+            missing: 0,
+            conflicts: 0,
+            told: Vec::new(),
+            tables_made: Vec::new(),
+            written: 0,
+            broken_references: 0,
+            sql: tempfile::spooled_tempfile_in(SPOOL_BYTES, scratch),
+        },
+    };
+    let compare = DiffOptions { tables: options.tables.clone(), for_patch: true, ..DiffOptions::default() };
+    diff(&pair, &compare, &context.progress, &mut wanted)?;
+    let mut report = wanted.report;
+    let into = live.path().to_owned();
+    // In rollback mode our own reading would keep us from writing.
+    drop(live);
+    if options.dry_run {
+        return Ok(report);
+    }
+    if report.conflicts > 0 && options.on_conflict == OnConflict::Abort {
+        let (count, rows) = (report.conflicts, report.told.join(", "));
+        return Err(OpError::RowConflicts { count, rows });
+    }
+    let refused = |source| OpError::Refused { path: into.clone(), source };
+    apply(&into, &mut report).map_err(|error| match error {
+        Failure::Sqlite(source) => refused(source),
+        Failure::Io(source) => OpError::io("read", scratch)(source),
+    })?;
+    Ok(report)
+}
+
+enum Failure {
+    Sqlite(rusqlite::Error),
+    Io(io::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Failure::Sqlite(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Io(error)
+    }
+}
+
+fn apply(path: &Path, report: &mut RestoreRowsReport) -> Result<(), Failure> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut database = Connection::open_with_flags(path, flags)?;
+    database.busy_timeout(std::time::Duration::from_secs(30))?;
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    // Checkpoints are the business of those whose database it is.
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    database.pragma_update(None, "foreign_keys", false)?;
+    let broken = |database: &Connection| -> rusqlite::Result<u64> {
+        database
+            .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get::<_, i64>(0))
+            .map(|count| count as u64)
+    };
+    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let before = broken(&transaction).unwrap_or_default();
+    report.sql.rewind()?;
+    let mut statements = BufReader::new(&mut report.sql);
+    let mut statement = Vec::new();
+    while statements.read_until(0, &mut statement)? > 0 {
+        statement.pop();
+        let text = String::from_utf8_lossy(&statement).into_owned();
+        report.written += transaction.execute(&text, [])? as u64;
+        statement.clear();
+    }
+    report.broken_references = broken(&transaction).unwrap_or_default().saturating_sub(before);
+    transaction.commit()?;
+    Ok(())
+}
+
+struct Wanted<'a> {
+    options: &'a RestoreRowsOptions,
+    schema: Vec<SchemaEntry>,
+    literals: Literals,
+    scratch: &'a Path,
+    /// Of the table at hand, by its name.
+    condition: Option<(String, Condition)>,
+    report: RestoreRowsReport,
+}
+
+impl Wanted<'_> {
+    /// Statements end with a zero byte: no literal has one.
+    fn say(&mut self, statement: &str) -> Result<(), OpError> {
+        let out = &mut self.report.sql;
+        let write = |out: &mut SpooledTempFile| out.write_all(statement.as_bytes()).and_then(|()| out.write_all(b"\0"));
+        write(out).map_err(OpError::io("write to", self.scratch))
+    }
+
+    fn is_wanted(&mut self, table: &Table, row: &Row) -> Result<bool, OpError> {
+        let (Some(text), Some(side)) = (&self.options.condition, &table.b) else { return Ok(true) };
+        if self.condition.as_ref().is_none_or(|(name, _)| *name != table.name) {
+            self.condition = Some((table.name.clone(), Condition::new(side, text)?));
+        }
+        match &self.condition {
+            Some((_, condition)) => condition.meets(side, row),
+            None => Ok(true),
+        }
+    }
+
+    /// Makes a table that is gone; what belongs to it comes behind its rows.
+    fn make(&mut self, table: &Table) -> Result<(), OpError> {
+        let Some(side) = table.b.as_ref().filter(|_| table.a.is_none()) else { return Ok(()) };
+        if !self.report.tables_made.contains(&table.name) {
+            self.report.tables_made.push(table.name.clone());
+            let sql = side.sql.clone();
+            self.say(&sql)?;
+        }
+        Ok(())
+    }
+
+    fn insert(&self, table: &Table, row: &Row) -> String {
+        let (Some(b), into) = (&table.b, table.a.as_ref().or(table.b.as_ref())) else { return String::new() };
+        let Some(into) = into else { return String::new() };
+        let all: Vec<(usize, usize)> = (0..b.shape.columns.len()).map(|at| (at, at)).collect();
+        let pairs = if table.a.is_some() { &table.common } else { &all };
+        let (mut names, mut values) = (Vec::new(), Vec::new());
+        if let (Some(name), None) = (into.shape.rowid_name(), into.shape.alias) {
+            names.push(name.to_owned());
+            values.push(row.rowid.to_string());
+        }
+        for (to, from) in pairs {
+            let column = &into.shape.columns[*to];
+            if column.kind == ColumnKind::Plain {
+                names.push(quoted(&column.name));
+                values.push(self.literals.of(&row.values[*from]));
+            }
+        }
+        let verb = match self.options.on_conflict {
+            OnConflict::Abort => "INSERT",
+            OnConflict::Skip => "INSERT OR IGNORE",
+            OnConflict::Replace => "INSERT OR REPLACE",
+        };
+        format!("{verb} INTO {} ({}) VALUES ({})", quoted(&into.name), names.join(", "), values.join(", "))
+    }
+}
+
+impl DiffSink for Wanted<'_> {
+    fn schema(&mut self, _: &[SchemaChange], _: &[String]) -> Result<(), OpError> {
+        Ok(())
+    }
+
+    fn row(&mut self, table: &Table, change: RowChange) -> Result<(), OpError> {
+        if let Matching::Apart(reason) = table.matching {
+            return Err(OpError::NotMatched { table: table.name.clone(), reason });
+        }
+        let row = match &change {
+            RowChange::Removed(_) => return Ok(()),
+            RowChange::Added(row) | RowChange::Changed { new: row, .. } => row,
+        };
+        if !self.is_wanted(table, row)? {
+            return Ok(());
+        }
+        self.make(table)?;
+        if let RowChange::Changed { .. } = &change {
+            self.report.conflicts += 1;
+            if self.report.told.len() < TOLD {
+                self.report.told.push(format!("{} {}", table.name, called(table, row, &self.literals)));
+            }
+            if self.options.on_conflict != OnConflict::Replace {
+                return Ok(());
+            }
+        } else {
+            self.report.missing += 1;
+        }
+        let statement = self.insert(table, row);
+        self.say(&statement)
+    }
+
+    fn table(&mut self, table: &Table, _: &Counts) -> Result<(), OpError> {
+        if table.a.is_some() || table.b.is_none() {
+            return Ok(());
+        }
+        // It comes back also when it had no rows.
+        self.make(table)?;
+        let belongs = |entry: &&SchemaEntry| {
+            entry.kind != "table" && entry.kind != "view" && entry.table.eq_ignore_ascii_case(&table.name)
+        };
+        let statements: Vec<String> =
+            self.schema.iter().filter(belongs).filter_map(|entry| entry.sql.clone()).collect();
+        statements.iter().try_for_each(|statement| self.say(statement))
+    }
+}
+
+/// What a row is called by.
+fn called(table: &Table, row: &Row, literals: &Literals) -> String {
+    let Some(side) = &table.b else { return String::new() };
+    if !side.shape.without_rowid {
+        return row.rowid.to_string();
+    }
+    let key = side.shape.key_columns().iter().map(|at| literals.of(&row.values[*at]));
+    key.collect::<Vec<_>>().join(",")
+}

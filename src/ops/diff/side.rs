@@ -1,0 +1,76 @@
+//! One of the two states: its header, its schema, its trees.
+
+use crate::rows::{DatabaseHeader, PageSet, Pages, RowsError, SchemaEntry, fetch, read_schema, walk};
+
+/// A state to compare.
+pub(super) struct Side<'a> {
+    pub(super) pages: &'a dyn Pages,
+    /// `None` for a database without pages.
+    pub(super) header: Option<DatabaseHeader>,
+    pub(super) schema: Vec<SchemaEntry>,
+}
+
+impl<'a> Side<'a> {
+    pub(super) fn open(pages: &'a dyn Pages) -> Result<Self, RowsError> {
+        let header = DatabaseHeader::read(pages)?;
+        let schema = match &header {
+            Some(header) => read_schema(pages, header)?,
+            None => Vec::new(),
+        };
+        Ok(Self { pages, header, schema })
+    }
+
+    /// The pages of the trees of all tables, the schema's too.
+    pub(super) fn table_pages(&self) -> Result<PageSet, RowsError> {
+        let mut all = PageSet::up_to(self.pages.page_count());
+        let Some(header) = &self.header else { return Ok(all) };
+        let tables = self.schema.iter().filter(|entry| entry.root > 0 && entry.kind != "index");
+        for root in tables.map(|entry| entry.root).chain([1]) {
+            walk(
+                self.pages,
+                header,
+                root,
+                &mut |page| {
+                    all.insert(page);
+                },
+                &mut |_| {},
+            )?;
+        }
+        Ok(all)
+    }
+
+    /// The pages of the trees of all indexes. One that cannot be read has as many as could be: no row is read from it.
+    pub(super) fn index_pages(&self) -> PageSet {
+        let mut all = PageSet::up_to(self.pages.page_count());
+        let Some(header) = &self.header else { return all };
+        for index in self.schema.iter().filter(|entry| entry.root > 0 && entry.kind == "index") {
+            let _ = walk(
+                self.pages,
+                header,
+                index.root,
+                &mut |page| {
+                    all.insert(page);
+                },
+                &mut |_| {},
+            );
+        }
+        all
+    }
+
+    /// Pages that hold nothing. A list that contradicts itself ends where it does.
+    pub(super) fn free_pages(&self) -> PageSet {
+        let mut free = PageSet::up_to(self.pages.page_count());
+        let Some(header) = &self.header else { return free };
+        let mut trunk = header.free_trunk;
+        while trunk != 0 && free.insert(trunk) {
+            let Ok(page) = fetch(self.pages, trunk, 1) else { break };
+            let number = |at: usize| u32::from_be_bytes(page[at..at + 4].try_into().expect("BUG: four bytes"));
+            let most = header.usable_bytes as usize / 4 - 2;
+            for at in 0..(number(4) as usize).min(most) {
+                free.insert(number(8 + 4 * at));
+            }
+            trunk = number(0);
+        }
+        free
+    }
+}

@@ -1,0 +1,306 @@
+//! States to read rows from: snapshots, and the live database as it is now.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::Changed;
+use crate::base::ordered::{ordered, thread_count};
+use crate::base::{ChunkId, FileNumber};
+use crate::format::record::FileEntry;
+use crate::map::State;
+use crate::ops::{Context, Database, History, OpError, Spec, database_in};
+use crate::pages::{PagePlace, SnapshotPages};
+use crate::rows::{PageError, Pages};
+use crate::source::SourceError;
+use crate::source::sqlite::PinnedDatabase;
+use crate::store::{Packs, Store};
+use crate::workspace::SourceKind;
+use crate::workspace::ids::IdsFile;
+
+/// Where snapshots are read from.
+pub struct Shelf {
+    history: History,
+    packs: Arc<Packs>,
+    /// The database that is kept here, when there is one.
+    database: Option<Database>,
+}
+
+/// A snapshot whose rows can be read.
+pub struct SnapshotRows {
+    /// The snapshot.
+    pub state: State,
+    /// Its file.
+    pub file: FileNumber,
+    pages: SnapshotPages,
+}
+
+/// The live database, pinned. Its state is let go of when this is dropped.
+pub struct LiveRows {
+    pinned: Mutex<PinnedDatabase>,
+    page_size: u32,
+    page_count: u32,
+    chunk_bytes: u32,
+    path: PathBuf,
+}
+
+impl Shelf {
+    /// Snapshots of the history that `spec` speaks of in `store`. Packs that it has not are looked for in the stores of the
+    /// database that is kept here, the nearest first.
+    ///
+    /// # Errors
+    /// When it is not clear which database is meant.
+    pub fn open(context: &Context, store: Store, spec: &Spec, database: Option<Database>) -> Result<Self, OpError> {
+        let history = History::find(store.clone(), spec, database.as_ref().map(|database| &database.name))?;
+        let mut stores = match &database {
+            Some(database) => database.near_stores(context)?,
+            None => Vec::new(),
+        };
+        stores.push(store);
+        if let Some(database) = &database {
+            // One that cannot be opened now may not be needed.
+            let far = database.remote_names().into_iter();
+            stores.extend(far.filter_map(|name| Some(database.open_remote(context, name.as_str()).ok()?.store)));
+        }
+        let mut seen = Vec::new();
+        stores.retain(|store| {
+            let name = store.remote().name().to_owned();
+            !seen.contains(&name) && {
+                seen.push(name);
+                true
+            }
+        });
+        let packs = Arc::new(Packs::new(stores, history.database.clone()));
+        Ok(Self { history, packs, database })
+    }
+
+    /// The history.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// A snapshot; `file` says which of a folder's databases.
+    ///
+    /// # Errors
+    /// When it is not there, or has no such database.
+    pub fn snapshot(&self, spec: &Spec, file: Option<&Path>) -> Result<SnapshotRows, OpError> {
+        let record = self.history.resolve(spec)?;
+        self.rows(State::load(&self.history.store, record)?, file, None)
+    }
+
+    /// The rows of a snapshot that was loaded; `beside` another, what both are made of is in memory once.
+    ///
+    /// # Errors
+    /// When it has no such database.
+    pub fn rows(
+        &self,
+        state: State,
+        file: Option<&Path>,
+        beside: Option<&SnapshotRows>,
+    ) -> Result<SnapshotRows, OpError> {
+        let file = database_in(&state, file)?;
+        let pages = match beside {
+            Some(other) => other.pages.beside(&state, file)?,
+            None => SnapshotPages::open(Arc::clone(&self.packs), &state, file)?,
+        };
+        Ok(SnapshotRows { state, file, pages })
+    }
+
+    /// The live database as it is now.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not kept here.
+    pub fn live(&self, context: &Context, file: Option<&Path>) -> Result<LiveRows, OpError> {
+        let Some(database) = &self.database else {
+            let reason = "the live database is not kept in this folder; name a second snapshot, or say --db PATH";
+            return Err(OpError::WhichDatabase { reason: reason.into() });
+        };
+        let path = match (database.config().kind, file) {
+            (SourceKind::Sqlite, _) => database.source(),
+            (_, Some(file)) => database.source().join(file),
+            (_, None) => {
+                let snapshot = format!("{} as it is now", database.name);
+                return Err(OpError::WhichFile { snapshot, file: None, known: Vec::new() });
+            }
+        };
+        LiveRows::open(context, &path, database.settings.lock_wait())
+    }
+
+    /// Which pages may differ between a snapshot and the live database.
+    ///
+    /// # Errors
+    /// When the live database cannot be read.
+    pub fn changed_since(&self, a: &SnapshotRows, live: &LiveRows) -> Result<Changed, OpError> {
+        let Some((last, ids)) = self.last_known(a)? else { return Ok(Changed::everything()) };
+        let path = |entry: &FileEntry| entry.path.clone();
+        let wanted = path(&a.state.files[&a.file]);
+        let Some(entry) = last.files.values().find(|entry| path(entry) == wanted && entry.sqlite.is_some()) else {
+            return Ok(Changed::everything());
+        };
+        if entry.chunk_size != live.chunk_bytes || entry.chunk_size != a.pages.entry().chunk_size {
+            return Ok(Changed::everything());
+        }
+        let last_pages = a.pages.beside(&last, entry.number)?;
+        Ok(between(&a.pages, &last_pages).and(&live.changed_from(&ids, entry)?))
+    }
+
+    /// The snapshot whose ids are remembered here, with them.
+    fn last_known(&self, a: &SnapshotRows) -> Result<Option<(State, IdsFile)>, OpError> {
+        let Some(database) = &self.database else { return Ok(None) };
+        let Some(memory) = database.workspace.recall_database(&database.name) else { return Ok(None) };
+        if database.config().lineage != a.state.header.lineage {
+            return Ok(None);
+        }
+        let line = &database.config().line;
+        let Ok(record) = self.history.store.record(&database.name, line, memory.number) else { return Ok(None) };
+        let state = State::load(&self.history.store, record)?;
+        let ids = IdsFile::open(&database.workspace.ids_path(&database.name));
+        Ok(ids.filter(|ids| ids.matches(state.files.values())).map(|ids| (state, ids)))
+    }
+}
+
+/// Which pages may differ between two snapshots: those that lie at different places.
+pub fn changed_between(a: &SnapshotRows, b: &SnapshotRows) -> Changed {
+    between(&a.pages, &b.pages)
+}
+
+fn between(a: &SnapshotPages, b: &SnapshotPages) -> Changed {
+    if a.page_size() != b.page_size() || a.entry().chunk_size != b.entry().chunk_size {
+        return Changed::everything();
+    }
+    let last = a.page_count().min(b.page_count());
+    let step = a.entry().chunk_size / a.page_size();
+    let pages = |chunks: Range<u32>| chunks.start * step + 1..chunks.end.saturating_mul(step).saturating_add(1);
+    let moved = a.moved_chunks(b).into_iter().map(pages);
+    Changed::of(moved.chain(std::iter::once(last + 1..u32::MAX)))
+}
+
+impl LiveRows {
+    /// Pins the database at a path.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn open(context: &Context, path: &Path, lock_wait: Duration) -> Result<Self, OpError> {
+        let path = path.canonicalize().map_err(|error| SourceError::io(path, error))?;
+        let pinned = PinnedDatabase::open(&path, lock_wait, &context.progress)?;
+        let facts = pinned.facts();
+        let (page_size, page_count) = (facts.page_size, facts.page_count);
+        let chunk_bytes = pinned.chunk_bytes();
+        Ok(Self { pinned: Mutex::new(pinned), page_size, page_count, chunk_bytes, path })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the whole database, and tells which pages are not those that the ids stand for.
+    fn changed_from(&self, ids: &IdsFile, entry: &FileEntry) -> Result<Changed, OpError> {
+        let chunk_bytes = self.chunk_bytes as usize;
+        let step = self.chunk_bytes / self.page_size;
+        let mut known = ids.read(entry.number);
+        let (mut chunk, mut ranges) = (0u32, Vec::new());
+        let threads = thread_count();
+        let hash = |(): &mut (), piece: Vec<u8>| piece.chunks(chunk_bytes).map(ChunkId::of).collect::<Vec<_>>();
+        let outcome = ordered(
+            threads,
+            4 * threads,
+            |give| self.pinned.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).read(give),
+            || (),
+            hash,
+            |hashed: Vec<ChunkId>| -> Result<(), OpError> {
+                for id in hashed {
+                    let before =
+                        known.next_id().map_err(OpError::io("read the ids of", Path::new("the last snapshot")))?;
+                    if before != Some(id) {
+                        let first = chunk * step + 1;
+                        ranges.push(first..first + step);
+                    }
+                    chunk += 1;
+                }
+                Ok(())
+            },
+        )?;
+        outcome?;
+        ranges.push(chunk.min(entry.chunks()) * step + 1..u32::MAX);
+        Ok(Changed::of(ranges))
+    }
+}
+
+impl Pages for LiveRows {
+    fn page_size(&self) -> u32 {
+        self.page_size
+    }
+
+    fn page_count(&self) -> u32 {
+        self.page_count
+    }
+
+    fn page(&self, number: u32) -> Result<Arc<[u8]>, PageError> {
+        let pinned = self.pinned.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Ok(pinned.page(number)?.into())
+    }
+}
+
+impl SnapshotRows {
+    /// Its pages.
+    pub fn pages(&self) -> &dyn Pages {
+        &self.pages
+    }
+
+    /// Where a page lies: at the same place is the same content.
+    ///
+    /// # Errors
+    /// When there is no such page.
+    pub fn place(&self, page: u32) -> Result<PagePlace, OpError> {
+        Ok(self.pages.place(page)?)
+    }
+
+    /// Its name, like `app@3`.
+    pub fn name(&self) -> String {
+        self.pages.name().to_owned()
+    }
+}
+
+/// Pages of which those that did not change are read from another state, where they are nearer or in memory already.
+pub struct Borrowing<'a> {
+    own: &'a dyn Pages,
+    other: &'a dyn Pages,
+    changed: &'a Changed,
+}
+
+impl<'a> Borrowing<'a> {
+    /// Reads from `other` what did not change.
+    pub fn new(own: &'a dyn Pages, other: &'a dyn Pages, changed: &'a Changed) -> Self {
+        Self { own, other, changed }
+    }
+
+    fn borrows(&self, number: u32) -> bool {
+        !self.changed.has(number) && number <= self.other.page_count() && self.own.page_size() == self.other.page_size()
+    }
+}
+
+impl Pages for Borrowing<'_> {
+    fn page_size(&self) -> u32 {
+        self.own.page_size()
+    }
+
+    fn page_count(&self) -> u32 {
+        self.own.page_count()
+    }
+
+    fn page(&self, number: u32) -> Result<Arc<[u8]>, PageError> {
+        if self.borrows(number) { self.other.page(number) } else { self.own.page(number) }
+    }
+
+    fn expect(&self, numbers: &[u32]) {
+        let (other, own): (Vec<u32>, Vec<u32>) = numbers.iter().partition(|number| self.borrows(**number));
+        if !other.is_empty() {
+            self.other.expect(&other);
+        }
+        if !own.is_empty() {
+            self.own.expect(&own);
+        }
+    }
+}

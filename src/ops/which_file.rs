@@ -1,0 +1,32 @@
+//! Which database of a snapshot is meant.
+
+use std::path::{Component, Path};
+
+use super::OpError;
+use crate::base::FileNumber;
+use crate::format::record::{FileEntry, SourceKind};
+use crate::map::State;
+
+/// A path's parts, with or without `./` in front.
+fn parts(path: &Path) -> impl Iterator<Item = Component<'_>> {
+    path.components().filter(|part| *part != Component::CurDir)
+}
+
+/// The SQLite database of a snapshot: the only one, or the one at the path `wanted`.
+///
+/// # Errors
+/// When there is none, or none of that path, or it is not clear which.
+pub fn database_in(state: &State, wanted: Option<&Path>) -> Result<FileNumber, OpError> {
+    let name = format!("{}@{}", state.header.database, state.header.number);
+    let databases = || state.files.values().filter(|entry| entry.sqlite.is_some());
+    let is_wanted = |path: &Path| wanted.is_none_or(|wanted| parts(wanted).eq(parts(path)));
+    let path = |entry: &FileEntry| entry.path.to_path().unwrap_or_default();
+    // The path of a single database is only recorded.
+    let mut found = databases().filter(|entry| state.header.source == SourceKind::Sqlite || is_wanted(&path(entry)));
+    if let (Some(one), None) = (found.next(), found.next()) {
+        return Ok(one.number);
+    }
+    let known: Vec<String> = databases().map(|entry| path(entry).display().to_string()).collect();
+    let file = wanted.map(|path| path.display().to_string());
+    Err(OpError::WhichFile { snapshot: name, file, known })
+}

@@ -1,0 +1,97 @@
+//! Pages to rows: reads the SQLite file format (<https://www.sqlite.org/fileformat2.html>) from pages that somebody else
+//! brings.
+//!
+//! Pure: it asks for pages through [`Pages`] and does nothing else. Pages are foreign bytes: whatever they hold gives rows or
+//! a [`RowsError`], in time and memory bounded by the number of pages. Each page of a tree is visited once, an overflow page
+//! is read once per walk, and nothing is allocated for a length that the database has not the pages to hold.
+
+mod btree;
+mod cursor;
+mod header;
+mod order;
+mod page_set;
+mod payload;
+mod record;
+mod schema;
+mod tree;
+
+use std::sync::Arc;
+
+pub use btree::{BtreePage, Cell, PageKind};
+pub use cursor::{Cursor, StoredRow};
+pub use header::{DatabaseHeader, Encoding};
+pub use order::{Collation, KeyColumn, compare_keys, compare_values};
+pub use page_set::PageSet;
+pub use payload::{Chains, chain_pages};
+pub use record::{Value, decode_record, varint};
+pub use schema::{SchemaEntry, read_schema};
+pub use tree::{Item, walk};
+
+/// Why a page cannot be had: whatever the source of the pages says.
+pub type PageError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The pages of one state of a database.
+pub trait Pages: Sync {
+    /// Bytes of a page: a power of two from 512 to 65536.
+    fn page_size(&self) -> u32;
+
+    /// How many pages there are; they are numbered from 1.
+    fn page_count(&self) -> u32;
+
+    /// The content of a page: `page_size` bytes.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn page(&self, number: u32) -> Result<Arc<[u8]>, PageError>;
+
+    /// Says which pages will be asked for next, so that they can be brought together. What fails here fails again, and is
+    /// told, when the page is asked for.
+    fn expect(&self, _numbers: &[u32]) {}
+}
+
+/// Why rows cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RowsError {
+    /// A page cannot be had.
+    #[error("page {page} cannot be read")]
+    Page {
+        /// Its number.
+        page: u32,
+        /// Why.
+        #[source]
+        source: PageError,
+    },
+    /// The first page is not that of a database.
+    #[error("it is not a database: {detail}")]
+    NotADatabase {
+        /// What is wrong.
+        detail: String,
+    },
+    /// A page holds what SQLite does not write.
+    #[error("page {page} of the database is malformed: {detail}")]
+    Malformed {
+        /// Its number.
+        page: u32,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+impl RowsError {
+    pub(crate) fn malformed(page: u32, detail: impl Into<String>) -> Self {
+        RowsError::Malformed { page, detail: detail.into() }
+    }
+}
+
+/// A page, with its number checked.
+pub(crate) fn fetch(pages: &dyn Pages, number: u32, from: u32) -> Result<Arc<[u8]>, RowsError> {
+    if number == 0 || number > pages.page_count() {
+        let detail = format!("it refers to page {number} of {}", pages.page_count());
+        return Err(RowsError::malformed(from, detail));
+    }
+    let bytes = pages.page(number).map_err(|source| RowsError::Page { page: number, source })?;
+    if bytes.len() != pages.page_size() as usize {
+        return Err(RowsError::malformed(number, format!("it has {} bytes", bytes.len())));
+    }
+    Ok(bytes)
+}

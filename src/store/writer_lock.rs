@@ -1,0 +1,164 @@
+//! One writer at a time, at a place that overwrites although it is asked not to.
+//!
+//! Every writer has a lock of its own: it puts that first and then lists all locks, so that of two at least one sees the
+//! other. Who is alone may write; of those who meet, the one whose lock sorts first stays and waits, the others withdraw.
+//! No step takes time into account but one: a lock that was not refreshed for [`STALE`], by the remote's own clock, is
+//! taken to be left by the dead. A writer that was only asleep finds its lock gone before it creates anything.
+//! docs/decisions/0007-writer-locks.md argues for it.
+
+use std::sync::Mutex;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Store, StoreError, keys};
+use crate::base::Nonce;
+use crate::remote::{Listed, Remote, RemoteErrorKind};
+
+/// A lock that was not refreshed for so long is nobody's any more.
+pub const STALE: SignedDuration = SignedDuration::from_mins(30);
+/// How often a lock is refreshed: five may fail before it is stale.
+const REFRESH: Duration = Duration::from_secs(5 * 60);
+/// Largest lock that is read.
+const MAX_LOCK_BYTES: u64 = 4 << 10;
+
+/// Who holds a lock. FORMAT.md, "Keys".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockHolder {
+    /// The machine.
+    pub host: String,
+    /// The process there.
+    pub pid: u32,
+    /// Since when, by that machine's clock.
+    pub since: Timestamp,
+}
+
+/// What a look at the locks shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Only this lock: its holder may write.
+    Alone,
+    /// Somebody else's, too.
+    Held(LockHolder),
+    /// This lock is not in the listing, which is older than it.
+    TooEarly,
+}
+
+/// A writer's lock, held until it is released.
+#[derive(Debug)]
+pub struct WriterLock {
+    remote: Remote,
+    key: String,
+    text: String,
+    keeper: Mutex<Option<Keeper>>,
+}
+
+/// The thread that refreshes a lock.
+#[derive(Debug)]
+struct Keeper {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl WriterLock {
+    /// A lock that is not there yet.
+    pub fn new(store: &Store, holder: &LockHolder, nonce: &Nonce) -> Self {
+        let text = serde_json::to_string(holder).expect("BUG: a holder is expressible in JSON");
+        Self { remote: store.remote().clone(), key: Self::key(nonce), text, keeper: Mutex::default() }
+    }
+
+    fn key(nonce: &Nonce) -> String {
+        format!("{}/{nonce}", keys::LOCKS)
+    }
+
+    /// Removes a lock of which the caller knows that nobody holds it.
+    ///
+    /// # Errors
+    /// When the remote does not let it.
+    pub fn remove_left(store: &Store, nonce: &Nonce) -> Result<(), StoreError> {
+        Ok(store.remote().delete(&Self::key(nonce))?)
+    }
+
+    /// Puts the lock, or refreshes it, and looks who else has one. Stale ones are removed, and their holders added to
+    /// `removed`. Withdraws before somebody whose lock sorts first.
+    ///
+    /// # Errors
+    /// When the remote fails.
+    pub fn look(&self, removed: &mut Vec<LockHolder>) -> Result<Look, StoreError> {
+        self.remote.replace(&self.key, self.text.clone())?;
+        let listed = self.remote.list(keys::LOCKS)?;
+        let Some(own) = listed.iter().find(|lock| lock.key == self.key) else { return Ok(Look::TooEarly) };
+        let mut rivals: Vec<&Listed> = Vec::new();
+        for lock in listed.iter().filter(|lock| lock.key != self.key) {
+            if own.modified.duration_since(lock.modified) >= STALE {
+                removed.extend(self.holder(lock)?);
+                self.remote.delete(&lock.key)?;
+            } else {
+                rivals.push(lock);
+            }
+        }
+        let Some(first) = rivals.first() else { return Ok(Look::Alone) };
+        if first.key < self.key {
+            self.remote.delete(&self.key)?;
+        }
+        // One that went since then was somebody's all the same: the next look shows who is left.
+        let gone = || LockHolder { host: "somebody".into(), pid: 0, since: first.modified };
+        Ok(Look::Held(self.holder(first)?.unwrap_or_else(gone)))
+    }
+
+    fn holder(&self, lock: &Listed) -> Result<Option<LockHolder>, StoreError> {
+        match self.remote.get(&lock.key, MAX_LOCK_BYTES) {
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(error) if error.kind == RemoteErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Keeps the lock fresh until it is released.
+    pub fn keep(&self) {
+        let (stop, stopped) = channel();
+        let (remote, key, text) = (self.remote.clone(), self.key.clone(), self.text.clone());
+        let thread = std::thread::spawn(move || {
+            while stopped.recv_timeout(REFRESH) == Err(RecvTimeoutError::Timeout) {
+                // A lock that was taken away is not put back; a failure is made good by the next turn, or by the check.
+                if remote.exists(&key).is_ok_and(|there| there) {
+                    let _ = remote.replace(&key, text.clone());
+                }
+            }
+        });
+        *self.keeper.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(Keeper { stop, thread });
+    }
+
+    /// Whether the lock is still held.
+    ///
+    /// # Errors
+    /// [`StoreError::LockLost`] when it is not.
+    pub fn check(&self) -> Result<(), StoreError> {
+        if self.remote.exists(&self.key)? {
+            return Ok(());
+        }
+        Err(StoreError::LockLost { key: self.key.clone(), remote: self.remote.name().to_owned() })
+    }
+
+    /// Why nothing can be written while `holder` does.
+    pub fn refused_by(&self, holder: LockHolder) -> StoreError {
+        let LockHolder { host, pid, since } = holder;
+        StoreError::Locked { remote: self.remote.name().to_owned(), host, pid, since }
+    }
+
+    /// Lets go of the lock.
+    ///
+    /// # Errors
+    /// When the remote does not let it be removed: it becomes stale.
+    pub fn release(&self) -> Result<(), StoreError> {
+        let keeper = self.keeper.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(Keeper { stop, thread }) = keeper {
+            drop(stop);
+            thread.join().expect("BUG: the thread that refreshes a lock panicked");
+        }
+        Ok(self.remote.delete(&self.key)?)
+    }
+}

@@ -1,0 +1,338 @@
+//! What changed between two states, row by row, against SQLite itself: the rows that it reads from both, and the state that it
+//! makes when it applies the patch.
+
+#[path = "diff/edits.rs"]
+mod edits;
+#[path = "diff/oracle.rs"]
+mod oracle;
+
+use std::path::Path;
+
+use edits::{Numbers, Setup};
+use oracle::{Bytes, Found, content, differing, patch, rows_by_key};
+use pagekeep::base::Progress;
+use pagekeep::ops::diff::{Changed, DiffOptions, Pair, diff};
+use rusqlite::Connection;
+
+/// Compares two files and holds the result against what SQLite reads. Returns how many rows changed.
+fn check(a: &Path, b: &Path, what: &str) -> usize {
+    let (old, new) = (Bytes::read(a), Bytes::read(b));
+    let exact = differing(&old, &new);
+    let everything = Changed::everything();
+    let expected = rows_by_key(a, b);
+    for changed in [&exact, &everything] {
+        let pair = Pair { a: &old, b: &new, changed };
+        let mut found = Found::default();
+        diff(&pair, &DiffOptions::default(), &Progress::new(), &mut found)
+            .unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        found.compare(&expected, what);
+    }
+    let text = patch(&old, &new, &exact).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    let patched = a.with_extension("patched");
+    std::fs::copy(a, &patched).unwrap();
+    let database = Connection::open(&patched).unwrap();
+    // As another program would have it.
+    database.execute_batch("PRAGMA foreign_keys=ON").unwrap();
+    database.execute_batch(&text).unwrap_or_else(|error| panic!("{what}: {error}\n{text}"));
+    drop(database);
+    let (is, wanted) = (content(&patched), content(b));
+    for (name, rows) in &wanted {
+        let found = is.get(name).unwrap_or_else(|| panic!("{what}: {name} is missing\n{text}"));
+        let other = found.iter().find(|row| !rows.contains(row)).or(rows.iter().find(|row| !found.contains(row)));
+        assert!(found == rows, "{what}: {name}: {other:?}\n{}", short(&text));
+    }
+    assert_eq!(is.len(), wanted.len(), "{what}\n{text}");
+    let database = Connection::open(&patched).unwrap();
+    let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(verdict, "ok", "{what}\n{text}");
+    expected.len()
+}
+
+fn generated(seed: u64) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.db"), folder.path().join("b.db"));
+    let mut numbers = Numbers(seed);
+    let setup = Setup::any(&mut numbers);
+    setup.create(&a);
+    let before = edits::some(&mut numbers, 12);
+    edits::apply(&a, &before);
+    std::fs::copy(&a, &b).unwrap();
+    let after = edits::some(&mut numbers, 6);
+    edits::apply(&b, &after);
+    let what = format!("seed {seed}: {setup:?}, then {:#?}", after.iter().map(|sql| short(sql)).collect::<Vec<_>>());
+    check(&a, &b, &what)
+}
+
+fn short(sql: &str) -> String {
+    sql.chars().take(160).collect()
+}
+
+#[test]
+fn generated_edits_are_found_and_patched() {
+    let cases = std::env::var("PAGEKEEP_TEST_DIFFS").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150);
+    let first = std::env::var("PAGEKEEP_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1u64);
+    let changed: usize = (first..first + cases).map(generated).sum();
+    println!("{cases} pairs of states, {changed} changed rows");
+    assert!(changed > cases as usize, "the edits change too little to show anything");
+}
+
+#[test]
+fn an_empty_database_and_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.db"), folder.path().join("b.db"));
+    std::fs::write(&a, b"").unwrap();
+    let mut numbers = Numbers(7);
+    Setup::plain().create(&b);
+    edits::apply(&b, &edits::some(&mut numbers, 12));
+    check(&a, &b, "from empty");
+    std::fs::remove_file(&a).unwrap();
+    std::fs::rename(&b, &a).unwrap();
+    std::fs::write(&b, b"").unwrap();
+    let (old, new) = (Bytes::read(&a), Bytes::read(&b));
+    let mut found = Found::default();
+    let changed = Changed::everything();
+    diff(&Pair { a: &old, b: &new, changed: &changed }, &DiffOptions::default(), &Progress::new(), &mut found).unwrap();
+    assert!(found.removed() > 0 && found.added() == 0);
+}
+
+/// A state, changed by some statements.
+fn pair(before: &str, after: &str) -> (tempfile::TempDir, std::path::PathBuf, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.db"), folder.path().join("b.db"));
+    Connection::open(&a).unwrap().execute_batch(before).unwrap();
+    std::fs::copy(&a, &b).unwrap();
+    Connection::open(&b).unwrap().execute_batch(after).unwrap();
+    (folder, a, b)
+}
+
+fn checked(before: &str, after: &str) -> usize {
+    let (_folder, a, b) = pair(before, after);
+    check(&a, &b, after)
+}
+
+const BIG_ROWS: &str = "CREATE TABLE big (id INTEGER PRIMARY KEY, head TEXT, data BLOB);
+     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+     INSERT INTO big SELECT i, 'row ' || i, zeroblob(20000 + i) FROM n;";
+
+#[test]
+fn a_row_whose_overflow_page_alone_changed() {
+    // The new value has the length of the old one and differs at its end: SQLite overwrites the last page of the chain.
+    let (_folder, a, b) =
+        pair(BIG_ROWS, "UPDATE big SET data = CAST(zeroblob(20148) || x'0102' AS BLOB) WHERE id = 150");
+    let (old, new) = (Bytes::read(&a), Bytes::read(&b));
+    let pages: Vec<u32> = differing(&old, &new).up_to(old.count() as u32).collect();
+    let beyond = pages.iter().filter(|page| **page > 1).count();
+    assert_eq!(beyond, 1, "this test is about a change of one page: {pages:?}");
+    assert_eq!(check(&a, &b, "overflow"), 1);
+    let mut found = Found::default();
+    old.forget();
+    let changed = differing(&old, &new);
+    diff(&Pair { a: &old, b: &new, changed: &changed }, &DiffOptions::default(), &Progress::new(), &mut found).unwrap();
+    assert_eq!(found.changed(), 1);
+    assert!(old.count() > 1400 && old.was_read() < 100, "{} of {} pages were read", old.was_read(), old.count());
+}
+
+#[test]
+fn what_is_read_follows_the_change() {
+    let (_folder, a, b) = pair(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, data TEXT);
+         CREATE INDEX i ON t(data);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
+         INSERT INTO t SELECT i, printf('%0100d', i) FROM n;",
+        "UPDATE t SET data = 'x' WHERE id IN (17, 20000, 39999)",
+    );
+    let (old, new) = (Bytes::read(&a), Bytes::read(&b));
+    let changed = differing(&old, &new);
+    let mut found = Found::default();
+    old.forget();
+    diff(&Pair { a: &old, b: &new, changed: &changed }, &DiffOptions::default(), &Progress::new(), &mut found).unwrap();
+    assert_eq!(found.changed(), 3);
+    assert!(old.count() > 2000 && old.was_read() < 30, "{} of {} pages were read", old.was_read(), old.count());
+}
+
+#[test]
+fn unique_values_change_places() {
+    assert_eq!(
+        checked(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE, n INT);
+             CREATE UNIQUE INDEX u ON t(n) WHERE n > 5;
+             INSERT INTO t VALUES (1, 'a', 10), (2, 'b', 20), (3, 'c', 30);",
+            "UPDATE t SET name = '-' WHERE id = 1; UPDATE t SET name = 'a', n = -1 WHERE id = 2;
+             UPDATE t SET name = 'b', n = 20 WHERE id = 1; UPDATE t SET n = 10 WHERE id = 2",
+        ),
+        2
+    );
+}
+
+#[test]
+fn triggers_and_foreign_keys_stay_out_of_it() {
+    checked(
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY, name TEXT);
+         CREATE TABLE child (id INTEGER PRIMARY KEY, parent REFERENCES parent ON DELETE CASCADE);
+         CREATE TABLE log (what TEXT);
+         CREATE TRIGGER gone AFTER DELETE ON child BEGIN INSERT INTO log VALUES ('gone'); END;
+         CREATE TRIGGER renamed AFTER UPDATE ON parent BEGIN INSERT INTO log VALUES ('renamed'); END;
+         INSERT INTO parent VALUES (1, 'a'), (2, 'b'); INSERT INTO child VALUES (1, 1), (2, 2), (3, 2);",
+        "PRAGMA foreign_keys=OFF; DELETE FROM parent WHERE id = 2; UPDATE parent SET name = 'c';
+         DELETE FROM child WHERE id = 3; DROP TRIGGER renamed",
+    );
+}
+
+#[test]
+fn values_are_the_same_bit_by_bit() {
+    checked(
+        "CREATE TABLE v (id INTEGER PRIMARY KEY, x, r REAL, t TEXT, n NUMERIC);",
+        "INSERT INTO v(x) VALUES (9e999), (-9e999), (0.1), (-0.0), (1e308), (5e-324), (-9223372036854775808),
+           (9223372036854775807), (x''), (x'00ff'), (''), ('it''s'), (CAST(x'610062' AS TEXT)), (CAST(x'fffe' AS TEXT)),
+           ('a' || char(13) || char(10)), (0.1 + 0.2), (1.7976931348623157e308), (2.2250738585072014e-308), (1.0), (1);
+         INSERT INTO v(r) VALUES (1), (2.5), (1e15), (123456789012345678), ('text'), (x'01');
+         INSERT INTO v(t) VALUES (1), (2.5), ('1'), (x'31'); INSERT INTO v(n) VALUES ('1'), ('1.0'), ('x'), (1e20)",
+    );
+}
+
+#[test]
+fn a_database_in_the_other_encodings() {
+    for encoding in ["UTF-16le", "UTF-16be"] {
+        checked(
+            &format!(
+                "PRAGMA encoding='{encoding}';
+                 CREATE TABLE t (k TEXT COLLATE NOCASE, b TEXT, v, PRIMARY KEY (k, b DESC)) WITHOUT ROWID;
+                 INSERT INTO t VALUES ('a', 'ÿ', 'Ā'), ('B', '€', 1), ('c', '😀', 2), ('b', 'z', 3), ('C', '😁', 4);"
+            ),
+            "ALTER TABLE t ADD COLUMN d TEXT DEFAULT 'schön'; UPDATE t SET v = 'neu ü' WHERE k = 'c';
+             DELETE FROM t WHERE b = 'z'; INSERT INTO t VALUES ('é', 'è', 'ê', 'ë'), ('A', 'a', 0, 'schön')",
+        );
+    }
+}
+
+#[test]
+fn columns_are_matched_by_name() {
+    let before = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b INT);
+         CREATE TABLE w (k TEXT PRIMARY KEY, a) WITHOUT ROWID;
+         INSERT INTO t VALUES (1, 'x', 1), (2, 'y', 2); INSERT INTO w VALUES ('k', 1), ('l', 2);";
+    assert_eq!(checked(before, "ALTER TABLE t ADD COLUMN c REAL DEFAULT 5"), 0);
+    assert_eq!(checked(before, "ALTER TABLE w ADD COLUMN c TEXT DEFAULT 5; UPDATE w SET c = 6 WHERE k = 'l'"), 1);
+    checked(before, "ALTER TABLE t DROP COLUMN a; INSERT INTO t VALUES (3, 3)");
+    checked(before, "ALTER TABLE t RENAME COLUMN a TO z; ALTER TABLE t RENAME TO s");
+    checked(before, "ALTER TABLE t ADD COLUMN c DEFAULT 1; ALTER TABLE t ADD COLUMN d NOT NULL DEFAULT 'x'");
+    checked(before, "DROP TABLE w; CREATE TABLE w (a, k TEXT PRIMARY KEY); INSERT INTO w VALUES (1, 'k')");
+    checked(
+        before,
+        "DROP TABLE t; CREATE TABLE t (b INT CHECK (b > 0), id INTEGER PRIMARY KEY, a TEXT NOT NULL);
+                     INSERT INTO t VALUES (1, 1, 'x'), (3, 2, 'y')",
+    );
+}
+
+#[test]
+fn tables_whose_rows_have_no_name() {
+    checked(
+        "CREATE TABLE t (rowid TEXT, _rowid_ TEXT, oid TEXT); INSERT INTO t VALUES (1, 2, 3), (4, 5, 6);
+         CREATE TABLE u (rowid TEXT, x); INSERT INTO u VALUES ('a', 1), ('b', 2);",
+        "UPDATE t SET oid = 7 WHERE oid = 6; UPDATE u SET x = 3 WHERE x = 2; INSERT INTO t VALUES (8, 8, 8)",
+    );
+}
+
+#[test]
+fn sequences_views_indexes_and_versions() {
+    checked(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a); INSERT INTO t(a) VALUES (1), (2), (3);
+         CREATE VIEW v AS SELECT a FROM t; CREATE INDEX i ON t(a); PRAGMA user_version=3;",
+        "DELETE FROM t WHERE id = 3; DROP VIEW v; CREATE VIEW v AS SELECT id FROM t; DROP INDEX i;
+         CREATE INDEX i ON t(a DESC); CREATE TRIGGER w INSTEAD OF INSERT ON v BEGIN SELECT 1; END;
+         CREATE TABLE n (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO n VALUES (70);
+         PRAGMA user_version=-4; PRAGMA application_id=1196444487; ANALYZE",
+    );
+    checked(
+        "CREATE TABLE t (a); INSERT INTO t VALUES (1); CREATE INDEX i ON t(a); ANALYZE;",
+        "DROP TABLE sqlite_stat1",
+    );
+}
+
+#[test]
+fn virtual_tables_are_compared_by_what_they_keep() {
+    let made = "CREATE VIRTUAL TABLE f USING fts5(body); INSERT INTO f VALUES ('some words'), ('other words');";
+    checked(made, "INSERT INTO f VALUES ('more'); DELETE FROM f WHERE rowid = 1");
+    checked("CREATE TABLE t (a);", made);
+    checked(made, "DROP TABLE f; CREATE TABLE t (a)");
+}
+
+/// Random damage gives errors or rows, in bounded time.
+#[test]
+fn damaged_pages_never_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.db"), folder.path().join("b.db"));
+    let mut numbers = Numbers(3);
+    Setup::plain().create(&a);
+    edits::apply(&a, &edits::some(&mut numbers, 25));
+    std::fs::copy(&a, &b).unwrap();
+    edits::apply(&b, &edits::some(&mut numbers, 8));
+    let (old, good) = (Bytes::read(&a), std::fs::read(&b).unwrap());
+    let rounds = std::env::var("PAGEKEEP_TEST_DIFFS").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300);
+    let (mut errors, started) = (0, std::time::Instant::now());
+    for _ in 0..rounds {
+        let mut bytes = good.clone();
+        for _ in 0..=numbers.below(6) {
+            // Most damage where it matters: at the beginning of a page.
+            let at = numbers.below(bytes.len() as u64) as usize;
+            let at = if numbers.below(2) == 0 { at } else { at / 4096 * 4096 + at % 64 };
+            bytes[at] = if numbers.below(2) == 0 { numbers.next() as u8 } else { bytes[at] ^ 1 << numbers.below(8) };
+        }
+        let new = Bytes::of(bytes, 4096);
+        let changed = if numbers.below(2) == 0 { Changed::everything() } else { differing(&old, &new) };
+        let pair = Pair { a: &old, b: &new, changed: &changed };
+        errors += usize::from(diff(&pair, &DiffOptions::default(), &Progress::new(), &mut Found::default()).is_err());
+        errors += usize::from(patch(&old, &new, &changed).is_err());
+    }
+    println!("{rounds} damaged databases, {errors} errors, {:?}", started.elapsed());
+    assert!(errors > 0);
+}
+
+/// A folder of databases that others made; `None`, and a word about it, when it is not there.
+fn data(below: &str) -> Option<Vec<std::path::PathBuf>> {
+    let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/data");
+    let folder = std::env::var_os("PAGEKEEP_TEST_DATA").map_or_else(usual, Into::into).join(below);
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        println!("skipped: {} is missing; tests/data/README.md says how to get it", folder.display());
+        return None;
+    };
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    Some(files)
+}
+
+#[test]
+fn releases_of_real_databases() {
+    for history in ["proj-inplace", "real/proj", "real/xraydb"] {
+        let Some(states) = data(history) else { continue };
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a.db"), folder.path().join("b.db"));
+        let mut changed = 0;
+        for pair in states.windows(2) {
+            std::fs::copy(&pair[0], &a).unwrap();
+            std::fs::copy(&pair[1], &b).unwrap();
+            changed += check(&a, &b, &pair[1].display().to_string());
+        }
+        println!("{history}: {} states, {changed} changed rows", states.len());
+    }
+}
+
+#[test]
+fn malformed_databases_of_others_never_panic() {
+    let Some(images) = data("fuzz") else { return };
+    let empty = Bytes::of(Vec::new(), 4096);
+    let changed = Changed::everything();
+    let (mut read, mut refused) = (0, 0);
+    for image in &images {
+        let pages = Bytes::read(image);
+        let started = std::time::Instant::now();
+        for pair in [Pair { a: &empty, b: &pages, changed: &changed }, Pair { a: &pages, b: &pages, changed: &changed }]
+        {
+            match diff(&pair, &DiffOptions::default(), &Progress::new(), &mut Found::default()) {
+                Ok(()) => read += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(started.elapsed().as_secs() < 30, "{} took {:?}", image.display(), started.elapsed());
+    }
+    println!("{} malformed databases: {read} comparisons, {refused} errors", images.len());
+}

@@ -1,0 +1,88 @@
+//! Writers that take turns where conditional puts are ignored: never two at once, and nobody waits for the dead.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+
+use object_store::memory::InMemory;
+use pagekeep::base::Nonce;
+use pagekeep::remote::Remote;
+use pagekeep::remote::double::{Fault, FaultyObjects, Plan, Verb};
+use pagekeep::store::{LockHolder, Look, Store, StoreError, WriterLock};
+
+fn holder(host: &str) -> LockHolder {
+    LockHolder { host: host.into(), pid: 7, since: "2026-11-21T00:00:00Z".parse().unwrap() }
+}
+
+/// A store at a place that ignores conditions, behind a double.
+fn store(objects: &Arc<InMemory>, plan: Plan) -> Store {
+    let double = FaultyObjects::new(objects.clone(), plan.ignoring_create());
+    Store::assume(Remote::new(Arc::new(double), Default::default(), "far")).overwriting()
+}
+
+#[test]
+fn of_many_writers_one_is_alone() {
+    let objects = Arc::new(InMemory::new());
+    let (inside, turns) = (AtomicU32::new(0), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        for writer in 0..6_u64 {
+            let (objects, inside, turns) = (&objects, &inside, &turns);
+            scope.spawn(move || {
+                for turn in 0..8 {
+                    // Each request takes a time of its own, so that steps interleave differently.
+                    let plan = Plan::new().random(
+                        writer * 100 + turn,
+                        2,
+                        &[Fault::Delay(Duration::from_millis(1 + (writer + turn) % 5))],
+                    );
+                    let store = store(objects, plan);
+                    let lock = WriterLock::new(&store, &holder("here"), &Nonce::fresh());
+                    while lock.look(&mut Vec::new()).unwrap() != Look::Alone {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    assert_eq!(inside.fetch_add(1, SeqCst), 0, "two at once");
+                    std::thread::sleep(Duration::from_millis(2));
+                    lock.check().unwrap();
+                    assert_eq!(inside.fetch_sub(1, SeqCst), 1);
+                    lock.release().unwrap();
+                    turns.fetch_add(1, SeqCst);
+                }
+            });
+        }
+    });
+    assert_eq!(turns.into_inner(), 48);
+    assert!(store(&objects, Plan::new()).remote().list("locks").unwrap().is_empty());
+}
+
+#[test]
+fn nothing_is_created_under_a_lock_that_was_taken_away() {
+    let objects = Arc::new(InMemory::new());
+    let plain = store(&objects, Plan::new());
+    let nonce = Nonce::fresh();
+    let lock = Arc::new(WriterLock::new(&plain, &holder("here"), &nonce));
+    assert_eq!(lock.look(&mut Vec::new()).unwrap(), Look::Alone);
+    let store = plain.clone().under(lock.clone());
+    let first = pagekeep::base::PackId([1; 32]);
+    store.put_pack(&first, b"first".as_slice().into()).unwrap();
+    // What is there is looked at, not written over.
+    store.put_pack(&first, b"other".as_slice().into()).unwrap();
+    let key = pagekeep::store::keys::pack(&first);
+    assert_eq!(plain.remote().get(&key, 100).unwrap(), "first");
+
+    WriterLock::remove_left(&plain, &nonce).unwrap();
+    let second = store.put_pack(&pagekeep::base::PackId([2; 32]), b"second".as_slice().into());
+    assert!(matches!(second, Err(StoreError::LockLost { .. })), "{second:?}");
+    assert_eq!(plain.remote().list("packs").unwrap().len(), 1);
+}
+
+#[test]
+fn a_listing_without_the_lock_is_no_permission() {
+    let objects = Arc::new(InMemory::new());
+    let other = WriterLock::new(&store(&objects, Plan::new()), &holder("other"), &Nonce::fresh());
+    assert_eq!(other.look(&mut Vec::new()).unwrap(), Look::Alone);
+    // An old listing has neither.
+    let plan = Plan::new().on(Verb::List, 1, Fault::Omit(0)).on(Verb::List, 1, Fault::Omit(0));
+    let mine = WriterLock::new(&store(&objects, plan), &holder("mine"), &Nonce::fresh());
+    assert_eq!(mine.look(&mut Vec::new()).unwrap(), Look::TooEarly);
+    assert_eq!(mine.look(&mut Vec::new()).unwrap(), Look::Held(holder("other")));
+}
