@@ -192,8 +192,13 @@ fn a_job_that_fails_says_why() {
     assert!(failed["error"].as_str().unwrap().contains("shop.db") && failed["hint"].is_string(), "{failed}");
     let ran = machine.run(&["job", &id, "--follow"]);
     assert!(ran.code == 14 && ran.stdout.contains("error ") && ran.stdout.contains("next "), "{ran:?}");
-    let log = std::fs::read_to_string(machine.path(format!(".pagekeep/jobs/{id}.log"))).unwrap();
-    assert!(log.starts_with("error: "), "{log}");
+    // The process says it last of all.
+    let log = || std::fs::read_to_string(machine.path(format!(".pagekeep/jobs/{id}.log"))).unwrap();
+    let started = Instant::now();
+    while log().is_empty() && started.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(log().starts_with("error: "), "{}", log());
     machine.run(&["call", "sp_backup_restore", "shop", &id]).fails(2, &["is failed and has no snapshot"]);
 }
 

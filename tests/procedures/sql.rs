@@ -152,3 +152,27 @@ fn call_gives_all_columns() {
     let error = run("CALL backup('sync', x'00')").unwrap_err();
     assert!(error.to_string().contains("'name' must be a text, not x'00'"), "{error}");
 }
+
+#[test]
+fn the_shell_calls_procedures() {
+    let (machine, path) = kept();
+    machine.ok(&["backup", "create"]);
+    machine.ok(&["backup", "add", "usb", "usb"]);
+    let script = "/* every night; the remote */
+        CALL backup('sync', 'usb'); SELECT count(*) AS rows FROM item; SELECT name AS remote FROM backups;
+        SELECT backup('remove', 'usb') AS removed;";
+    let ran = machine.ok(&["sql", "--format", "line", "-e", script]);
+    for line in ["snapshot = shop@1", "rows = 200", "remote = usb", "removed = 0"] {
+        assert!(
+            ran.stdout.lines().any(|found| found.split_whitespace().eq(line.split_whitespace())),
+            "{line}: {ran:?}"
+        );
+    }
+    machine.run(&["sql", "-e", "CALL backup('sync', 'usb')"]).fails(2, &["backup 'usb' not found", "next: "]);
+    machine.run(&["sql", "-e", "SELECT backup('sync', 'usb')"]).fails(2, &["backup 'usb' not found; next: "]);
+    machine.run(&["sql", "-e", "CALL backup('sync"]).fails(2, &["this is no call", "has no end"]);
+    // It reads a snapshot: the database itself may be put back meanwhile.
+    machine.insert(&path, 1);
+    machine.ok(&["sql", "-e", "CALL sp_backup_restore(Database => 'shop', BackupId => 1)"]);
+    assert!(std::fs::read(&path).unwrap() == machine.restored(".", "1"));
+}
