@@ -27,7 +27,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use pagekeep::base::{Name, Progress};
+use pagekeep::base::Progress;
 use pagekeep::ops::{OpError, Spec};
 use pagekeep::pages::SnapshotPages;
 use pagekeep::query::{Place, QuerySession, RowSink, open_snapshot};
@@ -40,10 +40,10 @@ const DATABASE: &str = "app";
 
 /// The pages of a snapshot of `app`.
 fn pages_of(store: &Store, number: u32) -> Result<Arc<SnapshotPages>, OpError> {
-    let place = Place { store: store.clone(), more: Vec::new(), default: Some(Name::new(DATABASE).unwrap()) };
+    let place = Place { store: store.clone(), more: Vec::new(), default: None };
     open_snapshot(
         &place,
-        &Spec::parse(&number.to_string(), jiff::Timestamp::UNIX_EPOCH, &jiff::tz::TimeZone::UTC).unwrap(),
+        &Spec::parse(&format!("{DATABASE}@{number}"), jiff::Timestamp::UNIX_EPOCH, &jiff::tz::TimeZone::UTC).unwrap(),
         None,
     )
 }

@@ -171,8 +171,7 @@ impl Session {
             Some(cache) => store.with_cache(Arc::clone(cache)),
             None => store,
         };
-        let default = database.map(|database| database.name);
-        let place = Place { store: kept(store), more: more.into_iter().map(kept).collect(), default };
+        let place = Place { store: kept(store), more: more.into_iter().map(kept).collect(), default: database };
         Ok((place, cache))
     }
 

@@ -108,7 +108,7 @@ impl History {
     }
 
     /// The names of the newest snapshots, newest first, and of those before the line's start.
-    fn names(&self, count: usize) -> Result<Vec<SnapshotName>, OpError> {
+    pub(super) fn names(&self, count: usize) -> Result<Vec<SnapshotName>, OpError> {
         lines::names(&self.store, &self.database, &self.line, count)
     }
 

@@ -55,19 +55,19 @@ pub(super) const BACKUP_DIFF: Procedure = Procedure {
     run: backup_diff,
 };
 
-fn shelf(caller: &Caller, arguments: &Arguments, spec: &Spec) -> Result<Shelf, OpError> {
+fn shelf(caller: &Caller, arguments: &Arguments, spec: &mut Spec) -> Result<Shelf, OpError> {
     let ReadFrom { store, database, .. } = caller.from(arguments.text("from"), None)?;
     Shelf::open(&caller.context, store, spec, database)
 }
 
 fn backup_diff(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     let context = &caller.context;
-    let old = context.spec(arguments.text("a"))?;
+    let mut old = context.spec(arguments.text("a"))?;
     let new = arguments.optional("b").map(|text| context.spec(text)).transpose()?;
     let tables = arguments.optional("table").map(str::to_owned).into_iter().collect();
     let options = DiffOptions { tables, ..DiffOptions::default() };
     let file = arguments.optional("file").map(Path::new);
-    shelf(caller, arguments, &old)?.compare(context, &old, new.as_ref(), file, |pair, _| {
+    shelf(caller, arguments, &mut old)?.compare(context, &old, new, file, |pair, _| {
         let mut found = Changes::default();
         diff(pair, &options, &context.progress, &mut found)?;
         Ok(found.rows)
@@ -129,7 +129,7 @@ pub(super) const BACKUP_HISTORY: Procedure = Procedure {
 
 fn backup_history(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     let file = arguments.optional("file").map(Path::new);
-    let shelf = shelf(caller, arguments, &Spec::latest())?;
+    let shelf = shelf(caller, arguments, &mut Spec::latest())?;
     let moments = life(&caller.context, &shelf, arguments.text("table"), arguments.text("key"), file)?;
     let row = |found: &crate::ops::diff::Moment| {
         let (side, row) = &found.row;

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::base::Name;
 use crate::map::State;
-use crate::ops::{History, OpError, Spec, database_in};
+use crate::ops::{Database, History, OpError, Spec, database_in};
 use crate::pages::SnapshotPages;
 use crate::store::{Packs, Store};
 
@@ -17,7 +16,7 @@ pub struct Place {
     /// Where packs are looked for that the first does not have, in this order.
     pub more: Vec<Store>,
     /// The database that is meant when none is named.
-    pub default: Option<Name>,
+    pub default: Option<Database>,
 }
 
 /// The pages of the snapshot that a spec means; of a directory, of the database at the path `file` in it.
@@ -26,8 +25,9 @@ pub struct Place {
 /// When there is no such snapshot or file, or records are missing or damaged.
 pub fn open_snapshot(place: &Place, spec: &Spec, file: Option<&Path>) -> Result<Arc<SnapshotPages>, OpError> {
     let load = |store: &Store| -> Result<State, OpError> {
-        let history = History::find(store.clone(), spec, place.default.as_ref())?;
-        let record = history.resolve(spec)?;
+        let mut spec = spec.clone();
+        let history = History::find_for(store.clone(), &mut spec, place.default.as_ref())?;
+        let record = history.resolve(&spec)?;
         Ok(State::load(&history.store, record)?)
     };
     let state = match load(&place.store) {

@@ -119,7 +119,7 @@ fn another_store_at_the_same_address() {
         let place = pagekeep::query::Place {
             store: Store::assume(memory.clone()).with_cache(Arc::clone(&cache)),
             more: Vec::new(),
-            default: Some(pagekeep::base::Name::new("app").unwrap()),
+            default: None,
         };
         let pages = pagekeep::query::open_snapshot(&place, &pagekeep::ops::Spec::latest(), None).unwrap();
         let session = pagekeep::query::QuerySession::open(pages, Arc::default()).unwrap();

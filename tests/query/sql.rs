@@ -172,11 +172,7 @@ fn databases_in_a_directory_and_an_empty_one() {
     fs::write(home.join("note.txt"), "no database").unwrap();
     let context = stores::context(folder.path());
     stores::keep(&context, "app").unwrap().unwrap();
-    let place = pagekeep::query::Place {
-        store: stores::local_store(&context, "app"),
-        more: Vec::new(),
-        default: Some(pagekeep::base::Name::new("app").unwrap()),
-    };
+    let place = pagekeep::query::Place { store: stores::local_store(&context, "app"), more: Vec::new(), default: None };
     let open = |file: Option<&str>| {
         pagekeep::query::open_snapshot(&place, &pagekeep::ops::Spec::latest(), file.map(std::path::Path::new))
     };

@@ -21,12 +21,12 @@ const SPOOL_BYTES: usize = 4 << 20;
 
 pub(crate) fn run(session: &Session, wanted: &Diff) -> Result<Output, OpError> {
     let context = &session.context;
-    let spec = context.spec(&wanted.old)?;
+    let mut spec = context.spec(&wanted.old)?;
     let ReadFrom { store, database, .. } = session.from(wanted.from.as_deref().unwrap_or(".".as_ref()))?;
-    let shelf = Shelf::open(context, store, &spec, database)?;
+    let shelf = Shelf::open(context, store, &mut spec, database)?;
     let new = wanted.new.as_ref().map(|new| context.spec(new)).transpose()?;
     let take = |pair: &Pair<'_>, names| show(session, wanted, pair, names);
-    shelf.compare(context, &spec, new.as_ref(), wanted.file.as_deref(), take)
+    shelf.compare(context, &spec, new, wanted.file.as_deref(), take)
 }
 
 fn show(session: &Session, wanted: &Diff, pair: &Pair<'_>, names: [String; 2]) -> Result<Output, OpError> {

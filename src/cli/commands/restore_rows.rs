@@ -12,9 +12,9 @@ use crate::ops::{OpError, ReadFrom};
 
 pub(crate) fn run(session: &Session, wanted: &RestoreRows) -> Result<Output, OpError> {
     let context = &session.context;
-    let spec = context.spec(&wanted.spec)?;
+    let mut spec = context.spec(&wanted.spec)?;
     let ReadFrom { store, database, .. } = session.from(wanted.from.as_deref().unwrap_or(".".as_ref()))?;
-    let shelf = Shelf::open(context, store, &spec, database)?;
+    let shelf = Shelf::open(context, store, &mut spec, database)?;
     let snapshot = shelf.snapshot(&spec, wanted.file.as_deref())?;
     let relative = snapshot.state.files[&snapshot.file].path.to_path().unwrap_or_default();
     let (live, changed) = match &wanted.into {

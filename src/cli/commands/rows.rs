@@ -16,7 +16,7 @@ const SHOWN_CHARS: usize = 80;
 
 fn shelf(session: &Session, from: Option<&OsStr>) -> Result<Shelf, OpError> {
     let ReadFrom { store, database, .. } = session.from(from.unwrap_or(".".as_ref()))?;
-    Shelf::open(&session.context, store, &Spec::latest(), database)
+    Shelf::open(&session.context, store, &mut Spec::latest(), database)
 }
 
 pub(crate) fn history(

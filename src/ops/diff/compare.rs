@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::{Borrowing, Pair, Shelf, changed_between};
-use crate::map::State;
 use crate::ops::{Context, OpError, Spec};
 use crate::rows::Pages;
 
@@ -16,14 +15,13 @@ impl Shelf {
         &self,
         context: &Context,
         old: &Spec,
-        new: Option<&Spec>,
+        new: Option<Spec>,
         file: Option<&Path>,
         take: impl FnOnce(&Pair<'_>, [String; 2]) -> Result<T, OpError>,
     ) -> Result<T, OpError> {
         let a = self.snapshot(old, file)?;
         if let Some(new) = new {
-            let state = State::load(&self.history().store, self.history().resolve(new)?)?;
-            let b = self.rows(state, file, Some(&a))?;
+            let b = self.rows(self.state(new)?, file, Some(&a))?;
             let changed = changed_between(&a, &b);
             let borrowing = Borrowing::new(b.pages(), a.pages(), &changed);
             return take(&Pair { a: a.pages(), b: &borrowing, changed: &changed }, [a.name(), b.name()]);

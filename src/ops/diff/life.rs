@@ -10,6 +10,7 @@ use super::merge::Row;
 use super::states::{Shelf, SnapshotRows};
 use super::tables::TableSide;
 use crate::base::SnapshotNumber;
+use crate::format::record::SnapshotName;
 use crate::map::State;
 use crate::ops::{Context, OpError};
 use crate::pages::PagePlace;
@@ -70,13 +71,13 @@ pub fn life(
     key: &str,
     file: Option<&Path>,
 ) -> Result<Vec<Moment>, OpError> {
-    let mut numbers = numbers(shelf)?;
-    numbers.reverse();
+    let mut names = shelf.history().names(usize::MAX)?;
+    names.reverse();
     let (mut moments, mut last): (Vec<Moment>, Option<(SnapshotRows, Look)>) = (Vec::new(), None);
     let mut known = false;
-    for number in numbers {
+    for name in names {
         context.progress.check()?;
-        let rows = load(shelf, number, file, last.as_ref().map(|(rows, _)| rows))?;
+        let rows = load(shelf, &name, file, last.as_ref().map(|(rows, _)| rows))?;
         let Some(rows) = rows else { continue };
         let look = match last {
             Some((_, look)) if is_same(&rows, &look)? => look,
@@ -92,7 +93,7 @@ pub fn life(
                 };
                 let row = look.row.clone().or_else(|| before.cloned());
                 if let (Some(event), Some(row)) = (event, row) {
-                    let created_at = rows.state.header.created_at;
+                    let (number, created_at) = (name.number, rows.state.header.created_at);
                     moments.push(Moment { number, created_at, event, row });
                 }
                 look
@@ -172,31 +173,31 @@ pub fn find(
     condition: &str,
     file: Option<&Path>,
 ) -> Result<Option<Found>, OpError> {
-    let numbers = numbers(shelf)?;
+    let names = shelf.history().names(usize::MAX)?;
     let (mut looked_into, mut known) = (0, false);
     let mut has = |at: usize| -> Result<Option<Found>, OpError> {
         looked_into += 1;
-        let Some(rows) = load(shelf, numbers[at], file, None)? else { return Ok(None) };
+        let Some(rows) = load(shelf, &names[at], file, None)? else { return Ok(None) };
         let Some(side) = find_table(rows.pages(), table)? else { return Ok(None) };
         known = true;
         let row = find_where(rows.pages(), &side, condition, &context.progress)?;
-        let next = at.checked_sub(1).map(|next| numbers[next]);
-        let (number, created_at) = (numbers[at], rows.state.header.created_at);
+        let next = at.checked_sub(1).map(|next| names[next].number);
+        let (number, created_at) = (names[at].number, rows.state.header.created_at);
         Ok(row.map(|row| Found { number, created_at, row: (side, row), next, looked_into }))
     };
     // Further and further back, until there is one: then it lies between the last two.
     let (mut newer, mut step, mut older) = (None, 1, None);
     let mut at = 0;
-    while at < numbers.len() {
+    while at < names.len() {
         if let Some(found) = has(at)? {
             older = Some((at, found));
             break;
         }
         newer = Some(at);
-        if at + 1 == numbers.len() {
+        if at + 1 == names.len() {
             break;
         }
-        at = (at + step).min(numbers.len() - 1);
+        at = (at + step).min(names.len() - 1);
         step *= 2;
     }
     let Some((mut at, mut found)) = older else {
@@ -213,21 +214,15 @@ pub fn find(
     Ok(Some(found))
 }
 
-/// The history's numbers, newest first.
-fn numbers(shelf: &Shelf) -> Result<Vec<SnapshotNumber>, OpError> {
-    let history = shelf.history();
-    Ok(history.store.numbers(&history.database, &history.line, usize::MAX)?)
-}
-
 /// A snapshot; `None` when it does not have the file.
 fn load(
     shelf: &Shelf,
-    number: SnapshotNumber,
+    name: &SnapshotName,
     file: Option<&Path>,
     beside: Option<&SnapshotRows>,
 ) -> Result<Option<SnapshotRows>, OpError> {
     let history = shelf.history();
-    let record = history.store.record(&history.database, &history.line, number)?;
+    let record = history.store.record(&history.database, &name.line, name.number)?;
     let state = State::load(&history.store, record)?;
     match shelf.rows(state, file, beside) {
         // A folder's database may be younger than its first snapshots.

@@ -51,8 +51,8 @@ impl Shelf {
     ///
     /// # Errors
     /// When it is not clear which database is meant.
-    pub fn open(context: &Context, store: Store, spec: &Spec, database: Option<Database>) -> Result<Self, OpError> {
-        let history = History::find(store.clone(), spec, database.as_ref().map(|database| &database.name))?;
+    pub fn open(context: &Context, store: Store, spec: &mut Spec, database: Option<Database>) -> Result<Self, OpError> {
+        let history = History::find_for(store.clone(), spec, database.as_ref())?;
         let mut stores = match &database {
             Some(database) => database.near_stores(context)?,
             None => Vec::new(),
@@ -87,6 +87,23 @@ impl Shelf {
     pub fn snapshot(&self, spec: &Spec, file: Option<&Path>) -> Result<SnapshotRows, OpError> {
         let record = self.history.resolve(spec)?;
         self.rows(State::load(&self.history.store, record)?, file, None)
+    }
+
+    /// Another snapshot of the same database, of any line.
+    ///
+    /// # Errors
+    /// When it is not there, or of another database.
+    pub fn state(&self, mut spec: Spec) -> Result<State, OpError> {
+        if self.database.is_none() {
+            spec.database.get_or_insert_with(|| self.history.database.clone());
+        }
+        let history = History::find_for(self.history.store.clone(), &mut spec, self.database.as_ref())?;
+        if history.database != self.history.database {
+            let reason =
+                format!("it is not of {}: only snapshots of one database can be compared", self.history.database);
+            return Err(OpError::BadSpec { text: spec.text, reason });
+        }
+        Ok(State::load(&history.store, history.resolve(&spec)?)?)
     }
 
     /// The rows of a snapshot that was loaded; `beside` another, what both are made of is in memory once.
@@ -148,14 +165,14 @@ impl Shelf {
     /// The snapshot whose ids are remembered here, with them.
     fn last_known(&self, a: &SnapshotRows) -> Result<Option<(State, IdsFile)>, OpError> {
         let Some(database) = &self.database else { return Ok(None) };
-        let Some(memory) = database.workspace.recall_database(&database.name) else { return Ok(None) };
+        let Some(memory) = database.workspace.recall_database(&database.handle) else { return Ok(None) };
         if database.config().lineage != a.state.header.lineage {
             return Ok(None);
         }
-        let line = &database.config().line;
+        let line = database.line_of(&memory);
         let Ok(record) = self.history.store.record(&database.name, line, memory.number) else { return Ok(None) };
         let state = State::load(&self.history.store, record)?;
-        let ids = IdsFile::open(&database.workspace.ids_path(&database.name));
+        let ids = IdsFile::open(&database.workspace.ids_path(&database.handle));
         Ok(ids.filter(|ids| ids.matches(state.files.values())).map(|ids| (state, ids)))
     }
 }
