@@ -2,7 +2,7 @@
 //!
 //! The layers, each of which imports only those above it; `docs/ARCHITECTURE.md` draws the way of the data:
 //! [`base`], [`format`], [`rows`], [`remote`], [`store`], [`map`], [`pages`], [`source`], [`workspace`], [`ops`], [`query`],
-//! [`cli`].
+//! [`procedures`], [`cli`].
 
 pub mod base;
 pub mod cli;
@@ -10,6 +10,7 @@ pub mod format;
 pub mod map;
 pub mod ops;
 pub mod pages;
+pub mod procedures;
 pub mod query;
 pub mod remote;
 pub mod rows;

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         home: std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()),
         current_folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("pagekeep")),
         terminal: std::io::stderr().is_terminal(),
         progress,
     };

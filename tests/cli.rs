@@ -25,6 +25,8 @@ macro_rules! shown {
             (r"last written by \S+ at", "last written by [host] at"),
             (&format!(r"\[time\] +{}\b", host()), "[time]  [host]"),
             (r"pagekeep \d+\.\d+\.\d+", "pagekeep [version]"),
+            (r"\bjob-\d{8}-\d{6}-[0-9a-f]{6}\b", "[job]"),
+            (r"\bshop-\d{8}-\d{6}-[0-9a-f]{6}\b", "shop-[job]"),
             // Columns are as wide as what is left out.
             (r" {2,}", "  "),
         ]}, {
@@ -74,6 +76,29 @@ fn a_day_with_one_database() {
     shown!("config_show_origin", &machine, ["config", "show", "--origin"]);
     shown!("backup_remove", &machine, ["backup", "remove", "usb"]);
     shown!("backup_remove_again", &machine, ["backup", "rm", "usb"]);
+}
+
+#[test]
+fn procedures_and_jobs() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "delete");
+    machine.ok(&["init", "shop.db"]);
+    shown!("jobs_none", &machine, ["jobs"]);
+    shown!("call_list", &machine, ["call", "--list"]);
+    shown!("call_list_one", &machine, ["call", "--list", "sp_backup_restore"]);
+    shown!("call_add", &machine, ["call", "backup", "add", "usb", "usb"]);
+    machine.ok(&["call", "dolt_backup", "sync", "--arg", "Name=usb"]);
+    shown!("call_table", &machine, ["call", "sp_backup_list"]);
+    shown!("call_json", &machine, ["call", "sp_backup_list", "--json"]);
+    shown!("call_unknown", &machine, ["call", "backup", "snyc"]);
+    machine.insert(&path, 10);
+    let begun = shown!("call_create", &machine, ["call", "sp_backup_create", "shop", "in the night"]);
+    let id = begun.stdout.lines().next().unwrap().split(' ').next_back().unwrap().to_owned();
+    machine.ok(&["job", &id, "--follow"]);
+    shown!("job", &machine, ["job", &id]);
+    shown!("job_cancel_ended", &machine, ["job", "cancel", &id]);
+    shown!("jobs", &machine, ["jobs"]);
+    shown!("job_none", &machine, ["job", "job-1"]);
 }
 
 #[test]
@@ -139,7 +164,7 @@ fn a_machine_that_joins_has_the_tags_that_are_there() {
     assert_eq!(ran.json()["pushed_refs"], serde_json::json!([]));
 }
 
-const COMMANDS: [&[&str]; 23] = [
+const COMMANDS: [&[&str]; 27] = [
     &[],
     &["init"],
     &["backup"],
@@ -159,6 +184,10 @@ const COMMANDS: [&[&str]; 23] = [
     &["reflog"],
     &["undo"],
     &["clone"],
+    &["call"],
+    &["jobs"],
+    &["job"],
+    &["job", "cancel"],
     &["config"],
     &["config", "show"],
     &["config", "set"],
@@ -189,7 +218,7 @@ fn every_command_explains_itself() {
 fn json_is_one_object_and_quiet_is_silent() {
     let machine = Machine::new();
     let path = machine.database("shop.db", "wal");
-    let commands: [&[&str]; 29] = [
+    let commands: [&[&str]; 33] = [
         &["init", "shop.db"],
         &["backup"],
         &["backup", "add", "usb", "usb"],
@@ -213,6 +242,10 @@ fn json_is_one_object_and_quiet_is_silent() {
         &["undo"],
         &["branch", "brief"],
         &["branch", "-d", "brief"],
+        &["call", "--list"],
+        &["call", "backup_log"],
+        &["call", "backup", "sync"],
+        &["jobs"],
         &["config", "show"],
         &["config", "set", "level", "4"],
         &["completions", "bash"],

@@ -21,6 +21,7 @@ fn pagekeep(folder: &Path, arguments: &[&str]) -> u8 {
         home: Some(folder.to_owned()),
         current_folder: folder.to_owned(),
         host: "test".into(),
+        program: env!("CARGO_BIN_EXE_pagekeep").into(),
         terminal: false,
         progress: Arc::new(Progress::new()),
     };

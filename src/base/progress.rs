@@ -23,6 +23,28 @@ pub enum Phase {
     Flushing = 5,
 }
 
+impl Phase {
+    const ALL: [Phase; 6] =
+        [Phase::Idle, Phase::Reading, Phase::Storing, Phase::Uploading, Phase::Restoring, Phase::Flushing];
+
+    /// The phase of this name; idle for any other.
+    pub fn named(name: &str) -> Phase {
+        Self::ALL.into_iter().find(|phase| phase.name() == name).unwrap_or(Phase::Idle)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Idle => "",
+            Phase::Reading => "reading",
+            Phase::Storing => "storing",
+            Phase::Uploading => "uploading",
+            Phase::Restoring => "restoring",
+            Phase::Flushing => "flushing to disk",
+        }
+    }
+}
+
 /// Counters of one operation. All byte counts are bytes of content, before compression, unless said.
 #[derive(Debug, Default)]
 pub struct Progress {

@@ -192,6 +192,35 @@ pub(crate) enum Command {
         /// The new folder
         folder: PathBuf,
     },
+    /// Call a procedure, as SQL would
+    Call {
+        /// Its name
+        #[arg(required_unless_present = "list")]
+        name: Option<String>,
+        /// Its arguments, in order
+        #[arg(allow_negative_numbers = true)]
+        arguments: Vec<String>,
+        /// An argument by its name; may be repeated
+        #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = pair)]
+        by_name: Vec<(String, String)>,
+        /// List what there is; with a name, everything about that one
+        #[arg(long)]
+        list: bool,
+    },
+    /// Work that goes on in the background
+    Jobs,
+    /// One job
+    #[command(subcommand_negates_reqs = true)]
+    Job {
+        /// Its id
+        #[arg(required = true)]
+        id: Option<String>,
+        /// Wait until it ends; exit as it would have done here
+        #[arg(long)]
+        follow: bool,
+        #[command(subcommand)]
+        command: Option<JobCommand>,
+    },
     /// Settings
     Config {
         #[command(subcommand)]
@@ -438,6 +467,21 @@ impl About {
         }
         crate::ops::SnapshotOptions { note: self.note, labels, always }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobCommand {
+    /// Ask a job to stop; nothing half done is visible then
+    Cancel {
+        /// Its id
+        id: String,
+    },
+    /// Do a job, in the process that was started for it
+    #[command(hide = true)]
+    Run {
+        /// Its id
+        id: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

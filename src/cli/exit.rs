@@ -29,22 +29,3 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
         ErrorKind::Interrupted => 130,
     }
 }
-
-/// A kind's name, in JSON.
-pub(crate) fn name(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Other => "other",
-        ErrorKind::Usage => "usage",
-        ErrorKind::Credentials => "credentials",
-        ErrorKind::Conflict => "conflict",
-        ErrorKind::NoStore => "no_store",
-        ErrorKind::Busy => "busy",
-        ErrorKind::Corruption => "corruption",
-        ErrorKind::Source => "source",
-        ErrorKind::NoSnapshot => "no_snapshot",
-        ErrorKind::TargetExists => "target_exists",
-        ErrorKind::TooNew => "too_new",
-        ErrorKind::Temporary => "temporary",
-        ErrorKind::Interrupted => "interrupted",
-    }
-}

@@ -100,6 +100,12 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         Command::Reflog { name, from } => commands::refs::reflog(session, name.as_deref(), address(from)?.as_deref()),
         Command::Undo { name } => commands::refs::undo(session, name.as_deref()),
         Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
+        Command::Call { name, list: true, .. } => commands::call::list(name.as_deref()),
+        Command::Call { name, arguments, by_name, .. } => {
+            commands::call::run(session, name.as_deref().unwrap_or_default(), arguments, by_name)
+        }
+        Command::Jobs => commands::jobs::list(session),
+        Command::Job { id, follow, command } => commands::jobs::one(session, id, follow, command),
         Command::Config { command } => commands::config::run(session, command),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),
         Command::Man => commands::about::man(),

@@ -65,11 +65,10 @@ impl Output {
 
 /// Prints a failure: what, why, and what to do next.
 pub(crate) fn print_error(error: &OpError, as_json: bool) {
-    let causes: Vec<String> = std::iter::successors(std::error::Error::source(error), |cause| cause.source())
-        .map(ToString::to_string)
-        .collect();
     if as_json {
-        let kind = exit::name(error.kind());
+        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        let causes: Vec<String> = causes.map(ToString::to_string).collect();
+        let kind = error.kind().name();
         let (message, hint) = (error.to_string(), error.hint());
         let exit_code = exit::code(error.kind());
         let value = json!({"error": {"kind": kind, "message": message, "causes": causes, "hint": hint, "exit_code": exit_code}});
@@ -77,13 +76,8 @@ pub(crate) fn print_error(error: &OpError, as_json: bool) {
         return;
     }
     let mut text = format!("error: {error}");
-    let mut said = error.to_string();
-    for cause in causes {
-        // Clients repeat their cause in their own text.
-        if !said.contains(&cause) {
-            text.push_str(&format!("\n  because: {cause}"));
-            said.push_str(&cause);
-        }
+    for cause in error.untold_causes() {
+        text.push_str(&format!("\n  because: {cause}"));
     }
     if let Some(hint) = error.hint() {
         text.push_str(&format!("\n  next: {hint}"));

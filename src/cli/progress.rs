@@ -10,7 +10,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::output::size;
 use super::session::Session;
 use crate::base::Progress;
-use crate::base::progress::Phase;
 
 /// Shows progress until dropped.
 pub(crate) struct Shown {
@@ -45,17 +44,6 @@ impl Drop for Shown {
     }
 }
 
-fn phase(progress: &Progress) -> &'static str {
-    match progress.phase() {
-        Phase::Idle => "",
-        Phase::Reading => "reading",
-        Phase::Storing => "storing",
-        Phase::Uploading => "uploading",
-        Phase::Restoring => "restoring",
-        Phase::Flushing => "flushing to disk",
-    }
-}
-
 fn bar(stop: &AtomicBool, progress: &Progress) {
     std::thread::park_timeout(PATIENCE);
     if stop.load(Relaxed) {
@@ -65,7 +53,7 @@ fn bar(stop: &AtomicBool, progress: &Progress) {
     let form = "{prefix} [{bar:30}] {bytes} of {total_bytes} @ {bytes_per_sec}, {eta} left{msg}";
     bar.set_style(ProgressStyle::with_template(form).expect("BUG: a constant template").progress_chars("=> "));
     while !stop.load(Relaxed) {
-        bar.set_prefix(phase(progress));
+        bar.set_prefix(progress.phase().name());
         bar.set_length(progress.total_bytes.load(Relaxed));
         bar.set_position(progress.done_bytes.load(Relaxed));
         let saved = progress.reused_bytes.load(Relaxed);
@@ -90,7 +78,7 @@ fn lines(stop: &AtomicBool, progress: &Progress) {
         let moved = progress.moved_bytes.load(Relaxed);
         eprintln!(
             "{}: {} of {} @ {}/s, {} moved, {} already there",
-            phase(progress),
+            progress.phase().name(),
             size(done),
             size(total),
             size(rate),

@@ -3,17 +3,20 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::args::Globals;
+use crate::base::progress::Phase;
 use crate::base::{Name, Progress};
 use crate::ops::{Context, Database, OpError, ReadFrom, Spec, is_near};
+use crate::procedures::Caller;
 use crate::query::Place;
 use crate::remote::{Environment, OpenOptions, RemoteUrl};
 use crate::store::{ObjectCache, Store};
-use crate::workspace::{Origin, Settings, WorkspaceError};
+use crate::workspace::{JobProgress, Origin, Settings, Workspace, WorkspaceError};
 
 /// What the program finds around it.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Surroundings {
     pub current_folder: PathBuf,
     /// The machine's name.
     pub host: String,
+    /// The path of this program.
+    pub program: PathBuf,
     /// Whether stderr is a terminal.
     pub terminal: bool,
     /// Counts, and asks to stop.
@@ -38,6 +43,7 @@ pub(crate) struct Session {
     pub(crate) globals: Globals,
     pub(crate) settings: Settings,
     pub(crate) terminal: bool,
+    program: PathBuf,
 }
 
 /// Variables that begin with PAGEKEEP_ and are not settings.
@@ -80,7 +86,7 @@ impl Session {
         let found = Database::find(&context, globals.db.as_deref(), &settings, false);
         let remote_timeout = found.map_or(settings.remote_timeout(), |database| database.settings.remote_timeout());
         context.patience = OpenOptions::within(remote_timeout);
-        Ok(Self { context, globals, settings, terminal: around.terminal })
+        Ok(Self { context, globals, settings, terminal: around.terminal, program: around.program })
     }
 
     pub(crate) fn quiet(&self) -> bool {
@@ -90,6 +96,31 @@ impl Session {
     /// The database meant; with `create`, begun when it is not kept yet.
     pub(crate) fn database(&self, create: bool) -> Result<Database, OpError> {
         Database::find(&self.context, self.globals.db.as_deref(), &self.settings, create)
+    }
+
+    /// The workspace of the database meant, or of this folder.
+    pub(crate) fn workspace(&self) -> Result<Workspace, OpError> {
+        Database::workspace(&self.context, self.globals.db.as_deref(), &self.settings)
+    }
+
+    /// Who calls procedures.
+    pub(crate) fn caller(&self) -> Caller {
+        Caller {
+            context: self.context.clone(),
+            settings: self.settings.clone(),
+            database: self.globals.db.clone(),
+            program: self.program.clone(),
+            open_files: Vec::new(),
+        }
+    }
+
+    /// Shows how far somebody else is as if it were done here.
+    pub(crate) fn show_progress(&self, far: &JobProgress) {
+        let progress = &self.context.progress;
+        progress.enter(Phase::named(&far.phase));
+        progress.total_bytes.store(far.total_bytes, Relaxed);
+        progress.done_bytes.store(far.done_bytes, Relaxed);
+        progress.moved_bytes.store(far.moved_bytes, Relaxed);
     }
 
     /// What `FROM` means.

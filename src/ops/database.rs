@@ -72,9 +72,7 @@ impl Database {
         let around = workspace_around(&context.current_folder)?;
         let Some(text) = wanted else {
             let Some(workspace) = around else {
-                return Err(OpError::WhichDatabase {
-                    reason: "nothing is kept in this folder yet; say which database: --db PATH".into(),
-                });
+                return Err(nothing_kept());
             };
             let names: Vec<_> = workspace.config.databases.keys().cloned().collect();
             return match names.as_slice() {
@@ -146,6 +144,17 @@ impl Database {
         Self::new(workspace, name, settings.clone())
     }
 
+    /// The workspace that `--db` means, or that of the current folder or one above it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn workspace(context: &Context, wanted: Option<&OsStr>, settings: &Settings) -> Result<Workspace, OpError> {
+        if wanted.is_some() {
+            return Ok(Self::find(context, wanted, settings, false)?.workspace);
+        }
+        workspace_around(&context.current_folder)?.ok_or_else(nothing_kept)
+    }
+
     /// Adds what the folder's file sets to what the caller set.
     pub(super) fn new(workspace: Workspace, handle: Name, mut settings: Settings) -> Result<Self, OpError> {
         for (key, value) in &workspace.config.settings {
@@ -154,6 +163,10 @@ impl Database {
         let name = workspace.config.databases[&handle].database.clone().unwrap_or_else(|| handle.clone());
         Ok(Self { workspace, name, handle, settings })
     }
+}
+
+fn nothing_kept() -> OpError {
+    OpError::WhichDatabase { reason: "nothing is kept in this folder yet; say which database: --db PATH".into() }
 }
 
 /// A store that is here already may have the history of a database that was only just added: its configuration was lost.

@@ -253,6 +253,25 @@ pub enum OpError {
         /// Who has it open.
         holder: String,
     },
+    /// A procedure is called as none can be.
+    #[error("{reason}")]
+    BadCall {
+        /// What is wrong, and what was probably meant.
+        reason: String,
+        /// How it is called.
+        hint: String,
+    },
+    /// A database is not replaced while its present state cannot be kept.
+    #[error("the present state of {path:?} cannot be kept, so that it is not replaced")]
+    NotSafe {
+        /// The database's file.
+        path: PathBuf,
+        /// The snapshot it was to be put back to.
+        at: String,
+        /// Why.
+        #[source]
+        source: Box<OpError>,
+    },
     /// The remote failed, and the snapshot is kept in the local store.
     #[error("{failure}; {name}@{number} is kept here, and the next sync brings it there")]
     KeptHere {
@@ -401,6 +420,25 @@ impl OpError {
     pub(crate) fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpError {
         let path = path.to_owned();
         move |source| OpError::Io { verb, path, source }
+    }
+
+    /// The causes that the text does not tell already; clients repeat their cause in their own text.
+    pub fn untold_causes(&self) -> Vec<String> {
+        let mut said = self.to_string();
+        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
+        let mut untold = Vec::new();
+        for cause in causes.map(ToString::to_string) {
+            if !said.contains(&cause) {
+                said.push_str(&cause);
+                untold.push(cause);
+            }
+        }
+        untold
+    }
+
+    /// What and why, in one line.
+    pub fn in_full(&self) -> String {
+        std::iter::once(self.to_string()).chain(self.untold_causes()).collect::<Vec<_>>().join(", because: ")
     }
 
     /// Adds which remote this happened at, where the next thing to do depends on it; `added` when it is known here.

@@ -18,6 +18,11 @@ pub struct ReadFrom {
 }
 
 impl ReadFrom {
+    /// A store that is known to be one, and the database kept here.
+    pub(super) fn known(store: Store, database: Database) -> Self {
+        Self { store, database: Some(database), is_bare: false }
+    }
+
     /// Understands a person's FROM: `.`, a remote's name, or an address. A name needs a database here (`wanted`, or the only
     /// one around), an address does not.
     ///

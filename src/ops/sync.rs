@@ -78,7 +78,7 @@ pub fn create(context: &Context, database: &Database, options: &SnapshotOptions)
     Ok(outcome)
 }
 
-fn local_targets(context: &Context, database: &Database) -> Result<Targets, OpError> {
+pub(super) fn local_targets(context: &Context, database: &Database) -> Result<Targets, OpError> {
     let local = database.local_store(context)?;
     let near = database.near_stores(context)?;
     Ok(Targets { packs: vec![local.clone()], records: vec![local], near, far: Vec::new(), uploads: "local".into() })

@@ -104,6 +104,11 @@ impl QuerySession {
         self.handles.iter().map(|(name, handle)| (name.as_str(), handle.served.pages.name()))
     }
 
+    /// The connection, to put functions and tables on it.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Runs the statements of a script one after the other. Each passes through [`QuerySession::statement`].
     ///
     /// # Errors

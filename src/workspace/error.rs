@@ -56,6 +56,12 @@ pub enum WorkspaceError {
         /// Its process, when known.
         holder: Option<String>,
     },
+    /// No job has this id.
+    #[error("there is no job '{id}' here")]
+    NoJob {
+        /// The id.
+        id: String,
+    },
     /// The local store.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -172,14 +172,14 @@ impl Workspace {
     }
 }
 
-fn remove(path: PathBuf) -> Result<(), WorkspaceError> {
+pub(super) fn remove(path: PathBuf) -> Result<(), WorkspaceError> {
     match fs::remove_file(&path) {
         Err(source) if source.kind() != ErrorKind::NotFound => Err(WorkspaceError::io("remove", &path, source)),
         _ => Ok(()),
     }
 }
 
-fn recall<T: DeserializeOwned>(path: PathBuf) -> Option<T> {
+pub(super) fn recall<T: DeserializeOwned>(path: PathBuf) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 

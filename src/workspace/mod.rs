@@ -14,12 +14,14 @@
 //!   state/remotes/<name>.json   what each remote is known to have
 //!   state/remotes/<name>.turn   the lock that a run puts at a remote where writers take turns
 //!   uploads/<where>/<database>/   notes about packs that an unfinished run stored: at a remote, or here (`local`)
+//!   jobs/<id>.…             work that goes on in the background: see `jobs.rs`
 //!   tmp/                    scratch; emptied at the start of each run
 //! ```
 
 mod config;
 mod error;
 pub mod ids;
+mod jobs;
 mod lock;
 mod memory;
 mod path_form;
@@ -39,6 +41,7 @@ use crate::store::Store;
 pub use crate::format::record::SourceKind;
 pub use config::{Config, DatabaseConfig, RemoteConfig};
 pub use error::WorkspaceError;
+pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Task, is_job_id};
 pub use lock::Lock;
 pub use memory::{DatabaseMemory, Pushed, RemoteMemory};
 pub use settings::{KEYS, Keep, Key, Origin, Settings, duration};

@@ -6,16 +6,15 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 use tempfile::SpooledTempFile;
 
-use super::rows::{json_value, shown};
+use super::rows::shown;
 use crate::cli::args::Diff;
 use crate::cli::output::{Output, count, table as table_of};
 use crate::cli::session::Session;
 use crate::ops::diff::{
-    Borrowing, ColumnKind, Counts, DiffOptions, DiffSink, Matching, Pair, Patch, Row, RowChange, SchemaChange, Shelf,
-    Table, TableSide, changed_between, diff,
+    ColumnKind, Counts, DiffOptions, DiffSink, Matching, Pair, Patch, Row, RowChange, SchemaChange, Shelf, Table,
+    TableSide, diff, row_json,
 };
 use crate::ops::{OpError, ReadFrom};
-use crate::rows::Pages;
 
 /// A result that waits in memory before it waits on the disk.
 const SPOOL_BYTES: usize = 4 << 20;
@@ -25,25 +24,9 @@ pub(crate) fn run(session: &Session, wanted: &Diff) -> Result<Output, OpError> {
     let mut spec = context.spec(&wanted.old)?;
     let ReadFrom { store, database, .. } = session.from(wanted.from.as_deref().unwrap_or(".".as_ref()))?;
     let shelf = Shelf::open(context, store, &mut spec, database)?;
-    let file = wanted.file.as_deref();
-    let a = shelf.snapshot(&spec, file)?;
-    match &wanted.new {
-        Some(new) => {
-            let b = shelf.rows(shelf.state(context.spec(new)?)?, file, Some(&a))?;
-            let changed = changed_between(&a, &b);
-            let borrowing = Borrowing::new(b.pages(), a.pages(), &changed);
-            let pair = Pair { a: a.pages(), b: &borrowing, changed: &changed };
-            show(session, wanted, &pair, [a.name(), b.name()])
-        }
-        None => {
-            let path = a.state.files[&a.file].path.to_path().unwrap_or_default();
-            let live = shelf.live(context, Some(&path))?;
-            let changed = shelf.changed_since(&a, &live)?;
-            let borrowing = Borrowing::new(a.pages(), &live as &dyn Pages, &changed);
-            let pair = Pair { a: &borrowing, b: &live, changed: &changed };
-            show(session, wanted, &pair, [a.name(), "now".into()])
-        }
-    }
+    let new = wanted.new.as_ref().map(|new| context.spec(new)).transpose()?;
+    let take = |pair: &Pair<'_>, names| show(session, wanted, pair, names);
+    shelf.compare(context, &spec, new, wanted.file.as_deref(), take)
 }
 
 fn show(session: &Session, wanted: &Diff, pair: &Pair<'_>, names: [String; 2]) -> Result<Output, OpError> {
@@ -289,12 +272,5 @@ fn whole(side: Option<&TableSide>, row: &Row) -> String {
 }
 
 fn object(side: Option<&TableSide>, row: &Row) -> Json {
-    let Some(side) = side else { return Json::Null };
-    let columns = side.shape.columns.iter().zip(&row.values).filter(|(column, _)| column.kind != ColumnKind::Virtual);
-    let mut values: serde_json::Map<String, Json> =
-        columns.map(|(column, value)| (column.name.clone(), json_value(side.encoding, value))).collect();
-    if let (None, false, Some(name)) = (side.shape.alias, side.shape.without_rowid, side.shape.rowid_name()) {
-        values.insert(name.to_owned(), json!(row.rowid));
-    }
-    Json::Object(values)
+    side.map_or(Json::Null, |side| row_json(side, row))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod about;
 pub(crate) mod backup;
+pub(crate) mod call;
 pub(crate) mod checkout;
 pub(crate) mod clone;
 pub(crate) mod config;
@@ -9,6 +10,7 @@ pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod graph;
 pub(crate) mod init;
+pub(crate) mod jobs;
 pub(crate) mod log;
 pub(crate) mod query;
 pub(crate) mod refs;

@@ -6,8 +6,7 @@ use serde_json::json;
 
 use crate::cli::output::{Output, count, size, time};
 use crate::cli::session::Session;
-use crate::map::State;
-use crate::ops::{self, Known, OpError, RestoreOptions, Spec};
+use crate::ops::{OpError, Spec};
 
 pub(super) fn run(
     session: &Session,
@@ -17,16 +16,9 @@ pub(super) fn run(
     force: bool,
 ) -> Result<Output, OpError> {
     let from = session.from(from)?;
-    let mut spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let history = from.history(&mut spec)?;
-    let record = history.resolve(&spec)?;
-    let state = State::load(&history.store, record)?;
-    let kept = from.database.filter(|_| force);
-    let known = kept.and_then(|database| Known::at(&session.context, &database, destination));
-    let options = RestoreOptions { force, known, ids_path: None };
-    let report = ops::restore(&session.context, &history.store, &state, destination, options)?;
+    let spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
+    let (name, report) = from.restore(&session.context, &spec, destination, force)?;
 
-    let name = ops::title(&history.database, &state.header.line, report.number);
     let fetched = size(report.requests.received_bytes);
     let said = format!(
         "Downloaded {fetched} of {fetched}, restored {name} ({}, {} files) to {} in {}",

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::cli::output::{Output, moment, table as table_of};
 use crate::cli::session::Session;
-use crate::ops::diff::{ColumnKind, Event, Row, Shelf, TableSide, find as find_last, life};
+use crate::ops::diff::{ColumnKind, Event, Row, Shelf, TableSide, find as find_last, life, value_json};
 use crate::ops::{OpError, ReadFrom, Spec};
 use crate::rows::{Encoding, Value};
 
@@ -92,7 +92,7 @@ fn values(side: &TableSide, row: &Row) -> String {
 
 fn object(side: &TableSide, row: &Row) -> Json {
     let columns = side.shape.columns.iter().zip(&row.values).filter(|(column, _)| column.kind != ColumnKind::Virtual);
-    Json::Object(columns.map(|(column, value)| (column.name.clone(), json_value(side.encoding, value))).collect())
+    Json::Object(columns.map(|(column, value)| (column.name.clone(), value_json(side.encoding, value))).collect())
 }
 
 /// A value on one line.
@@ -115,21 +115,5 @@ pub(super) fn shown(encoding: Encoding, value: &Value) -> String {
                 if bytes.len() > SHOWN_CHARS / 4 { format!("… ({} bytes)", bytes.len()) } else { String::new() };
             format!("x'{digits}'{more}")
         }
-    }
-}
-
-/// A value for programs; what JSON has no form for is an object with its name.
-pub(super) fn json_value(encoding: Encoding, value: &Value) -> Json {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    match value {
-        Value::Null => Json::Null,
-        Value::Integer(number) => json!(number),
-        Value::Real(number) if number.is_finite() => json!(number),
-        Value::Real(number) => json!({"real": number.to_string()}),
-        Value::Text(stored) => match encoding.decode(stored) {
-            Some(text) => json!(text),
-            None => json!({"text": hex(stored)}),
-        },
-        Value::Blob(bytes) => json!({"blob": hex(bytes)}),
     }
 }

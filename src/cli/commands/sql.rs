@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use rusqlite::types::ValueRef;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 use serde_json::Value;
@@ -14,7 +15,9 @@ use crate::cli::output::{Output, print_error};
 use crate::cli::rows::{Format, Rows};
 use crate::cli::session::Session;
 use crate::ops::OpError;
-use crate::query::is_complete;
+use crate::procedures::Caller;
+use crate::procedures::sql::{install, parse_call};
+use crate::query::{RowSink, is_complete, split};
 
 const HELP: &str = "\
 .tables              tables and views
@@ -24,7 +27,8 @@ const HELP: &str = "\
 .databases           the snapshots and their names here
 .help                this
 .quit                leave; Ctrl-D, too
-Everything else is SQL, up to a semicolon. Ctrl-C stops a statement.";
+Everything else is SQL, up to a semicolon, or calls a procedure, like CALL backup('sync', 'offsite');
+`pagekeep call --list` lists them. Ctrl-C stops a statement.";
 
 /// What the shell does next.
 enum Next {
@@ -34,6 +38,7 @@ enum Next {
 
 struct Shell<'a, W: io::Write> {
     opened: Opened<'a>,
+    caller: Caller,
     rows: Rows<W>,
     /// The beginning of a statement whose end has not come yet.
     begun: String,
@@ -59,9 +64,24 @@ impl<W: io::Write> Shell<'_, W> {
     /// Runs what was begun, with or without a semicolon at its end.
     fn finish(&mut self) -> Result<Next, OpError> {
         let text = std::mem::take(&mut self.begun);
-        let ran = self.opened.queries.run(&text, &mut self.rows);
+        let ran = split(&text).into_iter().try_for_each(|statement| self.statement(statement));
         self.rows.flush().map_err(not_written)?;
         ran.map(|()| Next::Go)
+    }
+
+    /// Runs SQL, or calls a procedure.
+    fn statement(&mut self, statement: &str) -> Result<(), OpError> {
+        let Some(call) = parse_call(statement) else { return self.opened.queries.run(statement, &mut self.rows) };
+        let found = call?.run(&self.caller)?;
+        let columns: Vec<String> = found.columns.iter().map(|column| column.name.to_owned()).collect();
+        let mut write = || {
+            self.rows.begin(&columns)?;
+            for row in &found.rows {
+                self.rows.row(&row.iter().map(ValueRef::from).collect::<Vec<_>>())?;
+            }
+            self.rows.end()
+        };
+        write().map_err(not_written)
     }
 
     fn command(&mut self, line: &str) -> Result<Next, OpError> {
@@ -101,7 +121,10 @@ pub(crate) fn run(
     looking: &Looking,
 ) -> Result<Output, OpError> {
     let opened = Opened::new(session, spec, looking)?;
-    let mut shell = Shell { opened, rows: to_stdout(format(session, asked)), begun: String::new() };
+    let caller = session.caller();
+    let refused = |error: rusqlite::Error| OpError::Sql { reason: error.to_string() };
+    install(opened.queries.connection(), caller.clone()).map_err(refused)?;
+    let mut shell = Shell { opened, caller, rows: to_stdout(format(session, asked)), begun: String::new() };
     let ran = match script {
         Some(script) => lines(&mut shell, script.lines().map(|line| Ok(line.to_owned()))),
         None if io::stdin().is_terminal() => interactive(session, &mut shell),

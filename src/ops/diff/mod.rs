@@ -11,7 +11,9 @@
 //! right, only slower. Memory holds the numbers of the leaves to read, and a few rows.
 
 mod changed;
+mod compare;
 mod condition;
+mod json;
 mod life;
 pub(crate) mod literal;
 mod lookup;
@@ -27,6 +29,7 @@ mod tables;
 
 pub use changed::Changed;
 pub use condition::Condition;
+pub use json::{row_json, value_json};
 pub use life::{Event, Found, Moment, find, life};
 pub use lookup::{Traced, find_row, find_table, find_where};
 pub use merge::{Row, RowChange};

@@ -33,6 +33,13 @@ impl OpError {
             OpError::Open { source: OpenError::FolderMissing { path }, .. } => {
                 format!("mount it, or create it: mkdir -p {}", shown(path))
             }
+            OpError::BadCall { hint, .. } => hint.clone(),
+            OpError::NotSafe { path, at, .. } => {
+                let command =
+                    format!("pagekeep backup restore . {} --at {} --force", shown(path), shown(Path::new(at)));
+                format!("repair that first; or replace it nevertheless: {command}")
+            }
+            OpError::Workspace(WorkspaceError::NoJob { .. }) => "list what there is: pagekeep jobs".into(),
             OpError::NoRemotes => "add one: pagekeep backup add NAME URL".into(),
             OpError::TargetExists { .. } => "restore to another path, or replace it with --force".into(),
             OpError::WhichDatabase { .. } => "`pagekeep init PATH` begins to keep a database".into(),

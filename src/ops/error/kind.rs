@@ -40,6 +40,49 @@ pub enum ErrorKind {
     Other,
 }
 
+impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [ErrorKind; 13] = [
+        ErrorKind::Usage,
+        ErrorKind::Credentials,
+        ErrorKind::NoStore,
+        ErrorKind::Busy,
+        ErrorKind::Corruption,
+        ErrorKind::Source,
+        ErrorKind::NoSnapshot,
+        ErrorKind::TargetExists,
+        ErrorKind::TooNew,
+        ErrorKind::Conflict,
+        ErrorKind::Temporary,
+        ErrorKind::Interrupted,
+        ErrorKind::Other,
+    ];
+
+    /// Its name, in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            ErrorKind::Other => "other",
+            ErrorKind::Usage => "usage",
+            ErrorKind::Credentials => "credentials",
+            ErrorKind::Conflict => "conflict",
+            ErrorKind::NoStore => "no_store",
+            ErrorKind::Busy => "busy",
+            ErrorKind::Corruption => "corruption",
+            ErrorKind::Source => "source",
+            ErrorKind::NoSnapshot => "no_snapshot",
+            ErrorKind::TargetExists => "target_exists",
+            ErrorKind::TooNew => "too_new",
+            ErrorKind::Temporary => "temporary",
+            ErrorKind::Interrupted => "interrupted",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<ErrorKind> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 impl OpError {
     /// What can be done about it.
     pub fn kind(&self) -> ErrorKind {
@@ -59,7 +102,8 @@ impl OpError {
             OpError::Open { source: OpenError::Folder { source, .. }, .. } => io_kind(source),
             OpError::Open { .. } => ErrorKind::Usage,
             OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => ErrorKind::Corruption,
-            OpError::BadRemote { .. } | OpError::NoRemotes => ErrorKind::Usage,
+            OpError::BadRemote { .. } | OpError::NoRemotes | OpError::BadCall { .. } => ErrorKind::Usage,
+            OpError::NotSafe { source, .. } => source.kind(),
             OpError::Demo { .. } => ErrorKind::Other,
             OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
             OpError::BackupExists { .. } | OpError::AddressConflict { .. } => ErrorKind::Usage,

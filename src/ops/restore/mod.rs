@@ -27,6 +27,7 @@ use crate::remote::RequestCounts;
 use crate::store::Store;
 
 pub use existing::Known;
+pub(super) use target::refuse_if_open;
 
 /// How to restore.
 #[derive(Debug, Default)]

@@ -135,7 +135,7 @@ pub(super) fn existing_folder(destination: &Path) -> Result<PathBuf, OpError> {
 
 /// Refuses when another program has the file, or a journal of it, open. On Linux /proc tells; a program of another user
 /// may stay unseen.
-pub(super) fn refuse_if_open(path: &Path) -> Result<(), OpError> {
+pub(in crate::ops) fn refuse_if_open(path: &Path) -> Result<(), OpError> {
     let identity = |path: &Path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
     let wanted: Vec<_> =
         ["", "-wal", "-shm", "-journal"].iter().filter_map(|suffix| identity(&with_suffix(path, suffix))).collect();

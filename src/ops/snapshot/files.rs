@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{OpError, file_numbers};
 use crate::base::FileNumber;
@@ -42,10 +42,11 @@ pub(super) struct Sources {
     pub(super) warnings: Vec<String>,
 }
 
-/// Lists the files of a database: one, or all of a directory.
-pub(super) fn list(database: &Database) -> Result<Listing, OpError> {
+/// Lists the files of a database: one, for which `other` may stand in, or all of a directory.
+pub(super) fn list(database: &Database, other: Option<&Path>) -> Result<Listing, OpError> {
     let source = database.source();
-    let path = source.canonicalize().map_err(|error| SourceError::io(&source, error))?;
+    let place = other.unwrap_or(&source);
+    let path = place.canonicalize().map_err(|error| SourceError::io(place, error))?;
     match database.config().kind {
         SourceKind::Sqlite => {
             let metadata = std::fs::metadata(&path).map_err(|error| SourceError::io(&path, error))?;

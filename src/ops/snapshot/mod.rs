@@ -17,6 +17,7 @@ mod scan;
 mod spool;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,10 +138,21 @@ pub fn snapshot(
     targets: &Targets,
     options: &SnapshotOptions,
 ) -> Result<Outcome, OpError> {
+    snapshot_of(context, database, None, targets, options)
+}
+
+/// The same of another file's content, as if it were the database's.
+pub(super) fn snapshot_of(
+    context: &Context,
+    database: &Database,
+    other: Option<&Path>,
+    targets: &Targets,
+    options: &SnapshotOptions,
+) -> Result<Outcome, OpError> {
     let started = std::time::Instant::now();
     let memory = database.workspace.recall_database(&database.handle);
     let looked_at = context.now();
-    let mut list = files::list(database)?;
+    let mut list = files::list(database, other)?;
     let (seen, listing) = (files::look(&list)?, list.hash());
     if let Some(memory) = &memory
         && !options.always

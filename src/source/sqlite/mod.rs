@@ -152,6 +152,20 @@ impl PinnedDatabase {
         Ok(())
     }
 
+    /// Lets SQLite look for faults in the pinned state.
+    ///
+    /// # Errors
+    /// [`SourceError::Malformed`] with the first fault.
+    pub fn check_integrity(&self) -> Result<(), SourceError> {
+        let found: rusqlite::Result<String> =
+            self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
+        match found {
+            Ok(answer) if answer == "ok" => Ok(()),
+            Ok(reason) => Err(SourceError::Malformed { path: self.path.clone(), reason }),
+            Err(error) => Err(explain(&self.path, &error, Duration::ZERO)),
+        }
+    }
+
     /// One page; pages are numbered from 1.
     ///
     /// # Errors
