@@ -1,13 +1,22 @@
 //! What can be said on the command line.
 
+mod backup;
+mod refs;
+mod rows;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::rows::Format;
+
+pub(crate) use backup::Backup;
+use refs::NO_MERGE;
+pub(crate) use refs::{Branch, Tag};
+pub(crate) use rows::{Diff, OnConflict, RestoreRows};
 
 /// Keeps every past state of SQLite databases, here and elsewhere.
 ///
@@ -240,194 +249,6 @@ pub(crate) enum Command {
         /// Leave the folder in which it happened
         #[arg(long)]
         keep: bool,
-    },
-}
-
-/// What to compare, and what to show of it.
-#[derive(Debug, Args)]
-pub(crate) struct Diff {
-    /// The state before, like app@3, @latest~1 or @yesterday
-    pub(crate) old: String,
-    /// The state after; the live database as it is now when not said
-    pub(crate) new: Option<String>,
-    /// A remote's name, an address, or . for the local store
-    #[arg(long)]
-    pub(crate) from: Option<OsString>,
-    /// Only how many rows of each table changed
-    #[arg(long, group = "form")]
-    pub(crate) stat: bool,
-    /// Only tables, indexes, views and triggers
-    #[arg(long, group = "form")]
-    pub(crate) schema: bool,
-    /// SQL that makes the state after of the state before
-    #[arg(long, group = "form")]
-    pub(crate) sql: bool,
-    /// Only this table; may be repeated
-    #[arg(long = "table", value_name = "TABLE")]
-    pub(crate) tables: Vec<String>,
-    /// Only rows that meet this condition, before or after
-    #[arg(long = "where", value_name = "CONDITION")]
-    pub(crate) condition: Option<String>,
-    /// Show at most so many rows of each table
-    #[arg(long, short = 'n', default_value_t = u64::MAX, hide_default_value = true, conflicts_with = "sql")]
-    pub(crate) limit: u64,
-    /// Which database of a folder
-    #[arg(long, value_name = "PATH")]
-    pub(crate) file: Option<PathBuf>,
-}
-
-/// Which rows to bring back, and where to.
-#[derive(Debug, Args)]
-pub(crate) struct RestoreRows {
-    /// The snapshot, like app@3 or @yesterday
-    pub(crate) spec: String,
-    /// The table; may be repeated
-    #[arg(long = "table", value_name = "TABLE", required = true)]
-    pub(crate) tables: Vec<String>,
-    /// Only rows that meet this condition
-    #[arg(long = "where", value_name = "CONDITION")]
-    pub(crate) condition: Option<String>,
-    /// The database to write to; the one that is kept here when not said
-    #[arg(long, value_name = "PATH")]
-    pub(crate) into: Option<PathBuf>,
-    /// Only show the statements
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// What to do with a row that is there with other values
-    #[arg(long, value_enum, default_value_t = OnConflict::Abort)]
-    pub(crate) on_conflict: OnConflict,
-    /// A remote's name, an address, or . for the local store
-    #[arg(long)]
-    pub(crate) from: Option<OsString>,
-    /// Which database of a folder
-    #[arg(long, value_name = "PATH")]
-    pub(crate) file: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum OnConflict {
-    /// Write nothing, and list the conflicts
-    Abort,
-    /// Leave the row as it is
-    Skip,
-    /// Put the snapshot's row in its place
-    Replace,
-}
-
-/// Where somebody looks who wants to join lines again.
-const NO_MERGE: &str = "Lines are not merged: rows are yours to choose. `pagekeep diff --sql` writes what differs between \
-                        two snapshots as SQL, for you to look through and run.";
-
-#[derive(Debug, Args)]
-pub(crate) struct Tag {
-    /// The tag's name
-    pub(crate) name: Option<String>,
-    /// The snapshot, like app@3; the newest when not said
-    #[arg(conflicts_with = "delete")]
-    pub(crate) spec: Option<String>,
-    /// What is said about it
-    #[arg(long = "message", short = 'm', value_name = "TEXT", requires = "name", conflicts_with = "delete")]
-    pub(crate) note: Option<String>,
-    /// Delete it; the snapshot stays
-    #[arg(long, short, requires = "name")]
-    pub(crate) delete: bool,
-    /// Move it when it stands for another snapshot
-    #[arg(long, requires = "name", conflicts_with = "delete")]
-    pub(crate) force: bool,
-    /// A remote's name, an address, or . for the local store
-    #[arg(long, conflicts_with = "delete")]
-    pub(crate) from: Option<OsString>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Branch {
-    /// The line's name
-    pub(crate) name: Option<String>,
-    /// The snapshot it starts at, like app@3; the newest when not said
-    #[arg(conflicts_with = "delete")]
-    pub(crate) spec: Option<String>,
-    /// Delete its name; its snapshots stay
-    #[arg(long, short, requires = "name")]
-    pub(crate) delete: bool,
-    /// Delete it even if nothing else leads to its snapshots
-    #[arg(long, requires = "delete")]
-    pub(crate) force: bool,
-    /// A remote's name, an address, or . for the local store
-    #[arg(long, conflicts_with = "delete")]
-    pub(crate) from: Option<OsString>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Backup {
-    /// Add a remote: contact it, probe it, create or open the store there
-    Add {
-        /// Its name
-        name: String,
-        /// file:///path, a path, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix
-        url: OsString,
-        /// Go on with the history of this database there, of which the file here is a copy
-        #[arg(long, value_name = "DATABASE")]
-        join: Option<String>,
-    },
-    /// Forget a remote; what lies there stays
-    #[command(visible_alias = "rm")]
-    Remove {
-        /// Its name
-        name: String,
-    },
-    /// The snapshots
-    List {
-        /// A remote's name, an address, or . for the local store
-        #[arg(long)]
-        from: Option<OsString>,
-    },
-    /// Make a snapshot in the local store
-    Create {
-        /// A name by which it can be found, like @before-upgrade
-        #[arg(long)]
-        name: Option<String>,
-        #[command(flatten)]
-        about: About,
-    },
-    /// Make a snapshot if anything changed, and bring a remote up to date
-    Sync {
-        /// The remote's name
-        #[arg(required_unless_present = "all")]
-        name: Option<String>,
-        /// All remotes
-        #[arg(long, conflicts_with = "name")]
-        all: bool,
-        /// When another machine wrote first: go on after its snapshots
-        #[arg(long)]
-        rebase: bool,
-        #[command(flatten)]
-        about: About,
-    },
-    /// The same, to an address that has no name
-    SyncUrl {
-        /// The address
-        url: OsString,
-        #[command(flatten)]
-        about: About,
-    },
-    /// Rebuild a snapshot as a file (or directory), byte for byte
-    Restore {
-        /// A remote's name, an address, or . for the local store
-        from: OsString,
-        /// The path to make
-        destination: PathBuf,
-        /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00; the newest when not said
-        #[arg(long, value_name = "SPEC")]
-        at: Option<String>,
-        /// Replace what is there; only what differs is fetched
-        #[arg(long)]
-        force: bool,
-    },
-    /// How old and how complete each remote is; exit code 6 when one is too old
-    Status {
-        /// The oldest a remote may be
-        #[arg(long, default_value = "26h", value_name = "TIME")]
-        max_age: String,
     },
 }
 
