@@ -41,7 +41,11 @@ const DATABASE: &str = "app";
 /// The pages of a snapshot of `app`.
 fn pages_of(store: &Store, number: u32) -> Result<Arc<SnapshotPages>, OpError> {
     let place = Place { store: store.clone(), more: Vec::new(), default: Some(Name::new(DATABASE).unwrap()) };
-    open_snapshot(&place, &Spec::parse(&number.to_string(), jiff::Timestamp::UNIX_EPOCH, &jiff::tz::TimeZone::UTC).unwrap(), None)
+    open_snapshot(
+        &place,
+        &Spec::parse(&number.to_string(), jiff::Timestamp::UNIX_EPOCH, &jiff::tz::TimeZone::UTC).unwrap(),
+        None,
+    )
 }
 
 /// A connection to a snapshot of `app`.

@@ -3,23 +3,13 @@
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use crate::base::{FileNumber, Name};
+use super::Place;
+use crate::base::FileNumber;
 use crate::format::record::SourceKind;
 use crate::map::State;
 use crate::ops::{History, OpError, Spec};
 use crate::pages::SnapshotPages;
 use crate::store::{Packs, Store};
-
-/// Where snapshots are looked for.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// Where the records lie.
-    pub store: Store,
-    /// Where packs are looked for that the first does not have, in this order.
-    pub more: Vec<Store>,
-    /// The database that is meant when none is named.
-    pub default: Option<Name>,
-}
 
 /// The pages of the snapshot that a spec means; of a directory, of the database at the path `file` in it.
 ///
