@@ -178,5 +178,6 @@ cargo test --locked --release "${cargo_arguments[@]}" -- --test-threads=2 "${tes
 
 # The extension is a workspace of its own. When some tests were asked for by name, they are not in there.
 if ((${#cargo_arguments[@]} + ${#test_arguments[@]} == 0)); then
-    CARGO_TARGET_DIR=target/ext cargo test --locked --release --manifest-path ext/Cargo.toml -- --test-threads=2
+    # In the same folder, so that what both depend on is built once.
+    cargo test --locked --release --manifest-path ext/Cargo.toml --target-dir target -- --test-threads=2
 fi

@@ -115,20 +115,44 @@ mod tests {
         3_030_001
     }
 
-    #[test]
-    fn an_old_host_is_told_so() {
+    unsafe extern "C" fn new_enough() -> c_int {
+        Host::OLDEST
+    }
+
+    /// A table of routines with no more than what a refusal needs.
+    fn routines(version: unsafe extern "C" fn() -> c_int) -> Vec<*const c_void> {
         let mut table = vec![ptr::null::<c_void>(); 300];
-        table[67] = too_old as *const c_void;
+        table[67] = version as *const c_void;
         table[68] = libc::malloc as *const c_void;
+        table
+    }
+
+    fn refused(table: &[*const c_void]) -> String {
         let mut error = ptr::null_mut();
-        // SAFETY: of this table only the two routines are called that are there.
+        // SAFETY: of this table only the two routines are called that are there; the text came from `malloc`.
         let (code, text) = unsafe {
             let code = load(ptr::null_mut(), &raw mut error, table.as_ptr().cast());
-            (code, CStr::from_ptr(error).to_str().unwrap().to_owned())
+            let text = CStr::from_ptr(error).to_str().unwrap().to_owned();
+            libc::free(error.cast());
+            (code, text)
         };
         assert_eq!(code, ffi::SQLITE_ERROR);
+        text
+    }
+
+    #[test]
+    fn an_old_host_is_told_so() {
+        let text = refused(&routines(too_old));
         assert!(text.contains("needs SQLite 3.31.0 or newer, and this is 3.30.1"), "{text}");
-        // SAFETY: it came from `libc::malloc`.
-        unsafe { libc::free(error.cast()) };
+    }
+
+    #[test]
+    fn a_second_copy_of_sqlite_is_refused() {
+        // A table is known by its place, so this one stays for ever.
+        let first = routines(new_enough).leak();
+        // SAFETY: nothing of it is called.
+        HOST.get_or_init(|| unsafe { Host::new(first.as_ptr().cast()) });
+        let text = refused(&routines(new_enough));
+        assert!(text.contains("another copy of SQLite"), "{text}");
     }
 }

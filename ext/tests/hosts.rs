@@ -182,3 +182,87 @@ fn locks_of_the_connection_stay() {
         assert_eq!(run.sql(&[attach[0], attach[1], "SELECT backup('look')"]).unwrap(), "2");
     });
 }
+
+/// What a program with several connections sees, and the reason of a page that cannot be had.
+const SEVERAL: &str = r#"
+import os, sqlite3, sys
+def connect(path):
+    db = sqlite3.connect(path, isolation_level=None)
+    db.enable_load_extension(True)
+    db.load_extension(os.environ["EXT"])
+    return db
+def failed(db, sql):
+    try:
+        list(db.execute(sql))
+    except sqlite3.Error as error:
+        return f"{error}: {db.execute('SELECT backup_error()').fetchone()[0]}"
+    sys.exit(sql + " did not fail")
+one, other = connect(sys.argv[1]), connect(sys.argv[2])
+print(failed(one, "ATTACH 'file:app@1?vfs=pagekeep' AS old"))
+one.execute(f"ATTACH 'file:app@1?vfs=pagekeep&db={sys.argv[1]}' AS old")
+print(one.execute("SELECT count(*) FROM old.orders").fetchone()[0], one.execute("SELECT backup_error()").fetchone()[0])
+other.close()
+one.execute("ATTACH 'file:@2?vfs=pagekeep' AS second")
+print(one.execute("SELECT count(*) FROM second.orders").fetchone()[0])
+for top in sys.argv[3], os.path.join(os.path.dirname(sys.argv[1]), ".pagekeep", "store"):
+    for folder, _, names in os.walk(top):
+        for name in names:
+            os.truncate(os.path.join(folder, name), 0)
+print(failed(one, "SELECT sum(length(b)) FROM second.noise"))
+"#;
+
+#[test]
+fn several_connections_and_a_page_that_is_gone() {
+    let (Some(program), Some(python)) = (program(), support::hosts::python()) else { return };
+    let folder = Folder::new();
+    folder.sql(
+        "CREATE TABLE noise AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600) \
+                SELECT i, randomblob(4000) AS b FROM n",
+    );
+    let (folder, other) = (folder.with_history(&program), Folder::new());
+    let mut command = Command::new(python);
+    command
+        .args(["-c", SEVERAL])
+        .arg(folder.database())
+        .arg(other.database())
+        .arg(folder.path("remote"))
+        .env("EXT", library());
+    let done = command.env("HOME", folder.path("")).env_remove("XDG_CACHE_HOME").output().unwrap();
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success(), "{text}{}", String::from_utf8_lossy(&done.stderr));
+    let lines: Vec<&str> = text.lines().collect();
+    let both = [folder.database(), other.database()].map(|path| path.canonicalize().unwrap().display().to_string());
+    assert!(lines[0].contains("&db=PATH") && both.iter().all(|path| lines[0].contains(path)), "{text}");
+    assert_eq!(lines[1..3], ["2 None", "3"]);
+    assert!(lines[3].contains("app@2: "), "{text}");
+}
+
+/// The same from object storage, with the environment's credentials, when there is a server.
+#[test]
+fn a_snapshot_in_a_bucket() {
+    let variable = |name: &str| std::env::var(name).ok();
+    let (Some(program), Some(endpoint)) = (program(), variable("PAGEKEEP_TEST_S3_ENDPOINT")) else {
+        return eprintln!("skipped: there is no S3 server");
+    };
+    let bucket = variable("PAGEKEEP_TEST_S3_BUCKET").unwrap();
+    for host in all() {
+        let folder = Folder::new();
+        let name = folder.path("").file_name().unwrap().to_str().unwrap().trim_start_matches('.').to_owned();
+        let url = format!("s3://{bucket}/ext-{name}");
+        let of_s3 = |key: &str| variable(&format!("PAGEKEEP_TEST_S3_{key}")).unwrap();
+        let credentials = [
+            ("AWS_ENDPOINT_URL", endpoint.clone()),
+            ("AWS_ACCESS_KEY_ID", of_s3("KEY")),
+            ("AWS_SECRET_ACCESS_KEY", of_s3("SECRET")),
+            ("AWS_REGION", "us-east-1".into()),
+        ];
+        let run = credentials
+            .into_iter()
+            .fold(Run::new(&folder, &host, library()), |run, (name, value)| run.set(name, &value));
+        let run = run.program(&program);
+        let attach = "ATTACH 'file:app@1?vfs=pagekeep&from=bucket' AS old";
+        let add = format!("SELECT backup('add', 'bucket', '{url}')");
+        let rows = run.sql(&[&add, "SELECT backup('sync', 'bucket')", attach, "SELECT what FROM old.orders"]);
+        assert_eq!(rows.unwrap(), "0\n0\ntea\nrice");
+    }
+}

@@ -50,6 +50,11 @@ pub fn all() -> Vec<Host> {
     found
 }
 
+/// A Python whose sqlite3 loads extensions.
+pub fn python() -> Option<PathBuf> {
+    all().into_iter().find_map(|host| if let Host::Python(path) = host { Some(path) } else { None })
+}
+
 /// A process to be.
 pub struct Run<'a> {
     folder: &'a Folder,
@@ -72,6 +77,11 @@ impl<'a> Run<'a> {
 
     pub fn on(mut self, database: impl Into<PathBuf>) -> Self {
         self.database = database.into();
+        self
+    }
+
+    pub fn set(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.into()));
         self
     }
 
