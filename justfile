@@ -8,6 +8,8 @@ test *arguments:
 lint:
     cargo fmt --all --check
     cargo clippy --locked --all-targets -- -D warnings
+    cargo fmt --all --check --manifest-path ext/Cargo.toml
+    cargo clippy --locked --all-targets --manifest-path ext/Cargo.toml --target-dir target -- -D warnings
 
 # The benchmark against other programs; benches/README.md.
 bench *arguments:

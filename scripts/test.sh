@@ -175,3 +175,9 @@ fi
 
 # Two at a time: many tests start processes of their own, and measure what they do.
 cargo test --locked --release "${cargo_arguments[@]}" -- --test-threads=2 "${test_arguments[@]}"
+
+# The extension is a workspace of its own. When some tests were asked for by name, they are not in there.
+if ((${#cargo_arguments[@]} + ${#test_arguments[@]} == 0)); then
+    # In the same folder, so that what both depend on is built once.
+    cargo test --locked --release --manifest-path ext/Cargo.toml --target-dir target -- --test-threads=2
+fi

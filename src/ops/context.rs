@@ -1,13 +1,16 @@
 //! Who and where the caller is.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::Database;
 use crate::base::Progress;
 use crate::remote::{Environment, OpenOptions};
+use crate::workspace::Settings;
 
 /// What every operation is told by whoever calls it.
 #[derive(Clone, Debug)]
@@ -34,5 +37,13 @@ impl Context {
     /// The present time.
     pub fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// Waits for remotes as long as is set: by the caller, or in the folder of the database that is meant, when it is clear
+    /// which.
+    pub fn be_patient(&mut self, wanted: Option<&OsStr>, settings: &Settings) {
+        let found = Database::find(self, wanted, settings, false);
+        let timeout = found.map_or(settings.remote_timeout(), |database| database.settings.remote_timeout());
+        self.patience = OpenOptions::within(timeout);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rusqlite::ffi;
 
-use super::registry::Served;
+use super::names::Served;
 use crate::remote::RemoteErrorKind;
 use crate::store::StoreError;
 

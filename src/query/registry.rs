@@ -1,11 +1,11 @@
-//! The snapshots that SQLite may open, by the handles that stand for file names.
+//! The snapshots that the connections of this process may open, by the handles that stand for file names.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use super::names::{Names, OpenName, Served};
 use crate::pages::SnapshotPages;
-use crate::store::StoreError;
 
 /// What a handle's name begins with.
 const PREFIX: &str = "snapshot-";
@@ -13,25 +13,13 @@ const PREFIX: &str = "snapshot-";
 static SERVED: LazyLock<Mutex<HashMap<String, Arc<Served>>>> = LazyLock::new(Mutex::default);
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// Pages that are served, and what went wrong with them.
-pub(super) struct Served {
-    pub(super) pages: Arc<SnapshotPages>,
-    failure: Mutex<Option<StoreError>>,
-}
+/// The handles of this process.
+#[derive(Debug)]
+pub(super) struct Handles;
 
-impl Served {
-    /// Remembers why a page could not be had: SQLite passes on no more than a number. The first reason is the one.
-    pub(super) fn fail(&self, error: StoreError) {
-        self.failure().get_or_insert(error);
-    }
-
-    /// Why a page could not be had, if so; forgotten with this.
-    pub(super) fn take_failure(&self) -> Option<StoreError> {
-        self.failure().take()
-    }
-
-    fn failure(&self) -> MutexGuard<'_, Option<StoreError>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+impl Names for Handles {
+    fn find(&self, name: &OpenName<'_>) -> Option<Arc<Served>> {
+        all().get(name.path).cloned()
     }
 }
 
@@ -44,7 +32,7 @@ pub(super) struct Handle {
 impl Handle {
     pub(super) fn new(pages: Arc<SnapshotPages>) -> Self {
         let name = format!("{PREFIX}{}", NEXT.fetch_add(1, Relaxed));
-        let served = Arc::new(Served { pages, failure: Mutex::default() });
+        let served = Arc::new(Served::new(pages));
         all().insert(name.clone(), Arc::clone(&served));
         Self { name, served }
     }
@@ -54,11 +42,6 @@ impl Drop for Handle {
     fn drop(&mut self) {
         all().remove(&self.name);
     }
-}
-
-/// What a name stands for.
-pub(super) fn find(name: &str) -> Option<Arc<Served>> {
-    all().get(name).cloned()
 }
 
 fn all() -> MutexGuard<'static, HashMap<String, Arc<Served>>> {

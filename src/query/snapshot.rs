@@ -3,21 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Place;
 use crate::map::State;
-use crate::ops::{Database, History, OpError, Spec, database_in};
+use crate::ops::{History, OpError, Spec, database_in};
 use crate::pages::SnapshotPages;
 use crate::store::{Packs, Store};
-
-/// Where snapshots are looked for.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// Where the records lie.
-    pub store: Store,
-    /// Where packs are looked for that the first does not have, in this order.
-    pub more: Vec<Store>,
-    /// The database that is meant when none is named.
-    pub default: Option<Database>,
-}
 
 /// The pages of the snapshot that a spec means; of a directory, of the database at the path `file` in it.
 ///

@@ -1,4 +1,4 @@
-//! The file system that SQLite is given: it knows the snapshots of the registry, and nothing else.
+//! The file system that SQLite is given: it knows the snapshots that [`Names`] finds, and nothing else.
 //! <https://sqlite.org/c3ref/vfs.html>
 #![allow(unsafe_code, reason = "SQLite's file systems are tables of C functions")]
 
@@ -10,14 +10,58 @@ use std::sync::OnceLock;
 use rusqlite::ffi;
 
 use super::file::{self, OpenFile};
-use super::registry;
+use super::names::{Names, OpenName, UriParameter};
+use super::registry::Handles;
 
 /// The name by which SQLite knows it.
-pub(super) const NAME: &CStr = c"pagekeep";
-/// Longest name that is opened: handles are short.
-const LONGEST_NAME: c_int = 512;
+pub const NAME: &CStr = c"pagekeep";
+/// Longest name that is opened, as long as the system's paths: a parameter may hold one, or an address.
+const LONGEST_NAME: c_int = 4096;
 
-/// Makes the file system known to SQLite, for the rest of the process.
+/// What the file system's own calls need.
+struct Own {
+    /// Randomness, sleep and time are the system's.
+    system: *mut ffi::sqlite3_vfs,
+    uri_parameter: UriParameter,
+    names: Box<dyn Names>,
+}
+
+/// A file system for a copy of SQLite, which lives as long as the process and is not registered yet: `system` is that
+/// copy's default, `uri_parameter` its function, and `names` says what can be opened. No other function of a copy of SQLite
+/// is called here, so it need not be the one that pagekeep brings.
+pub fn file_system(
+    system: *mut ffi::sqlite3_vfs,
+    uri_parameter: UriParameter,
+    names: Box<dyn Names>,
+) -> *mut ffi::sqlite3_vfs {
+    let own = Box::leak(Box::new(Own { system, uri_parameter, names }));
+    Box::leak(Box::new(ffi::sqlite3_vfs {
+        iVersion: 2,
+        szOsFile: size_of::<OpenFile>() as c_int,
+        mxPathname: LONGEST_NAME,
+        pNext: ptr::null_mut(),
+        zName: NAME.as_ptr(),
+        pAppData: ptr::from_mut(own).cast(),
+        xOpen: Some(open),
+        xDelete: Some(delete),
+        xAccess: Some(access),
+        xFullPathname: Some(full_pathname),
+        xDlOpen: Some(dl_open),
+        xDlError: Some(dl_error),
+        xDlSym: Some(dl_sym),
+        xDlClose: Some(dl_close),
+        xRandomness: Some(randomness),
+        xSleep: Some(sleep),
+        xCurrentTime: Some(current_time),
+        xGetLastError: Some(last_error),
+        xCurrentTimeInt64: Some(current_time_int64),
+        xSetSystemCall: None,
+        xGetSystemCall: None,
+        xNextSystemCall: None,
+    }))
+}
+
+/// Makes a file system of this process's handles known to the SQLite that pagekeep brings.
 ///
 /// # Errors
 /// SQLite's code when it refuses.
@@ -29,31 +73,7 @@ pub(super) fn register() -> Result<(), c_int> {
         if system.is_null() {
             return ffi::SQLITE_ERROR;
         }
-        let own = Box::leak(Box::new(ffi::sqlite3_vfs {
-            iVersion: 2,
-            szOsFile: size_of::<OpenFile>() as c_int,
-            mxPathname: LONGEST_NAME,
-            pNext: ptr::null_mut(),
-            zName: NAME.as_ptr(),
-            // Randomness, sleep and time are the system's.
-            pAppData: system.cast(),
-            xOpen: Some(open),
-            xDelete: Some(delete),
-            xAccess: Some(access),
-            xFullPathname: Some(full_pathname),
-            xDlOpen: Some(dl_open),
-            xDlError: Some(dl_error),
-            xDlSym: Some(dl_sym),
-            xDlClose: Some(dl_close),
-            xRandomness: Some(randomness),
-            xSleep: Some(sleep),
-            xCurrentTime: Some(current_time),
-            xGetLastError: Some(last_error),
-            xCurrentTimeInt64: Some(current_time_int64),
-            xSetSystemCall: None,
-            xGetSystemCall: None,
-            xNextSystemCall: None,
-        }));
+        let own = file_system(system, ffi::sqlite3_uri_parameter, Box::new(Handles));
         // SAFETY: the table lives for ever; it does not become the default.
         unsafe { ffi::sqlite3_vfs_register(own, 0) }
     });
@@ -61,7 +81,7 @@ pub(super) fn register() -> Result<(), c_int> {
 }
 
 unsafe extern "C" fn open(
-    _: *mut ffi::sqlite3_vfs,
+    vfs: *mut ffi::sqlite3_vfs,
     name: ffi::sqlite3_filename,
     out: *mut ffi::sqlite3_file,
     flags: c_int,
@@ -73,9 +93,17 @@ unsafe extern "C" fn open(
         if name.is_null() || flags & ffi::SQLITE_OPEN_MAIN_DB == 0 {
             return ffi::SQLITE_CANTOPEN;
         }
-        // SAFETY: a name is a C string.
-        let name = unsafe { CStr::from_ptr(name) };
-        let Some(served) = name.to_str().ok().and_then(registry::find) else { return ffi::SQLITE_CANTOPEN };
+        // SAFETY: a name is a C string, and `vfs` the table that was registered.
+        let (path, own) = unsafe { (CStr::from_ptr(name), own(vfs)) };
+        let parameter = |key: &CStr| {
+            // SAFETY: the name of a main database is one that SQLite made, which is what its function asks for; the value
+            // lives as long as the name.
+            let value = unsafe { (own.uri_parameter)(name, key.as_ptr()) };
+            // SAFETY: as above.
+            (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_string_lossy().into_owned())
+        };
+        let opened = |path| own.names.find(&OpenName { path, parameter: &parameter });
+        let Some(served) = path.to_str().ok().and_then(opened) else { return ffi::SQLITE_CANTOPEN };
         // SAFETY: room as above; `out_flags` may be null.
         unsafe {
             file::open(out, served);
@@ -140,13 +168,22 @@ unsafe extern "C" fn dl_sym(
 
 unsafe extern "C" fn dl_close(_: *mut ffi::sqlite3_vfs, _: *mut c_void) {}
 
+/// What our own calls need.
+///
+/// # Safety
+/// `vfs` is a table that [`file_system`] made; those live for ever.
+unsafe fn own(vfs: *mut ffi::sqlite3_vfs) -> &'static Own {
+    // SAFETY: the caller's promise.
+    unsafe { &*(*vfs).pAppData.cast::<Own>() }
+}
+
 /// The system's own file system.
 ///
 /// # Safety
-/// `own` is the table that [`register`] made.
-unsafe fn system(own: *mut ffi::sqlite3_vfs) -> *mut ffi::sqlite3_vfs {
+/// As of [`own`].
+unsafe fn system(vfs: *mut ffi::sqlite3_vfs) -> *mut ffi::sqlite3_vfs {
     // SAFETY: the caller's promise.
-    unsafe { (*own).pAppData.cast() }
+    unsafe { own(vfs) }.system
 }
 
 unsafe extern "C" fn randomness(own: *mut ffi::sqlite3_vfs, len: c_int, out: *mut c_char) -> c_int {
@@ -169,6 +206,19 @@ unsafe extern "C" fn current_time_int64(own: *mut ffi::sqlite3_vfs, milliseconds
     unsafe { (*system(own)).xCurrentTimeInt64.map_or(ffi::SQLITE_ERROR, |call| call(system(own), milliseconds)) }
 }
 
-unsafe extern "C" fn last_error(_: *mut ffi::sqlite3_vfs, _: c_int, _: *mut c_char) -> c_int {
+/// Gives the text, cut to the room there is. The number would be the system's, which knows nothing of it.
+unsafe extern "C" fn last_error(vfs: *mut ffi::sqlite3_vfs, room: c_int, out: *mut c_char) -> c_int {
+    // SAFETY: `vfs` is the table that was registered.
+    let text = catch_unwind(AssertUnwindSafe(|| unsafe { own(vfs) }.names.last_error())).unwrap_or_default();
+    if let (Some(text), Ok(room @ 1..)) = (text, usize::try_from(room))
+        && !out.is_null()
+    {
+        let count = text.len().min(room - 1);
+        // SAFETY: `out` has `room` bytes, one more than are copied.
+        unsafe {
+            ptr::copy_nonoverlapping(text.as_ptr().cast(), out, count);
+            *out.add(count) = 0;
+        }
+    }
     0
 }

@@ -27,6 +27,7 @@ mod memory;
 mod path_form;
 mod settings;
 mod uploads;
+mod user;
 
 use std::fs;
 use std::path::{Path, PathBuf};

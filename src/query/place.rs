@@ -1,0 +1,74 @@
+//! Where snapshots that are asked lie, and what is kept near for them.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::ops::{Context, Database, OpError, ReadFrom, Spec, is_near};
+use crate::remote::Environment;
+use crate::store::{ObjectCache, Store};
+use crate::workspace::Settings;
+
+/// Where snapshots are looked for.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Where the records lie.
+    pub store: Store,
+    /// Where packs are looked for that the first does not have, in this order.
+    pub more: Vec<Store>,
+    /// The database that is meant when none is named.
+    pub default: Option<Database>,
+}
+
+impl Place {
+    /// Understands a person's FROM. Without one these are the local store of the database `wanted` (or of the only one
+    /// around, or of the one that the spec names) and, for packs that it no longer has, every remote that can be opened. The
+    /// cache is the one in which fetched content is kept.
+    ///
+    /// # Errors
+    /// When nothing that can be read is meant.
+    pub fn find(
+        context: &Context,
+        from: Option<&str>,
+        spec: &Spec,
+        wanted: Option<&OsStr>,
+        settings: &Settings,
+    ) -> Result<(Self, Option<Arc<ObjectCache>>), OpError> {
+        let (store, more, database) = match from {
+            Some(from) => {
+                let ReadFrom { store, database, .. } = ReadFrom::reach(context, from, wanted, settings)?;
+                (store, Vec::new(), database)
+            }
+            None => {
+                let named = |error| match &spec.database {
+                    Some(name) => Database::find(context, Some(name.as_str().as_ref()), settings, false),
+                    None => Err(error),
+                };
+                let database = Database::find(context, wanted, settings, false).or_else(named)?;
+                let remotes = database.remote_names().into_iter();
+                let opened = remotes.filter_map(|name| database.open_remote(context, name.as_str()).ok());
+                let mut more: Vec<Store> = opened.map(|remote| remote.store).collect();
+                more.sort_by_key(|store| !is_near(store));
+                (database.local_store(context)?, more, Some(database))
+            }
+        };
+        let settings = database.as_ref().map_or(settings, |database| &database.settings);
+        let cache = cache(&context.environment, settings.cache_bytes());
+        let kept = |store: Store| match &cache {
+            Some(cache) => store.with_cache(Arc::clone(cache)),
+            None => store,
+        };
+        let place = Self { store: kept(store), more: more.into_iter().map(kept).collect(), default: database };
+        Ok((place, cache))
+    }
+}
+
+/// The user's cache of what was fetched; none when it cannot be made, since all works without.
+fn cache(environment: &Environment, limit_bytes: u64) -> Option<Arc<ObjectCache>> {
+    let folder = match environment.get("XDG_CACHE_HOME") {
+        Some(folder) if folder.starts_with('/') => PathBuf::from(folder),
+        _ => environment.home()?.join(".cache"),
+    };
+    let opened = (limit_bytes > 0).then(|| ObjectCache::open(&folder.join("pagekeep/frames"), limit_bytes))?;
+    opened.ok().map(Arc::new)
+}
