@@ -14,13 +14,14 @@ use pagekeep::base::{Name, Nonce, RefNumber, SnapshotId, SnapshotNumber};
 use pagekeep::format::refs::{RefHeader, RefKind, RefName, RefRecord, RefTarget};
 use pagekeep::map::State;
 use pagekeep::ops::{
-    CheckoutOptions, CheckoutReport, Database, ErrorKind, History, OpError, RefReport, Refs, RestoreOptions,
-    SnapshotOptions, Spec, SyncOptions, SyncReport, TagOptions, checkout, create, create_line, delete_line, delete_tag,
-    graph, lines, reflog, restore, set_tag, sync, undo,
+    CheckoutOptions, CheckoutReport, Database, ErrorKind, History, OpError, OpenRemote, RefReport, Refs,
+    RestoreOptions, SnapshotOptions, Spec, SyncOptions, SyncReport, TagOptions, checkout, create, create_line,
+    delete_line, delete_tag, graph, lines, reflog, restore, set_tag, sync, undo,
 };
 use pagekeep::remote::Remote;
-use pagekeep::remote::double::{Fault, Plan, Verb};
+use pagekeep::remote::double::{Fault, Plan, Refusal, Verb};
 use pagekeep::store::{CreatedRef, Store};
+use pagekeep::workspace::RemoteConfig;
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -456,6 +457,174 @@ fn one_folder_has_one_copy_of_a_line() {
     let folder = tempfile::tempdir().unwrap();
     let copy = setup.checkout("app", &folder.path().join("b.db"), None).unwrap();
     assert_eq!((copy.line, copy.created), (Name::main_line(), false));
+}
+
+/// What a remote has, as `--from` reads it.
+fn history_at(objects: &Arc<InMemory>, setup: &Setup, spec: &str) -> (History, Spec) {
+    let mut spec = setup.kept.context.spec(spec).unwrap();
+    let history = History::find_for(far_store(objects), &mut spec, Some(&setup.kept.database())).unwrap();
+    (history, spec)
+}
+
+#[test]
+fn what_is_checked_out_of_a_remote_is_not_taken_for_ones_own() {
+    let setup = Setup::new();
+    setup.sync().unwrap();
+    let other = another_machine(&setup);
+    other.kept.touch(50);
+    other.sync().unwrap();
+    let (history, spec) = history_at(&setup.objects, &setup, "app@4");
+    let options = CheckoutOptions { new_line: Some(name("theirs")) };
+    let path = setup.kept.folder.path().join("theirs.db");
+    let copy = checkout(&setup.kept.context, &setup.kept.database(), &history, &spec, &path, &options).unwrap().copy;
+    assert_eq!(setup.snapshot_of(&copy, 1).0, 5);
+    for run in 0..2 {
+        setup.kept.touch(60 + run);
+        assert_eq!(setup.kept.create().unwrap_err().kind(), ErrorKind::Conflict, "run {run}");
+    }
+    assert_eq!(setup.sync().unwrap_err().kind(), ErrorKind::Conflict);
+    // The copy goes on.
+    setup.sync_of(&copy).unwrap();
+}
+
+#[test]
+fn a_snapshot_of_somebody_else_is_not_checked_out_beside_ones_own_of_that_number() {
+    let setup = Setup::new();
+    setup.sync().unwrap();
+    let other = another_machine(&setup);
+    other.kept.touch(50);
+    other.sync().unwrap();
+    setup.kept.touch(51);
+    setup.kept.create().unwrap();
+    let (history, spec) = history_at(&setup.objects, &setup, "app@4");
+    let options = CheckoutOptions { new_line: Some(name("theirs")) };
+    let path = setup.kept.folder.path().join("theirs.db");
+    let refused = checkout(&setup.kept.context, &setup.kept.database(), &history, &spec, &path, &options).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert_eq!(setup.kept.database().workspace.config.databases.len(), 1);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_tag_waits_until_a_remote_has_what_it_names() {
+    let setup = Setup::new();
+    setup.sync().unwrap();
+    let other = another_machine(&setup);
+    other.line("try", "app@3").unwrap();
+    let copy = other.copy_on("try", "app:try@3");
+    other.snapshot_of(&copy, 1);
+    other.sync_of(&copy).unwrap();
+    other.tag("tried", "app:try@4").unwrap();
+    other.tag("kept", "app@2").unwrap();
+    other.sync().unwrap();
+    // This machine learns of both tags, and has no snapshot of that line to bring elsewhere.
+    let mut memory = setup.kept.database().workspace.recall_remote(&name(ops::REMOTE));
+    memory.checked_at.clear();
+    setup.kept.database().workspace.remember_remote(&name(ops::REMOTE), &memory).unwrap();
+    setup.sync().unwrap();
+    assert_eq!(setup.tag_target(&setup.kept.local(), "tried"), Some(4));
+    let elsewhere = Arc::new(InMemory::new());
+    let remote = |plan| {
+        let (remote, double) = far(&elsewhere, plan);
+        (OpenRemote { name: Some(name("second")), ..remote }, double)
+    };
+    let (_, file) =
+        Store::create(remote(Plan::new()).0.store.remote().clone(), setup.kept.context.now(), "test").unwrap();
+    let mut database = setup.kept.database();
+    let there = &database.workspace.config.remotes[&name(ops::REMOTE)];
+    let second = RemoteConfig { store_id: file.store_id, ..there.clone() };
+    database.workspace.config.remotes.insert(name("second"), second);
+    database.workspace.save().unwrap();
+    sync(&setup.kept.context, &mut database, &remote(Plan::new()).0, &SyncOptions::default()).unwrap();
+    let store = far_store(&elsewhere);
+    assert_eq!((setup.tag_target(&store, "kept"), setup.tag_target(&store, "tried")), (Some(2), None));
+    let (remote, double) = remote(Plan::new());
+    sync(&setup.kept.context, &mut database, &remote, &SyncOptions::default()).unwrap();
+    assert_eq!(double.log(), [""; 0], "what waits costs no request");
+}
+
+#[test]
+fn a_lost_record_of_a_tag_at_a_remote_stops_no_sync() {
+    let setup = Setup::new();
+    setup.sync().unwrap();
+    let other = another_machine(&setup);
+    setup.tag("v1", "app@1").unwrap();
+    setup.tag_with("v1", "app@2", TagOptions { force: true, note: None }).unwrap();
+    setup.sync().unwrap();
+    far_store(&setup.objects).remote().delete("refs/app/tags/v1/fffffffe-1").unwrap();
+    let workspace = other.kept.database().workspace;
+    let mut memory = workspace.recall_remote(&name(ops::REMOTE));
+    memory.checked_at.clear();
+    workspace.remember_remote(&name(ops::REMOTE), &memory).unwrap();
+    other.kept.touch(3);
+    assert_eq!(other.sync().unwrap().pushed.len(), 1);
+}
+
+#[test]
+fn a_tag_of_what_only_the_remote_has_gets_there() {
+    let setup = Setup::new();
+    setup.sync().unwrap();
+    let other = another_machine(&setup);
+    let copy = other.copy_on("try", "app@3");
+    other.snapshot_of(&copy, 1);
+    other.sync_of(&copy).unwrap();
+    let (history, spec) = history_at(&setup.objects, &setup, "app:try@4");
+    set_tag(&setup.kept.context, &setup.kept.database(), &history, "tried", &spec, TagOptions::default()).unwrap();
+    setup.sync().unwrap();
+    assert_eq!(setup.tag_target(&far_store(&setup.objects), "tried"), Some(4));
+}
+
+#[test]
+fn a_checkout_that_fails_takes_away_nothing_of_others() {
+    let setup = Setup::new();
+    setup.sync().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = setup.kept.settings.clone();
+    // The first read of a pack waits, and fails.
+    let (remote, double) = far(&setup.objects, Plan::new());
+    let mut plan = Plan::new();
+    for nth in 1..40 {
+        plan = plan.on(Verb::Get, nth, Fault::Delay(std::time::Duration::from_millis(60)));
+        if nth > 6 {
+            plan = plan.on(Verb::Get, nth, Fault::Refuse(Refusal::Forbidden));
+        }
+    }
+    let mut spec = setup.kept.context.spec("app@3").unwrap();
+    let history = History::find_for(remote.store, &mut spec, Some(&setup.kept.database())).unwrap();
+    double.reset_with(plan);
+    let other = std::thread::scope(|scope| {
+        let tried = scope.spawn(|| {
+            let options = CheckoutOptions { new_line: Some(name("fix")) };
+            checkout(
+                &setup.kept.context,
+                &setup.kept.database(),
+                &history,
+                &spec,
+                &folder.path().join("fix.db"),
+                &options,
+            )
+        });
+        while !folder.path().join(".pagekeep/store/store.json").exists() && !tried.is_finished() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        let path = folder.path().join("other.db");
+        rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE o (x)").unwrap();
+        let context = ops::context(folder.path());
+        let other = Database::at_path(&context, &path, None, &settings, true).unwrap();
+        assert!(!tried.is_finished(), "it came too late to be harmed");
+        tried.join().unwrap().unwrap_err();
+        create(&context, &other, &SnapshotOptions::default()).unwrap();
+        other
+    });
+    let found = pagekeep::workspace::Workspace::open(folder.path()).unwrap().unwrap();
+    assert_eq!(found.config.databases.keys().collect::<Vec<_>>(), [&other.name]);
+    // Where nobody came, nothing is left.
+    double.reset_with(Plan::new().on(Verb::Get, 1, Fault::Refuse(Refusal::Forbidden)));
+    let folder = tempfile::tempdir().unwrap();
+    let options = CheckoutOptions { new_line: Some(name("fix")) };
+    let path = folder.path().join("fix.db");
+    checkout(&setup.kept.context, &setup.kept.database(), &history, &spec, &path, &options).unwrap_err();
+    assert_eq!(ops::names(folder.path()), [""; 0]);
 }
 
 #[test]

@@ -1,14 +1,20 @@
 //! Writers that take turns where conditional puts are ignored: never two at once, and nobody waits for the dead.
 
+#[path = "support/ops.rs"]
+mod ops;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use object_store::memory::InMemory;
+use ops::{Kept, far};
 use pagekeep::base::Nonce;
+use pagekeep::ops::{ErrorKind, OpError, OpenRemote, SyncReport};
 use pagekeep::remote::Remote;
 use pagekeep::remote::double::{Fault, FaultyObjects, Plan, Verb};
 use pagekeep::store::{LockHolder, Look, Store, StoreError, WriterLock};
+use pagekeep::workspace::Origin;
 
 fn holder(host: &str) -> LockHolder {
     LockHolder { host: host.into(), pid: 7, since: "2026-11-21T00:00:00Z".parse().unwrap() }
@@ -85,4 +91,50 @@ fn a_listing_without_the_lock_is_no_permission() {
     let mine = WriterLock::new(&store(&objects, plan), &holder("mine"), &Nonce::fresh());
     assert_eq!(mine.look(&mut Vec::new()).unwrap(), Look::TooEarly);
     assert_eq!(mine.look(&mut Vec::new()).unwrap(), Look::Held(holder("other")));
+}
+
+/// A database with a remote at a place that ignores conditions; nobody waits for locks.
+fn kept() -> (Kept, Arc<InMemory>) {
+    let mut kept = Kept::new("latest");
+    kept.settings.set("lock_wait", "0s", Origin::Flag).unwrap();
+    kept.fill(50, 700, 1);
+    let objects = kept.add_far();
+    (kept, objects)
+}
+
+fn sync(kept: &Kept, objects: &Arc<InMemory>, plan: Plan) -> Result<SyncReport, OpError> {
+    let remote = far(objects, plan.ignoring_create()).0;
+    kept.sync(&OpenRemote { store: remote.store.overwriting(), ..remote })
+}
+
+#[test]
+fn a_listing_that_never_shows_the_lock_is_not_waited_for_for_ever() {
+    let (kept, objects) = kept();
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let synced = sync(&kept, &objects, Plan::new().each(Verb::List, "locks", Fault::Omit(0)));
+        done.send((synced.map(drop), objects.fork())).unwrap();
+        drop(kept);
+    });
+    let (synced, objects) = ended.recv_timeout(Duration::from_secs(20)).expect("it waits for ever");
+    let error = synced.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Temporary);
+    let text = error.to_string();
+    assert!(text.contains("is not in the listing") && text.contains("app@1 is kept here"), "{text}");
+    assert!(ops::far_store(&Arc::new(objects)).remote().list("locks").unwrap().is_empty());
+}
+
+#[test]
+fn a_copy_of_the_folder_leaves_the_lock_of_the_original_alone() {
+    let (kept, objects) = kept();
+    sync(&kept, &objects, Plan::new().on_key(Verb::Put, "snapshots", 1, Fault::CrashBefore)).unwrap_err();
+    let locks = || ops::far_store(&objects).remote().list("locks").unwrap().len();
+    assert_eq!(locks(), 1);
+    // The original may be at work.
+    let copy = kept.copy();
+    let error = sync(&copy, &objects, Plan::new()).unwrap_err();
+    assert_eq!((error.kind(), locks()), (ErrorKind::Busy, 1), "{error}");
+    sync(&kept, &objects, Plan::new()).unwrap();
+    assert_eq!(locks(), 0);
+    sync(&copy, &objects, Plan::new()).unwrap();
 }

@@ -109,11 +109,11 @@ pub(super) fn finish(
     mut memory: RemoteMemory,
 ) -> Result<Vec<RefName>, OpError> {
     remember_success(context, database, remote, memory.clone())?;
-    let before = memory.refs.clone();
+    let before = (memory.refs.clone(), memory.waiting.clone());
     let done = refs::push(database, local, remote, &mut memory);
-    if let (true, Some(name)) = (memory.refs != before, &remote.name) {
-        let refs = std::mem::take(&mut memory.refs);
-        let memory = RemoteMemory { refs, ..database.workspace.recall_remote(name) };
+    let RemoteMemory { refs, waiting, .. } = memory;
+    if let (true, Some(name)) = ((&refs, &waiting) != (&before.0, &before.1), &remote.name) {
+        let memory = RemoteMemory { refs, waiting, ..database.workspace.recall_remote(name) };
         database.workspace.remember_remote(name, &memory)?;
     }
     done

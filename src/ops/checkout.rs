@@ -16,7 +16,7 @@ use crate::format::refs::{RefName, RefTarget};
 use crate::map::State;
 use crate::remote::RemoteErrorKind;
 use crate::store::{Packs, Store, StoreError, keys};
-use crate::workspace::{DatabaseConfig, DatabaseMemory, RemoteMemory, Workspace, WorkspaceError};
+use crate::workspace::{Config, DatabaseConfig, DatabaseMemory, Lock, RemoteMemory, Workspace, WorkspaceError};
 
 /// How to check out.
 #[derive(Clone, Debug, Default)]
@@ -55,18 +55,23 @@ pub fn checkout(
 ) -> Result<CheckoutReport, OpError> {
     let record = history.resolve(spec)?;
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
-    let place = Place::find(context, database, &record, destination)?;
+    let mut place = Place::find(context, database, &record, destination)?;
     let (line, new) = choose_line(context, database, history, &record, options)?;
     place.check_line(database, &line)?;
+    if let (Some(workspace), None, false) = (&place.workspace, &place.lock, is_local(database, history)) {
+        // Refused while nothing is made yet: the local store has one snapshot of each number.
+        note_theirs(workspace, &history.store, &record)?;
+        super::lineage::mirror(&database.local_store(context)?, &history.store, &record)?;
+    }
     if new {
         let target = RefTarget { line: record.header.line.clone(), number: record.header.number, id: record.id };
         start_line(context, database, line.clone(), target)?;
     }
     let existed = place.workspace.is_some();
-    let home = place.home.clone();
-    let done = make(context, database, history, record, place, line);
-    if done.is_err() && !existed && home.join(crate::source::tree::OWN_FOLDER) != database.workspace.path("") {
-        let _ = std::fs::remove_dir_all(home.join(crate::source::tree::OWN_FOLDER));
+    let done = make(context, database, history, record, &mut place, line);
+    if let (Err(_), false, Some(made)) = (&done, existed, &place.workspace) {
+        // What is left is not in the way.
+        let _ = made.remove_unused();
     }
     let (restored, snapshot, copy, line) = done?;
     Ok(CheckoutReport { restored, snapshot, copy, line, created: new })
@@ -80,6 +85,8 @@ struct Place {
     home: PathBuf,
     /// That workspace, when it is there.
     workspace: Option<Workspace>,
+    /// Held when it is another than the original's, which is held too.
+    lock: Option<Lock>,
 }
 
 impl Place {
@@ -101,8 +108,22 @@ impl Place {
             return Err(bad("it lies in the directory that is kept, and would become part of it"));
         }
         let home = if kind == SourceKind::Directory { path.clone() } else { folder };
-        let workspace = Workspace::open(&home)?;
-        Ok(Self { path, kind, home, workspace })
+        let mut place = Self { path, kind, home, workspace: None, lock: None };
+        if let Some(there) = Workspace::open(&place.home)? {
+            place.hold(database, &there)?;
+            // As it is now that nobody else changes it.
+            place.workspace = Workspace::open(&place.home)?;
+        }
+        Ok(place)
+    }
+
+    /// Locks a workspace, unless it is the original's.
+    fn hold(&mut self, database: &Database, workspace: &Workspace) -> Result<(), OpError> {
+        let original = database.workspace.home();
+        if original.canonicalize().unwrap_or_else(|_| original.to_owned()) != self.home {
+            self.lock = Some(workspace.lock(database.settings.lock_wait())?);
+        }
+        Ok(())
     }
 
     /// Two copies that continue one line out of one store would take each other's snapshots for their own.
@@ -131,8 +152,14 @@ impl Place {
             return Ok(workspace.clone());
         }
         let mut workspace = Workspace::create(&self.home)?;
-        workspace.config.settings = database.workspace.config.settings.clone();
-        workspace.save()?;
+        self.hold(database, &workspace)?;
+        workspace.change(|config| -> Result<(), OpError> {
+            if config.databases.is_empty() {
+                config.settings = database.workspace.config.settings.clone();
+            }
+            Ok(())
+        })?;
+        self.workspace = Some(workspace.clone());
         Ok(workspace)
     }
 }
@@ -170,6 +197,10 @@ fn choose_line(
         };
     }
     for line in [&history.line, &name.line] {
+        let newest = history.store.newest_ref(&history.database, &RefName::line(line.clone()))?;
+        if newest.is_some_and(|record| record.header.target.is_none()) {
+            continue;
+        }
         if tip(&history.store, line)?.is_some_and(|tip| tip == name) {
             return Ok((line.clone(), false));
         }
@@ -187,10 +218,10 @@ fn make(
     database: &Database,
     history: &History,
     record: Record,
-    mut place: Place,
+    place: &mut Place,
     line: Name,
 ) -> Result<(RestoreReport, SnapshotName, Database, Name), OpError> {
-    let is_local = history.store.remote().local_folder() == Some(&database.workspace.path("store"));
+    let is_local = is_local(database, history);
     let mut stores = vec![history.store.clone()];
     if is_local {
         stores = database.near_stores(context)?;
@@ -203,8 +234,9 @@ fn make(
         SourceKind::Sqlite => Some(place.workspace(database)?),
         SourceKind::Directory => None,
     };
+    let (home, path) = (place.home.clone(), place.path.clone());
     let handle = |workspace: &Workspace| match workspace.config.databases.contains_key(&database.name) {
-        true => workspace.free_name(&place.path),
+        true => workspace.config.free_name(&home, &path),
         false => database.name.clone(),
     };
     let ids_path = early.as_ref().map(|workspace| workspace.ids_path(&handle(workspace)));
@@ -214,9 +246,12 @@ fn make(
         Some(workspace) => workspace,
         None => place.workspace(database)?,
     };
-    for (name, remote) in &database.workspace.config.remotes {
-        workspace.config.remotes.entry(name.clone()).or_insert_with(|| remote.clone());
-    }
+    let add_remotes = |config: &mut Config| {
+        for (name, remote) in &database.workspace.config.remotes {
+            config.remotes.entry(name.clone()).or_insert_with(|| remote.clone());
+        }
+    };
+    add_remotes(&mut workspace.config);
     let path = place.path.strip_prefix(&place.home).unwrap_or(&place.path);
     let config = DatabaseConfig {
         path: if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_owned() },
@@ -225,17 +260,22 @@ fn make(
         line: line.clone(),
         database: (handle != database.name).then(|| database.name.clone()),
     };
-    workspace.config.databases.insert(handle.clone(), config);
-    let copy = Database::new(workspace, handle, database.settings.clone())?;
-    if copy.workspace.home() != database.workspace.home() {
+    workspace.config.databases.insert(handle.clone(), config.clone());
+    let mut copy = Database::new(workspace, handle.clone(), database.settings.clone())?;
+    if place.lock.is_some() {
         bring(context, database, &copy, &from, &state)?;
-    } else if !is_local {
-        super::lineage::mirror(&copy.local_store(context)?, &from, &record)?;
     }
     if !is_local {
         pull(&copy, &copy.local_store(context)?, &from, &mut RemoteMemory::default())?;
     }
-    copy.workspace.save()?;
+    copy.workspace.change(|now| {
+        if now.databases.contains_key(&handle) {
+            return Err(WorkspaceError::NameTaken { name: handle.clone() });
+        }
+        add_remotes(now);
+        now.databases.insert(handle.clone(), config);
+        Ok(())
+    })?;
     let snapshot = record.header.name();
     let memory = DatabaseMemory {
         number: record.header.number,
@@ -245,9 +285,36 @@ fn make(
         listing: String::new(),
         seen: Default::default(),
         seen_at: context.now(),
+        theirs: Vec::new(),
     };
     copy.workspace.remember_database(&copy.handle, &memory)?;
     Ok((restored, snapshot, copy, line))
+}
+
+/// Whether a history was looked up in the database's own local store.
+fn is_local(database: &Database, history: &History) -> bool {
+    history.store.remote().local_folder() == Some(&database.workspace.path("store"))
+}
+
+/// Before records of others come to the local store of databases that continue the same line: those must not take them for
+/// their own.
+fn note_theirs(workspace: &Workspace, from: &Store, record: &Record) -> Result<(), OpError> {
+    let header = &record.header;
+    for (handle, known) in &workspace.config.databases {
+        let Some(mut memory) = workspace.recall_database(handle) else { continue };
+        if known.database.as_ref().unwrap_or(handle) != &header.database {
+            continue;
+        }
+        for name in header.chain.iter().chain([&header.name()]) {
+            if name.line == known.line && name.number > memory.number {
+                memory.theirs.push(from.record(&header.database, &name.line, name.number)?.id);
+            }
+        }
+        memory.theirs.sort_unstable();
+        memory.theirs.dedup();
+        workspace.remember_database(handle, &memory)?;
+    }
+    Ok(())
 }
 
 /// Restores from the first store that has everything.

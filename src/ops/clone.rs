@@ -89,6 +89,7 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
             listing: String::new(),
             seen: Default::default(),
             seen_at: context.now(),
+            theirs: Vec::new(),
         };
         workspace.remember_database(&name, &memory)?;
         let now = context.now();

@@ -175,15 +175,15 @@ fn go_on(context: &Context, workspace: &mut Workspace, name: &Name) -> Result<()
         return Ok(());
     }
     let store = workspace.local_store(context.now(), &context.tool)?;
-    let mut config = workspace.config.databases[name].clone();
-    let Some(number) = store.newest(name, &config.line)? else { return Ok(()) };
-    let header = store.record(name, &config.line, number)?.header;
-    if header.source == config.kind {
-        config.lineage = header.lineage;
-        workspace.config.databases.insert(name.clone(), config);
-        workspace.save()?;
-    }
-    Ok(())
+    let line = workspace.config.databases[name].line.clone();
+    let Some(number) = store.newest(name, &line)? else { return Ok(()) };
+    let header = store.record(name, &line, number)?.header;
+    workspace.change(|config| {
+        if let Some(known) = config.databases.get_mut(name).filter(|known| known.kind == header.source) {
+            known.lineage = header.lineage;
+        }
+        Ok(())
+    })
 }
 
 /// The workspace of a folder, or of the nearest above it.

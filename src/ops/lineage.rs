@@ -9,7 +9,7 @@ use crate::format::root::RootBuilder;
 use crate::map::State;
 use crate::remote::RemoteUrl;
 use crate::source::sqlite::PinnedDatabase;
-use crate::store::{Store, StoreError, keys};
+use crate::store::{Created, Store, StoreError, keys};
 use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, RemoteMemory, SourceKind};
 
 /// How many snapshots are compared with a file that may be a copy of one.
@@ -103,8 +103,13 @@ fn add_at(
         other => other?,
     };
     let config = RemoteConfig { url: url.to_string(), store_id: file.store_id, conditional_put };
-    database.workspace.config.remotes.insert(name.clone(), config);
-    database.workspace.save()?;
+    database.workspace.change(|now| {
+        if now.remotes.contains_key(name) {
+            return Err(OpError::BackupExists { name: name.clone() });
+        }
+        now.remotes.insert(name.clone(), config);
+        Ok(())
+    })?;
     let mut memory = database.workspace.recall_remote(name);
     if let Some(record) = &newest {
         let pushed = Pushed { number: record.header.number, id: record.id };
@@ -178,22 +183,32 @@ pub(super) fn adopt(
     newest: &Record,
 ) -> Result<(), OpError> {
     let renamed = *theirs != database.name;
+    let taken = || crate::workspace::WorkspaceError::NameTaken { name: theirs.clone() };
     if renamed && database.workspace.config.databases.contains_key(theirs) {
-        return Err(crate::workspace::WorkspaceError::NameTaken { name: theirs.clone() }.into());
+        return Err(taken().into());
     }
     let mut config = database.config().clone();
     config.lineage = newest.header.lineage.clone();
+    let before = database.handle.clone();
     if renamed {
         config.database = None;
-        database.workspace.config.databases.remove(&database.handle);
+        database.workspace.config.databases.remove(&before);
         database.handle = theirs.clone();
     }
-    database.workspace.config.databases.insert(database.handle.clone(), config);
+    database.workspace.config.databases.insert(database.handle.clone(), config.clone());
     database.name = theirs.clone();
     let local = database.local_store(context)?;
     mirror(&local, store, newest)?;
     refs::pull(database, &local, store, &mut RemoteMemory::default())?;
-    database.workspace.save()?;
+    let handle = database.handle.clone();
+    database.workspace.change(|now| {
+        if renamed && now.databases.contains_key(&handle) {
+            return Err(OpError::from(taken()));
+        }
+        now.databases.remove(&before);
+        now.databases.insert(handle, config);
+        Ok(())
+    })?;
     let memory = DatabaseMemory {
         number: newest.header.number,
         id: newest.id,
@@ -202,17 +217,24 @@ pub(super) fn adopt(
         listing: String::new(),
         seen: Default::default(),
         seen_at: context.now(),
+        theirs: Vec::new(),
     };
     Ok(database.workspace.remember_database(&database.handle, &memory)?)
 }
 
 /// Copies a record and those it builds on to the local store, so that the next snapshot finds its parent there.
-pub(super) fn mirror(local: &Store, store: &Store, record: &Record) -> Result<(), StoreError> {
+///
+/// # Errors
+/// When a store fails, or the local one has another snapshot of the same number: both cannot be there.
+pub(super) fn mirror(local: &Store, store: &Store, record: &Record) -> Result<(), OpError> {
     let header = &record.header;
     for name in header.chain.iter().cloned().chain([header.name()]) {
         let bytes = store.record_bytes(&header.database, &name.line, name.number)?;
-        let there = store.decode_record(&header.database, &name.line, name.number, &bytes)?;
-        local.create_record(&header.database, &name.line, name.number, &there.header.nonce, bytes)?;
+        let there = store.decode_record(&header.database, &name.line, name.number, &bytes)?.header;
+        let created = local.create_record(&header.database, &name.line, name.number, &there.nonce, bytes)?;
+        if let Created::Theirs(here) = created {
+            return Err(super::conflict(&there, &here.header.lineage, store));
+        }
     }
     Ok(())
 }

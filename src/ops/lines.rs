@@ -121,6 +121,7 @@ pub(super) fn forget(database: &Database, memory: &mut RemoteMemory) {
     memory.checked_at.remove(&database.handle);
     memory.lines.remove(&database.name);
     memory.refs.remove(&database.name);
+    memory.waiting.remove(&database.name);
 }
 
 /// A line of which the local store has snapshots that a remote is not known to have.

@@ -3,7 +3,8 @@
 //! Only the newest snapshot's record, and those it builds on, are needed to go on. Packs stay where they are.
 
 use super::lineage::{adopt, mirror, newest_of};
-use super::{Context, Database, OpError};
+use super::sync::open_known;
+use super::{Context, Database, OpError, lines};
 use crate::base::Name;
 use crate::format::FormatError;
 use crate::format::record::Record;
@@ -43,6 +44,8 @@ pub(super) fn recover(context: &Context, database: &mut Database, thorough: bool
             Err(OpError::OnlyHere { path: place, damage })
         }
         (Some((store, record)), None, None) => {
+            // A crash after this costs a look at the remotes.
+            forget_remotes(database)?;
             database.workspace.forget_database(&database.handle)?;
             adopt(context, database, &store, &name, &record)?;
             let (number, place) = (record.header.number, store.remote().name());
@@ -51,10 +54,21 @@ pub(super) fn recover(context: &Context, database: &mut Database, thorough: bool
             )))
         }
         (None, None, None) => {
+            forget_remotes(database)?;
             database.workspace.forget_database(&database.handle)?;
             Ok(Some(format!("the local store lost {lost}, and no remote has this history: it begins anew")))
         }
     }
+}
+
+/// What remotes were known to have is not what they have of the history that is gone on with: they are asked.
+fn forget_remotes(database: &Database) -> Result<(), OpError> {
+    for name in database.remote_names() {
+        let mut memory = database.workspace.recall_remote(&name);
+        lines::forget(database, &mut memory);
+        database.workspace.remember_remote(&name, &memory)?;
+    }
+    Ok(())
 }
 
 /// Fetches the records that are lacking of those which one builds on.
@@ -87,8 +101,35 @@ fn whole_chain(
         local.create_record(name, &link.line, link.number, &nonce, bytes)?;
         fetched.push(format!("{name}@{}", link.number));
     }
+    if thorough {
+        fetched.extend(mend_refs(context, database, local)?);
+    }
     let told = || format!("records lost here were fetched again from a remote: {}", fetched.join(", "));
     Ok((!fetched.is_empty()).then(told))
+}
+
+/// Fetches records of tags and lines that are damaged here. Returns their names.
+fn mend_refs(context: &Context, database: &Database, local: &Store) -> Result<Vec<String>, OpError> {
+    let mut fetched = Vec::new();
+    for (name, numbers) in local.refs(&database.name)? {
+        for number in numbers {
+            if !local.ref_record(&database.name, &name, number).is_err_and(|error| is_damage(&error)) {
+                continue;
+            }
+            let whole = |remote: Name| {
+                let store = database.open_remote(context, remote.as_str()).ok()?.store;
+                let bytes = store.ref_bytes(&database.name, &name, number).ok()?;
+                let header = store.decode_ref(&database.name, &name, number, &bytes).ok()?.header;
+                (header.lineage == database.config().lineage).then_some((header, bytes))
+            };
+            // Nobody has it: who reads it says so.
+            let Some((header, bytes)) = database.remote_names().into_iter().find_map(whole) else { continue };
+            local.remote().delete(&keys::ref_record(&database.name, &name, number)).map_err(StoreError::from)?;
+            local.create_ref(&header, bytes)?;
+            fetched.push(name.to_string());
+        }
+    }
+    Ok(fetched)
 }
 
 /// A newer format is no damage: it is told as it is.
@@ -107,7 +148,12 @@ fn newest_anywhere(context: &Context, database: &Database) -> (Option<(Store, Re
     for name in database.remote_names() {
         let ask = |name: &Name| -> Result<Option<(Store, Record)>, OpError> {
             let remote = database.open_remote(context, name.as_str())?;
-            Ok(newest_of(&remote.store, database)?.map(|record| (remote.store, record)))
+            let newest = newest_of(&remote.store, database)?;
+            if newest.is_none() {
+                // A place without a store, as an empty disk, says nothing about a history.
+                open_known(database, &remote)?;
+            }
+            Ok(newest.map(|record| (remote.store, record)))
         };
         match ask(&name) {
             Ok(Some((store, record)))

@@ -95,10 +95,10 @@ impl Database {
     /// # Errors
     /// When there is none of this name, or what is remembered cannot be written.
     pub fn remove_remote(&mut self, name: &str) -> Result<(Name, String), OpError> {
-        let remotes = &mut self.workspace.config.remotes;
-        let found = Name::new(name).ok().and_then(|name| remotes.remove_entry(&name));
+        let found = self.workspace.change(|config| -> Result<_, OpError> {
+            Ok(Name::new(name).ok().and_then(|name| config.remotes.remove_entry(&name)))
+        })?;
         let (name, config) = found.ok_or_else(|| self.no_backup(name))?;
-        self.workspace.save()?;
         self.workspace.forget_remote(&name)?;
         Ok((name, config.url))
     }

@@ -15,13 +15,18 @@ pub(super) fn settle(context: &Context, database: &Database) -> Result<(), OpErr
     let local = database.local_store(context)?;
     take_pending(database, &local)?;
     let (workspace, line) = (&database.workspace, &database.config().line);
-    let known = workspace.recall_database(&database.handle).map(|memory| memory.number);
+    let memory = workspace.recall_database(&database.handle);
+    let known = memory.as_ref().map(|memory| memory.number);
+    let theirs = memory.map(|memory| memory.theirs).unwrap_or_default();
     let first = match known {
         Some(number) => Some(number),
         None => local.newest(&database.name, line)?,
     };
     let Some(mut newest) = first else { return Ok(()) };
     while let Some(next) = next_there(database, &local, newest)? {
+        if !theirs.is_empty() && theirs.contains(&local.record(&database.name, line, next)?.id) {
+            break;
+        }
         newest = next;
     }
     if known == Some(newest) {
@@ -40,6 +45,7 @@ pub(super) fn settle(context: &Context, database: &Database) -> Result<(), OpErr
         listing: String::new(),
         seen: Default::default(),
         seen_at: context.now(),
+        theirs,
     };
     Ok(workspace.remember_database(&database.handle, &memory)?)
 }

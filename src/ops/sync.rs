@@ -17,8 +17,9 @@ use super::turn::Turn;
 use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near, refs};
 use crate::base::SnapshotNumber;
 use crate::format::refs::RefName;
+use crate::format::store_file::StoreFile;
 use crate::remote::RequestCounts;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, keys};
 use crate::workspace::{Keep, Pushed, RemoteMemory};
 
 /// After so long a remote is asked whether it still has what it is known to have.
@@ -107,7 +108,8 @@ pub fn sync(
     {
         let mut memory = database.workspace.recall_remote(name);
         memory.failure.entry(database.handle.clone()).or_insert_with(|| (context.now(), error.to_string()));
-        database.workspace.remember_remote(name, &memory)?;
+        // Should that fail too, why the sync failed matters more.
+        let _ = database.workspace.remember_remote(name, &memory);
     }
     outcome
 }
@@ -171,6 +173,9 @@ fn attempt(
 ) -> Result<(Outcome, Brought), OpError> {
     let mut memory = remote.name.as_ref().map(|name| database.workspace.recall_remote(name)).unwrap_or_default();
     let local = database.local_store(context)?;
+    if let Err(error) = look_near(database, remote) {
+        return Err(keep_here(context, database, error, options));
+    }
     // With more remotes than one the packs are needed here until all have them.
     let only_remote = remote.name.is_some() && database.remote_names().len() == 1;
     let mut direct = only_remote && database.keep(is_near(&remote.store)) == Keep::None;
@@ -179,6 +184,7 @@ fn attempt(
         match check_remote(context, database, remote, &mut memory) {
             Ok(()) => direct = unpushed(database, &local, &memory)?.is_empty(),
             Err(error) if error.kind() == ErrorKind::Temporary => direct = false,
+            Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
             Err(error) => return Err(error),
         }
     }
@@ -268,16 +274,10 @@ pub(super) fn check_remote(
         .checked_at
         .get(&database.handle)
         .is_some_and(|checked| now.duration_since(*checked).unsigned_abs() < TRUSTED);
-    if fresh {
+    if fresh && !lacks_known(database, remote, known(database, memory, line).as_ref()) {
         return Ok(());
     }
-    if let Some(remote_name) = &remote.name {
-        let known = &database.workspace.config.remotes[remote_name].store_id;
-        let (_, file) = Store::open(remote.store.remote().clone())?;
-        if file.store_id != *known {
-            return Err(OpError::OtherStore { name: remote_name.clone(), remote: remote.url.clone() });
-        }
-    }
+    open_known(database, remote)?;
     let found = newest_of(&remote.store, database)?;
     let known = known(database, memory, line);
     match (&known, &found) {
@@ -295,6 +295,37 @@ pub(super) fn check_remote(
     refs::pull(database, &database.local_store(context)?, &remote.store, memory)?;
     memory.checked_at.insert(database.handle.clone(), now);
     Ok(())
+}
+
+/// Makes sure that the store of a named remote is there, and is the one that was added.
+pub(super) fn open_known(database: &Database, remote: &OpenRemote) -> Result<(), OpError> {
+    let Some(name) = &remote.name else { return Ok(()) };
+    let (_, file) = Store::open(remote.store.remote().clone())?;
+    match file.store_id == database.workspace.config.remotes[name].store_id {
+        true => Ok(()),
+        false => Err(OpError::OtherStore { name: name.clone(), remote: remote.url.clone() }),
+    }
+}
+
+/// Whether another store, or none, lies in a folder now, as when its disk is not mounted. To see that costs no request.
+fn look_near(database: &Database, remote: &OpenRemote) -> Result<(), OpError> {
+    let (Some(folder), Some(name)) = (remote.store.remote().local_folder(), &remote.name) else { return Ok(()) };
+    match std::fs::read(folder.join(keys::STORE_FILE)).map(|text| StoreFile::decode(&text)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(StoreError::NoStore { remote: remote.store.remote().name().to_owned() }.into())
+        }
+        Ok(Ok(file)) if file.store_id != database.workspace.config.remotes[name].store_id => {
+            Err(OpError::OtherStore { name: name.clone(), remote: remote.url.clone() })
+        }
+        // What else is wrong shows when it is used.
+        _ => Ok(()),
+    }
+}
+
+/// Whether a folder lacks the newest snapshot that it is known to have, as when it was put back to an older state.
+fn lacks_known(database: &Database, remote: &OpenRemote, known: Option<&Pushed>) -> bool {
+    let (Some(folder), Some(known)) = (remote.store.remote().local_folder(), known) else { return false };
+    !folder.join(keys::snapshot(&database.name, &database.config().line, known.number)).exists()
 }
 
 fn lost(database: &Database, remote: &OpenRemote, known: SnapshotNumber, found: String) -> OpError {

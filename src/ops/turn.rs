@@ -35,10 +35,10 @@ impl Turn {
         let nonce = Nonce::fresh();
         if let Some(name) = &remote.name {
             // Runs in one folder come one after the other: a lock that one of them left is nobody's.
-            if let Some(left) = workspace.noted_turn(name) {
+            if let Some(left) = workspace.noted_turn(name, &context.host) {
                 WriterLock::remove_left(&remote.store, &left)?;
             }
-            workspace.note_turn(name, &nonce)?;
+            workspace.note_turn(name, &context.host, &nonce)?;
         }
         let holder = LockHolder { host: context.host.clone(), pid: std::process::id(), since: context.now() };
         let lock = Arc::new(WriterLock::new(&remote.store, &holder, &nonce));
@@ -77,6 +77,7 @@ fn wait(context: &Context, database: &Database, lock: &WriterLock) -> Result<Vec
         match lock.look(&mut removed)? {
             Look::Alone => return Ok(removed),
             Look::Held(holder) if Instant::now() >= deadline => return Err(lock.refused_by(holder).into()),
+            Look::TooEarly if Instant::now() >= deadline => return Err(lock.unseen().into()),
             Look::Held(_) | Look::TooEarly => {}
         }
         std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())).max(FASTEST));

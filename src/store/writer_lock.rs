@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, keys};
 use crate::base::Nonce;
-use crate::remote::{Listed, Remote, RemoteErrorKind};
+use crate::remote::{Listed, Remote, RemoteError, RemoteErrorKind};
 
 /// A lock that was not refreshed for so long is nobody's any more.
 pub const STALE: SignedDuration = SignedDuration::from_mins(30);
@@ -147,6 +147,18 @@ impl WriterLock {
     pub fn refused_by(&self, holder: LockHolder) -> StoreError {
         let LockHolder { host, pid, since } = holder;
         StoreError::Locked { remote: self.remote.name().to_owned(), host, pid, since }
+    }
+
+    /// Why nothing can be written where listings do not show the lock.
+    pub fn unseen(&self) -> StoreError {
+        StoreError::Remote(RemoteError {
+            kind: RemoteErrorKind::Unavailable,
+            verb: "list",
+            key: keys::LOCKS.to_owned(),
+            remote: self.remote.name().to_owned(),
+            reason: format!("{:?}, which was put there, is not in the listing", self.key),
+            source: None,
+        })
     }
 
     /// Lets go of the lock.

@@ -89,6 +89,18 @@ impl Config {
         Ok(config)
     }
 
+    /// A name for what lies at a path seen from `home`: the file's name without its ending, or the whole when that is
+    /// taken, or the folder's name.
+    pub(crate) fn free_name(&self, home: &Path, path: &Path) -> Name {
+        let folder = home.file_name().unwrap_or_default();
+        let file = if path == Path::new(".") { folder } else { path.file_name().unwrap_or(folder) };
+        let stem = Path::new(file).file_stem().unwrap_or(file);
+        let candidates = [stem, file].map(|text| Name::from_lossy(&text.to_string_lossy()));
+        let numbered = (2..).map(|n| Name::from_lossy(&format!("{n}-{}", file.to_string_lossy())));
+        let mut free = candidates.into_iter().chain(numbered);
+        free.find(|name| !self.databases.contains_key(name)).expect("BUG: numbers do not end")
+    }
+
     /// The file's text.
     pub fn to_text(&self) -> String {
         let body = toml::to_string(self).expect("BUG: the configuration is expressible in TOML");

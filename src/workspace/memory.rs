@@ -33,6 +33,10 @@ pub struct DatabaseMemory {
     pub seen: BTreeMap<PathBuf, Seen>,
     /// When that look was taken.
     pub seen_at: Timestamp,
+    /// Later snapshots of the own line that others made and that were copied to the local store, for a working copy: not
+    /// what a stopped run of this database left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub theirs: Vec<SnapshotId>,
 }
 
 /// A snapshot a remote is known to have.
@@ -58,6 +62,10 @@ pub struct RemoteMemory {
     /// stores and the ref's folder of keys.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refs: BTreeMap<Name, BTreeMap<String, RefNumber>>,
+    /// The newest records of refs that wait here, because the remote was found to lack what they stand for; named as in
+    /// `refs`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting: BTreeMap<Name, BTreeMap<String, RefNumber>>,
     /// The last sync that ended well, whether or not there was something to do.
     pub synced_at: BTreeMap<Name, Timestamp>,
     /// When the remote was last asked what it has.
@@ -121,13 +129,22 @@ impl Workspace {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn note_turn(&self, remote: &Name, mark: &Nonce) -> Result<(), WorkspaceError> {
-        write_atomically(&self.turn_path(remote), mark.as_str().as_bytes())
+    pub fn note_turn(&self, remote: &Name, host: &str, mark: &Nonce) -> Result<(), WorkspaceError> {
+        write_atomically(&self.turn_path(remote), format!("{mark}\n{}", self.whereabouts(host)).as_bytes())
     }
 
-    /// The mark that was kept so and not forgotten. Whoever holds the workspace's lock knows that its run is over.
-    pub fn noted_turn(&self, remote: &Name) -> Option<Nonce> {
-        fs::read_to_string(self.turn_path(remote)).ok()?.parse().ok()
+    /// The mark that was kept so and not forgotten. Whoever holds the workspace's lock knows that its run is over. What
+    /// was kept on another machine or in another folder is none: this one is a copy, and that run may be at work.
+    pub fn noted_turn(&self, remote: &Name, host: &str) -> Option<Nonce> {
+        let text = fs::read_to_string(self.turn_path(remote)).ok()?;
+        let (mark, whereabouts) = text.split_once('\n')?;
+        (whereabouts == self.whereabouts(host)).then(|| mark.parse().ok()).flatten()
+    }
+
+    /// Tells this workspace from its copies.
+    fn whereabouts(&self, host: &str) -> String {
+        let home = self.home().canonicalize().unwrap_or_else(|_| self.home().to_owned());
+        format!("{host}\n{}", home.display())
     }
 
     /// Forgets it.

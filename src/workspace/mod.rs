@@ -7,6 +7,7 @@
 //! .pagekeep/
 //!   config.toml             databases, remotes, settings
 //!   lock                    held by whoever changes something here
+//!   config.lock             held for moments by whoever changes `config.toml`
 //!   store/                  the local store, a store like any other
 //!   state/<database>.json   the last snapshot made here, and what the source looked like then
 //!   state/<database>.ids    the ids of that snapshot's chunks
@@ -29,7 +30,7 @@ mod settings;
 mod uploads;
 mod user;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -85,8 +86,12 @@ impl Workspace {
             let path = workspace.path(folder);
             fs::create_dir_all(&path).map_err(|source| WorkspaceError::io("create", &path, source))?;
         }
-        workspace.save()?;
-        Ok(workspace)
+        let _held = workspace.hold_config()?;
+        // Another run may have come first, and added a database.
+        match Self::open(home)? {
+            Some(there) => Ok(there),
+            None => workspace.save().map(|()| workspace),
+        }
     }
 
     /// The folder the workspace is in.
@@ -107,6 +112,47 @@ impl Workspace {
         write_atomically(&self.path("config.toml"), self.config.to_text().as_bytes())
     }
 
+    /// Changes `config.toml` as it is now, one run at a time: another may have changed it since it was read here.
+    ///
+    /// # Errors
+    /// When `change` refuses, and then nothing is written; or the file cannot be read or written.
+    pub fn change<T, E: From<WorkspaceError>>(
+        &mut self,
+        change: impl FnOnce(&mut Config) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _held = self.hold_config()?;
+        if let Some(now) = Self::open(&self.home)? {
+            self.config = now.config;
+        }
+        let answer = change(&mut self.config)?;
+        self.save()?;
+        Ok(answer)
+    }
+
+    /// Held for moments only, also while another run holds the workspace's lock.
+    fn hold_config(&self) -> Result<File, WorkspaceError> {
+        let path = self.path("config.lock");
+        let hold = || -> std::io::Result<File> {
+            let file = File::options().write(true).create(true).truncate(false).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        hold().map_err(|source| WorkspaceError::io("lock", &path, source))
+    }
+
+    /// Removes all of it, unless a database is kept here. Whoever calls holds the workspace's lock.
+    ///
+    /// # Errors
+    /// When it cannot be read or removed.
+    pub fn remove_unused(&self) -> Result<(), WorkspaceError> {
+        let _held = self.hold_config()?;
+        if Self::open(&self.home)?.is_some_and(|now| !now.config.databases.is_empty()) {
+            return Ok(());
+        }
+        let path = self.home.join(OWN_FOLDER);
+        fs::remove_dir_all(&path).map_err(|source| WorkspaceError::io("remove", &path, source))
+    }
+
     /// Adds a database, or finds the one that has this path already.
     ///
     /// # Errors
@@ -114,34 +160,25 @@ impl Workspace {
     pub fn add_database(&mut self, path: &Path, kind: SourceKind, name: Option<Name>) -> Result<Name, WorkspaceError> {
         let path = path.strip_prefix(&self.home).unwrap_or(path);
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        if let Some(known) = self.config.databases.iter().find(|(_, known)| known.path == path) {
-            return Ok(known.0.clone());
-        }
-        let name = name.unwrap_or_else(|| self.free_name(path));
-        if self.config.databases.contains_key(&name) {
-            return Err(WorkspaceError::NameTaken { name });
-        }
-        let database = DatabaseConfig {
-            path: path.to_owned(),
-            kind,
-            lineage: Nonce::fresh(),
-            line: Name::main_line(),
-            database: None,
-        };
-        self.config.databases.insert(name.clone(), database);
-        self.save()?;
-        Ok(name)
-    }
-
-    /// The file's name without its ending, or the whole when that is taken, or the folder's name.
-    pub(crate) fn free_name(&self, path: &Path) -> Name {
-        let folder = self.home.file_name().unwrap_or_default();
-        let file = if path == Path::new(".") { folder } else { path.file_name().unwrap_or(folder) };
-        let stem = Path::new(file).file_stem().unwrap_or(file);
-        let candidates = [stem, file].map(|text| Name::from_lossy(&text.to_string_lossy()));
-        let numbered = (2..).map(|n| Name::from_lossy(&format!("{n}-{}", file.to_string_lossy())));
-        let mut free = candidates.into_iter().chain(numbered);
-        free.find(|name| !self.config.databases.contains_key(name)).expect("BUG: numbers do not end")
+        let home = self.home.clone();
+        self.change(|config| {
+            if let Some(known) = config.databases.iter().find(|(_, known)| known.path == path) {
+                return Ok(known.0.clone());
+            }
+            let name = name.unwrap_or_else(|| config.free_name(&home, path));
+            if config.databases.contains_key(&name) {
+                return Err(WorkspaceError::NameTaken { name });
+            }
+            let database = DatabaseConfig {
+                path: path.to_owned(),
+                kind,
+                lineage: Nonce::fresh(),
+                line: Name::main_line(),
+                database: None,
+            };
+            config.databases.insert(name.clone(), database);
+            Ok(name)
+        })
     }
 
     /// The local store, made when it is not there.
@@ -180,7 +217,7 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Workspac
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
-        fs::File::open(folder)?.sync_all()
+        File::open(folder)?.sync_all()
     };
     write().map_err(|source| WorkspaceError::io("write", path, source))
 }

@@ -141,6 +141,30 @@ fn the_deleted_store_was_the_only_one() {
 }
 
 #[test]
+fn the_history_is_lost_here_and_there() {
+    let (machine, path) = synced();
+    fs::remove_dir_all(machine.path(".pagekeep/store")).unwrap();
+    fs::remove_dir_all(machine.path("usb/snapshots")).unwrap();
+    let ran = machine.ok(&["backup", "sync", "usb"]);
+    assert!(ran.stderr.contains("no remote has this history: it begins anew"), "{ran:?}");
+    assert_eq!(ran.stdout.trim(), "shop@1");
+    assert_eq!(machine.restored("usb", "latest"), fs::read(&path).unwrap());
+}
+
+#[test]
+fn an_empty_disk_says_nothing_about_a_history() {
+    let (machine, _) = synced();
+    fs::remove_dir_all(machine.path(".pagekeep/store")).unwrap();
+    fs::rename(machine.path("usb"), machine.path("unplugged")).unwrap();
+    fs::create_dir(machine.path("usb")).unwrap();
+    machine.run(&["backup", "create"]).fails(10, &["no pagekeep store", "usb", "next: "]);
+    assert_eq!(fs::read_dir(machine.path("usb")).unwrap().count(), 0);
+    fs::remove_dir(machine.path("usb")).unwrap();
+    fs::rename(machine.path("unplugged"), machine.path("usb")).unwrap();
+    assert_eq!(machine.ok(&["backup", "sync", "usb"]).stdout.trim(), "shop@3");
+}
+
+#[test]
 fn the_deleted_store_while_the_remote_is_away() {
     let (machine, path) = synced();
     fs::remove_dir_all(machine.path(".pagekeep/store")).unwrap();

@@ -98,3 +98,35 @@ fn a_damaged_record_of_a_tag_is_told_and_stops_no_sync() {
     machine.ok(&["backup", "sync", "usb"]);
     machine.ok(&["show", "@2", "--from", "usb"]);
 }
+
+#[test]
+fn a_damaged_name_is_fetched_again() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "delete");
+    machine.ok(&["--db", "shop.db", "backup", "add", "usb", "usb"]);
+    machine.ok(&["backup", "sync", "usb"]);
+    machine.ok(&["tag", "v1", "shop@1"]);
+    machine.ok(&["branch", "try"]);
+    machine.ok(&["backup", "sync", "usb"]);
+    for name in ["tags/v1", "lines/try"] {
+        fs::write(machine.path(format!(".pagekeep/store/refs/shop/{name}/fffffffe-1")), "nonsense").unwrap();
+        machine.insert(&path, 5);
+        let ran = machine.ok(&["backup", "sync", "usb"]);
+        if name.starts_with("lines") {
+            assert!(ran.stderr.contains("fetched again from a remote: "), "{ran:?}");
+        }
+        assert_eq!(machine.restored("usb", "latest"), fs::read(&path).unwrap());
+    }
+    machine.ok(&["branch"]);
+}
+
+#[test]
+fn a_line_whose_name_was_deleted_is_not_checked_out() {
+    let machine = Machine::new();
+    machine.database("shop.db", "delete");
+    machine.ok(&["--db", "shop.db", "backup", "create"]);
+    machine.ok(&["branch", "try"]);
+    machine.ok(&["branch", "try", "--delete"]);
+    machine.run(&["checkout", "shop:try", "copy.db"]).fails(2, &["next: "]);
+    assert!(!machine.path("copy.db").exists());
+}

@@ -234,6 +234,81 @@ fn the_disk_is_not_mounted() {
     assert_eq!(machine.restored("usb", "latest"), fs::read(&path).unwrap());
 }
 
+#[test]
+fn an_empty_folder_is_where_the_disk_was() {
+    for keep in ["auto", "all", "none"] {
+        for later in [false, true] {
+            let machine = Machine::new();
+            let path = machine.database("shop.db", "delete");
+            machine.ok(&["--db", "shop.db", "backup", "add", "usb", "usb"]);
+            machine.ok(&["config", "set", "keep", keep]);
+            machine.ok(&["backup", "sync", "usb"]);
+            // More than rides in a record.
+            machine.insert(&path, 40_000);
+            fs::rename(machine.path("usb"), machine.path("unplugged")).unwrap();
+            fs::create_dir(machine.path("usb")).unwrap();
+            if later {
+                forget_usb(&machine);
+            }
+            let said = ["no pagekeep store", "usb", "shop@2 is kept here", "next: "];
+            machine.run(&["backup", "sync", "usb"]).fails(10, &said);
+            assert_eq!(fs::read_dir(machine.path("usb")).unwrap().count(), 0, "{keep} {later}");
+            fs::remove_dir(machine.path("usb")).unwrap();
+            fs::rename(machine.path("unplugged"), machine.path("usb")).unwrap();
+            machine.ok(&["backup", "sync", "usb"]);
+            assert_eq!(machine.restored("usb", "2"), fs::read(&path).unwrap(), "{keep} {later}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_what_it_was() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "delete");
+    machine.ok(&["--db", "shop.db", "backup", "add", "usb", "usb"]);
+    machine.ok(&["backup", "add", "other", "other"]);
+    machine.ok(&["backup", "sync", "--all"]);
+    let copy = |from: &str, to: &str| {
+        let done = std::process::Command::new("cp").arg("-r").args([machine.path(from), machine.path(to)]).status();
+        assert!(done.unwrap().success());
+    };
+    copy("usb", "older");
+    machine.insert(&path, 10);
+    machine.ok(&["backup", "sync", "usb"]);
+    fs::rename(machine.path("usb"), machine.path("newer")).unwrap();
+    // Another store in its place.
+    copy("other", "usb");
+    machine.insert(&path, 10);
+    machine.run(&["backup", "sync", "usb"]).fails(5, &["is not the one that was added", "shop@3 is kept here"]);
+    // An older state of it.
+    fs::remove_dir_all(machine.path("usb")).unwrap();
+    fs::rename(machine.path("older"), machine.path("usb")).unwrap();
+    machine.run(&["backup", "sync", "usb"]).fails(5, &["shop@2", "shop@1 at most"]);
+    fs::remove_dir_all(machine.path("usb")).unwrap();
+    fs::rename(machine.path("newer"), machine.path("usb")).unwrap();
+    machine.ok(&["backup", "sync", "usb"]);
+    assert_eq!(machine.restored("usb", "3"), fs::read(&path).unwrap());
+}
+
+#[test]
+fn what_two_runs_configure_is_both_kept() {
+    let machine = machine();
+    machine.database("shop.db", "delete");
+    machine.ok(&["init", "shop.db"]);
+    for round in 0..5 {
+        let runs: Vec<_> = (0..4)
+            .map(|n| {
+                machine.command(&["backup", "add", &format!("r{round}{n}"), &format!("d{round}{n}")]).spawn().unwrap()
+            })
+            .collect();
+        for mut run in runs {
+            assert!(run.wait().unwrap().success());
+        }
+    }
+    let config = fs::read_to_string(machine.path(".pagekeep/config.toml")).unwrap();
+    assert_eq!(config.matches("[remotes.r").count(), 20, "{config}");
+}
+
 fn forget_usb(machine: &Machine) {
     let path = machine.path(".pagekeep/state/remotes/usb.json");
     let mut memory: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();

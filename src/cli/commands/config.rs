@@ -40,8 +40,10 @@ fn show(session: &Session, origin: bool) -> Result<Output, OpError> {
 fn set(session: &Session, key: &str, value: &str) -> Result<Output, OpError> {
     let mut database = session.database(false)?;
     database.settings.set(key, value, Origin::Flag)?;
-    database.workspace.config.settings.insert(key.to_owned(), value.to_owned());
-    database.workspace.save()?;
+    database.workspace.change(|config| -> Result<(), OpError> {
+        config.settings.insert(key.to_owned(), value.to_owned());
+        Ok(())
+    })?;
     let path = database.workspace.path("config.toml");
     Ok(Output::new(String::new(), json!({"key": key, "value": value}))
         .say(format!("{key} = {value} in {}", path.display())))

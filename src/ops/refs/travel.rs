@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::Refs;
 use crate::base::{Name, RefNumber};
 use crate::format::refs::{RefHeader, RefName, RefRecord};
-use crate::ops::{Context, Database, OpError, OpenRemote};
+use crate::ops::{Context, Database, OpError, OpenRemote, lines};
 use crate::store::{CreatedRef, Store, StoreError, keys};
 use crate::workspace::RemoteMemory;
 
@@ -49,7 +49,11 @@ pub(in crate::ops) fn push(
     for (name, numbers) in local.refs(&database.name)? {
         let Some(newest) = numbers.first() else { continue };
         let known = memory.refs.get(&database.name).and_then(|refs| refs.get(&folder(&database.name, &name)));
-        for number in known.map_or(1, |known| known.0.saturating_add(1))..=newest.0 {
+        let first = known.map_or(1, |known| known.0.saturating_add(1));
+        if first > newest.0 || !names_what_is_there(database, local, remote, memory, &name, *newest)? {
+            continue;
+        }
+        for number in first..=newest.0 {
             let number = RefNumber(number);
             let bytes = local.ref_bytes(&database.name, &name, number)?;
             let ours = local.decode_ref(&database.name, &name, number, &bytes)?;
@@ -70,6 +74,33 @@ pub(in crate::ops) fn push(
     Ok(pushed)
 }
 
+/// Whether the snapshot that a ref stands for is at the remote: a name taken over from one remote may stand for what this
+/// machine cannot bring to another. Where that is not known it is asked once, and again when the remote is asked what it has.
+fn names_what_is_there(
+    database: &Database,
+    local: &Store,
+    remote: &OpenRemote,
+    memory: &mut RemoteMemory,
+    name: &RefName,
+    newest: RefNumber,
+) -> Result<bool, OpError> {
+    let Some(target) = local.ref_record(&database.name, name, newest)?.header.target else { return Ok(true) };
+    if lines::known(database, memory, &target.line).is_some_and(|known| known.number >= target.number) {
+        return Ok(true);
+    }
+    let waiting = memory.waiting.entry(database.name.clone()).or_default();
+    let folder = folder(&database.name, name);
+    if waiting.get(&folder) == Some(&newest) {
+        return Ok(false);
+    }
+    let key = keys::snapshot(&database.name, &target.line, target.number);
+    let is_there = remote.store.remote().exists(&key).map_err(StoreError::from)?;
+    if !is_there {
+        waiting.insert(folder, newest);
+    }
+    Ok(is_there)
+}
+
 fn note(database: &Database, memory: &mut RemoteMemory, name: &RefName, number: RefNumber) {
     let refs = memory.refs.entry(database.name.clone()).or_default();
     refs.insert(folder(&database.name, name), number);
@@ -86,6 +117,7 @@ pub(in crate::ops) fn pull(
     remote: &Store,
     memory: &mut RemoteMemory,
 ) -> Result<(), OpError> {
+    memory.waiting.remove(&database.name);
     let theirs = remote.refs(&database.name)?;
     if theirs.is_empty() && !memory.refs.contains_key(&database.name) {
         return Ok(());
@@ -108,7 +140,7 @@ pub(in crate::ops) fn pull(
         if common > 0 {
             note(database, memory, &name, RefNumber(common));
         }
-        for number in common + 1..=there {
+        for number in (common..there).map(|before| before + 1) {
             if !take(database, local, remote, &name, RefNumber(number))? {
                 break;
             }
@@ -118,7 +150,7 @@ pub(in crate::ops) fn pull(
     Ok(())
 }
 
-/// Copies one record to the local store; false when it cannot be used.
+/// Copies one record to the local store; false when it is not there or cannot be used.
 fn take(
     database: &Database,
     local: &Store,
@@ -126,7 +158,10 @@ fn take(
     name: &RefName,
     number: RefNumber,
 ) -> Result<bool, OpError> {
-    let bytes = remote.ref_bytes(&database.name, name, number)?;
+    let bytes = match remote.ref_bytes(&database.name, name, number) {
+        Err(error) if error.is_absence() => return Ok(false),
+        read => read?,
+    };
     match remote.decode_ref(&database.name, name, number, &bytes) {
         Ok(record) if record.header.lineage == database.config().lineage => {
             local.create_ref(&record.header, bytes)?;

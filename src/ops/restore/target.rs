@@ -58,11 +58,17 @@ pub(super) fn file(
     // From here on: the journals of what is replaced go aside, then the rename decides. A crash between the two leaves
     // the old database beside its journals, under their new names; a failure takes them back.
     let set_aside = set_journals_aside(context, destination)?;
-    if let Err(error) = temporary.persist(destination) {
-        set_aside.iter().for_each(|(journal, aside)| {
-            let _ = fs::rename(aside, journal);
+    let put = match options.force {
+        true => temporary.persist(destination),
+        // What came there since this began is somebody's.
+        false => temporary.persist_noclobber(destination),
+    };
+    if let Err(error) = put {
+        take_back(&set_aside);
+        return Err(match error.error.kind() {
+            io::ErrorKind::AlreadyExists => OpError::TargetExists { what: "database", path: destination.to_owned() },
+            _ => OpError::io("replace", destination)(error.error),
         });
-        return Err(OpError::io("replace", destination)(error.error));
     }
     let set_aside = set_aside.into_iter().map(|(_, aside)| aside).collect();
     sync_folder(folder).map_err(OpError::io("flush", folder))?;
@@ -156,20 +162,32 @@ pub(in crate::ops) fn refuse_if_open(path: &Path) -> Result<(), OpError> {
 }
 
 /// Renames journals that have content, and removes those that have none. Beside a restored database they would win over it.
+/// A failure puts back those that were renamed: beside the old database they belong.
 fn set_journals_aside(context: &Context, destination: &Path) -> Result<Vec<(PathBuf, PathBuf)>, OpError> {
     let mut set_aside = Vec::new();
     for suffix in ["-wal", "-journal", "-shm"] {
         let journal = with_suffix(destination, suffix);
         let Ok(metadata) = fs::symlink_metadata(&journal) else { continue };
-        if metadata.len() == 0 || suffix == "-shm" {
-            fs::remove_file(&journal).map_err(OpError::io("remove", &journal))?;
+        let done = if metadata.len() == 0 || suffix == "-shm" {
+            fs::remove_file(&journal).map_err(OpError::io("remove", &journal))
         } else {
             let aside = aside(context, &journal);
-            fs::rename(&journal, &aside).map_err(OpError::io("set aside", &journal))?;
-            set_aside.push((journal, aside));
+            let renamed = fs::rename(&journal, &aside).map_err(OpError::io("set aside", &journal));
+            renamed.map(|()| set_aside.push((journal, aside)))
+        };
+        if let Err(error) = done {
+            take_back(&set_aside);
+            return Err(error);
         }
     }
     Ok(set_aside)
+}
+
+/// Gives journals their names back.
+fn take_back(set_aside: &[(PathBuf, PathBuf)]) {
+    for (journal, aside) in set_aside {
+        let _ = fs::rename(aside, journal);
+    }
 }
 
 /// The name under which something that is in the way is kept.

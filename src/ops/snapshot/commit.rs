@@ -142,7 +142,10 @@ impl Commit<'_> {
         let (seen, listing) = (self.seen.clone(), self.listing.clone());
         let SnapshotName { line, number } = name;
         let line = (line != self.database.config().line).then_some(line);
-        let memory = DatabaseMemory { number, id, line, created_at, listing, seen, seen_at: self.looked_at };
+        let seen_at = self.looked_at;
+        let before = self.database.workspace.recall_database(&self.database.handle);
+        let theirs = before.map(|before| before.theirs).unwrap_or_default();
+        let memory = DatabaseMemory { number, id, line, created_at, listing, seen, seen_at, theirs };
         Ok(self.database.workspace.remember_database(&self.database.handle, &memory)?)
     }
 }
