@@ -40,8 +40,10 @@ fn two_snapshots_and_the_live_database() {
         assert_eq!(json["changed"], 1);
         let ran = machine.ok(&["diff", "1", "--limit", "1", "--table", "item"]);
         assert!(ran.stdout.contains("… 3 more"), "{ran:?}");
-        assert_eq!(machine.run(&["diff", "1", "--table", "nothing"]).code, 2);
-        assert_eq!(machine.run(&["diff", "1", "--where", "no_such_column = 1"]).code, 2);
+        let ran = machine.run(&["diff", "1", "--table", "itme"]);
+        assert!(ran.code == 2 && ran.stderr.contains("did you mean item? There are: item, note"), "{ran:?}");
+        let ran = machine.run(&["diff", "1", "--where", "prise = 1", "--table", "item"]);
+        assert!(ran.code == 2 && ran.stderr.contains("the columns of item are id, name, price"), "{ran:?}");
         assert_eq!(machine.run(&["diff", "77"]).code, machine.run(&["show", "77"]).code);
 
         let patch = machine.ok(&["diff", "1", "--sql"]).stdout;
@@ -77,7 +79,69 @@ fn the_life_of_a_row() {
     assert!(ran.stdout.starts_with("app@1 ") && ran.stderr.contains("app@2 has none"), "{ran:?}");
     assert!(machine.ok(&["find", "item", "name = 'again'"]).stderr.contains("newest"));
     assert_eq!(machine.ok(&["find", "item", "price > 1e9"]).stdout, "");
-    assert_eq!(machine.run(&["find", "nothing", "1"]).code, 2);
+    for command in ["find", "history"] {
+        let ran = machine.run(&[command, "itm", "1"]);
+        assert!(ran.code == 2 && ran.stderr.contains("did you mean item?"), "{ran:?}");
+    }
+    // A line goes on with the numbers of the one it starts from.
+    machine.ok(&["checkout", "app@2", "try.db", "-b", "try"]);
+    change(&machine.path("try.db"), "DELETE FROM item WHERE id = 7");
+    machine.ok(&["--db", "try.db", "backup", "create"]);
+    let ran = machine.ok(&["--db", "try.db", "history", "item", "7"]);
+    let names: Vec<&str> = ran.stdout.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, ["app@1", "app@2", "app:try@3"]);
+    let ran = machine.ok(&["--db", "try.db", "find", "item", "id = 7"]);
+    assert!(ran.stdout.starts_with("app@2 ") && ran.stderr.contains("app:try@3 has none"), "{ran:?}");
+}
+
+/// Somebody writes after the states were compared, and before the rows are: what is done fits what is there then.
+#[test]
+fn a_row_that_appears_while_lost_rows_come_back() {
+    for journal_mode in ["wal", "delete"] {
+        let machine = Machine::new();
+        let path = shop(&machine, journal_mode);
+        change(&path, "DELETE FROM item WHERE id = 7");
+        let mut writer = Connection::open(&path).unwrap();
+        let transaction = writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| machine.run(&["restore-rows", "1", "--table", "item"]));
+            std::thread::sleep(std::time::Duration::from_secs(3));
+            transaction.execute("INSERT INTO item VALUES (8, 'mine', 3)", []).unwrap();
+            transaction.commit().unwrap();
+            let ran = waiting.join().unwrap();
+            assert!(ran.code == 16 && ran.stderr.contains("item 8"), "{ran:?}");
+        });
+        let of_8 = |path: &std::path::Path| -> (i64, String) {
+            let sql = "SELECT (SELECT count(*) FROM item WHERE id IN (7, 9)), name FROM item WHERE id = 8";
+            Connection::open(path).unwrap().query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        assert_eq!(of_8(&path), (0, "mine".to_owned()));
+    }
+}
+
+/// A row that comes back takes no other row's place.
+#[test]
+fn rows_that_are_in_the_way_stay() {
+    let machine = Machine::new();
+    let path = machine.path("app.db");
+    change(&path, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT UNIQUE); INSERT INTO t VALUES (1, 'a'), (2, 'b')");
+    machine.ok(&["init", "app.db"]);
+    machine.ok(&["backup", "create"]);
+    change(
+        &path,
+        "DELETE FROM t WHERE id = 1; INSERT INTO t VALUES (9, 'a'); ALTER TABLE t ADD COLUMN more; UPDATE t SET more = 5",
+    );
+    let names = || -> String {
+        let sql = "SELECT group_concat(id || name || more, ' ') FROM (SELECT * FROM t ORDER BY id)";
+        Connection::open(&path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let before = names();
+    let ran = machine.run(&["restore-rows", "1", "--table", "t", "--on-conflict", "replace"]);
+    assert!(ran.code == 16 && ran.stderr.contains("UNIQUE"), "{ran:?}");
+    assert_eq!(names(), before);
+    change(&path, "UPDATE t SET name = 'c' WHERE id = 2; UPDATE t SET name = 'd' WHERE id = 9");
+    machine.ok(&["restore-rows", "1", "--table", "t", "--where", "id = 2", "--on-conflict", "replace"]);
+    assert_eq!(names(), "2b5 9d5");
 }
 
 #[test]

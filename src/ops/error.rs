@@ -383,7 +383,7 @@ pub enum OpError {
         rows: String,
     },
     /// Rows of two states cannot be told to be the same.
-    #[error("rows of {table:?} cannot be brought back: {reason}")]
+    #[error("rows of {table:?} cannot be told apart: {reason}")]
     NotMatched {
         /// The table.
         table: String,
@@ -406,6 +406,8 @@ pub enum OpError {
         text: String,
         /// The table.
         table: String,
+        /// The table's columns.
+        columns: Vec<String>,
         /// What SQLite says.
         #[source]
         source: rusqlite::Error,

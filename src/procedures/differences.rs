@@ -138,7 +138,7 @@ fn backup_history(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, Op
             Event::Changed => "changed",
             Event::Vanished => "vanished",
         };
-        vec![integer(found.number.0), text(found.created_at), text(event), text(row_json(side, row))]
+        vec![integer(found.name.number.0), text(found.created_at), text(event), text(row_json(side, row))]
     };
     Ok(moments.iter().map(row).collect())
 }

@@ -22,7 +22,7 @@ pub use cursor::{Cursor, StoredRow};
 pub use header::{DatabaseHeader, Encoding};
 pub use order::{Collation, KeyColumn, compare_keys, compare_values};
 pub use page_set::PageSet;
-pub use payload::{Chains, chain_pages};
+pub use payload::Chains;
 pub use record::{Value, decode_record, varint};
 pub use schema::{SchemaEntry, read_schema};
 pub use tree::{Item, walk};
@@ -95,3 +95,6 @@ pub(crate) fn fetch(pages: &dyn Pages, number: u32, from: u32) -> Result<Arc<[u8
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

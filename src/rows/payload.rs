@@ -84,18 +84,3 @@ impl Chains {
 fn chain_len(header: &DatabaseHeader, cell: &Cell<'_>) -> u32 {
     (cell.payload_len - cell.local.len() as u32).div_ceil(header.usable_bytes - 4)
 }
-
-/// The numbers of the pages of one cell's chain.
-///
-/// # Errors
-/// As [`Chains::record`].
-pub fn chain_pages(
-    pages: &dyn Pages,
-    header: &DatabaseHeader,
-    cell: &Cell<'_>,
-    from: u32,
-) -> Result<Vec<u32>, RowsError> {
-    let mut numbers = Vec::new();
-    Chains::new(pages).numbers(pages, header, cell, from, &mut |number| numbers.push(number))?;
-    Ok(numbers)
-}

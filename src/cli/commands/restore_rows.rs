@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::args::{OnConflict, RestoreRows};
 use crate::cli::output::{Output, count};
 use crate::cli::session::Session;
-use crate::ops::diff::{self, Changed, LiveRows, RestoreRowsOptions, Shelf};
+use crate::ops::diff::{self, RestoreRowsOptions, Shelf};
 use crate::ops::{OpError, ReadFrom};
 
 pub(crate) fn run(session: &Session, wanted: &RestoreRows) -> Result<Output, OpError> {
@@ -16,19 +16,6 @@ pub(crate) fn run(session: &Session, wanted: &RestoreRows) -> Result<Output, OpE
     let ReadFrom { store, database, .. } = session.from(wanted.from.as_deref().unwrap_or(".".as_ref()))?;
     let shelf = Shelf::open(context, store, &mut spec, database)?;
     let snapshot = shelf.snapshot(&spec, wanted.file.as_deref())?;
-    let relative = snapshot.state.files[&snapshot.file].path.to_path().unwrap_or_default();
-    let (live, changed) = match &wanted.into {
-        Some(into) => {
-            let path = context.current_folder.join(into);
-            (LiveRows::open(context, &path, session.settings.lock_wait())?, Changed::everything())
-        }
-        None => {
-            let live = shelf.live(context, Some(&relative))?;
-            let changed = shelf.changed_since(&snapshot, &live)?;
-            (live, changed)
-        }
-    };
-    let path = live.path().to_owned();
     let options = RestoreRowsOptions {
         tables: wanted.tables.clone(),
         condition: wanted.condition.clone(),
@@ -38,9 +25,12 @@ pub(crate) fn run(session: &Session, wanted: &RestoreRows) -> Result<Output, OpE
             OnConflict::Replace => diff::OnConflict::Replace,
         },
         dry_run: wanted.dry_run,
+        into: wanted.into.as_ref().map(|path| context.current_folder.join(path)),
+        lock_wait: session.settings.lock_wait(),
     };
     let scratch = std::env::temp_dir();
-    let mut report = diff::restore_rows(context, &snapshot, live, &changed, &options, &scratch)?;
+    let mut report = diff::restore_rows(context, &shelf, &snapshot, &options, &scratch)?;
+    let path = report.into.clone();
     let name = snapshot.name();
     let json = json!({
         "snapshot": name,

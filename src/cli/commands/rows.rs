@@ -7,8 +7,9 @@ use serde_json::{Value as Json, json};
 
 use crate::cli::output::{Output, moment, table as table_of};
 use crate::cli::session::Session;
+use crate::format::record::SnapshotName;
 use crate::ops::diff::{ColumnKind, Event, Row, Shelf, TableSide, find as find_last, life, value_json};
-use crate::ops::{OpError, ReadFrom, Spec};
+use crate::ops::{OpError, ReadFrom, Spec, title};
 use crate::rows::{Encoding, Value};
 
 /// Longest value that is shown whole.
@@ -28,6 +29,7 @@ pub(crate) fn history(
 ) -> Result<Output, OpError> {
     let shelf = shelf(session, from)?;
     let database = shelf.history().database.clone();
+    let called = |name: &SnapshotName| title(&database, &name.line, name.number);
     let moments = life(&session.context, &shelf, table, key, file)?;
     let word = |event: &Event| match event {
         Event::Appeared => "appeared",
@@ -37,13 +39,13 @@ pub(crate) fn history(
     let rows = moments.iter().map(|found| {
         let (side, row) = &found.row;
         let values = if matches!(found.event, Event::Vanished) { String::new() } else { values(side, row) };
-        vec![format!("{database}@{}", found.number), moment(found.created_at), word(&found.event).into(), values]
+        vec![called(&found.name), moment(found.created_at), word(&found.event).into(), values]
     });
     let text = if moments.is_empty() { String::new() } else { table_of(&["SNAPSHOT", "TIME", "EVENT", "ROW"], rows) };
     let json = moments.iter().map(|found| {
         let (side, row) = &found.row;
         json!({
-            "snapshot": format!("{database}@{}", found.number),
+            "snapshot": called(&found.name),
             "created_at": found.created_at,
             "event": word(&found.event),
             "row": object(side, row),
@@ -62,20 +64,21 @@ pub(crate) fn find(
 ) -> Result<Output, OpError> {
     let shelf = shelf(session, from)?;
     let database = shelf.history().database.clone();
+    let called = |name: &SnapshotName| title(&database, &name.line, name.number);
     let Some(found) = find_last(&session.context, &shelf, table, condition, file)? else {
         return Ok(Output::new("", json!({"snapshot": null})).say("no snapshot that was looked into has such a row"));
     };
     let (side, row) = &found.row;
-    let name = format!("{database}@{}", found.number);
-    let said = match found.next {
-        Some(next) => format!("{database}@{next} has none; {} snapshots were looked into", found.looked_into),
+    let name = called(&found.name);
+    let said = match &found.next {
+        Some(next) => format!("{} has none; {} snapshots were looked into", called(next), found.looked_into),
         None => "it is the newest".to_owned(),
     };
     let json = json!({
         "snapshot": name,
         "created_at": found.created_at,
         "row": object(side, row),
-        "next": found.next.map(|next| format!("{database}@{next}")),
+        "next": found.next.as_ref().map(called),
         "looked_into": found.looked_into,
     });
     let text = format!("{name}  {}\n  {}", moment(found.created_at), values(side, row));

@@ -19,7 +19,6 @@ use crate::rows::Value;
 pub struct Condition {
     database: Connection,
     text: String,
-    table: String,
     clear: String,
     put: String,
     ask: String,
@@ -45,9 +44,9 @@ impl Condition {
         let put = format!("INSERT INTO {name} ({}) VALUES ({holes})", names.join(", "));
         let clear = format!("DELETE FROM {name}");
         let ask = format!("SELECT 1 FROM {name} WHERE ({text}\n)");
-        let database = open(table, &ask).map_err(|source| Self::failed(&table.name, text, source))?;
-        let (numbered, table) = (rowid.is_some(), table.name.clone());
-        Ok(Self { database, text: text.to_owned(), table, clear, put, ask, plain, numbered })
+        let database = open(table, &ask).map_err(|source| failed(table, text, source))?;
+        let numbered = rowid.is_some();
+        Ok(Self { database, text: text.to_owned(), clear, put, ask, plain, numbered })
     }
 
     /// Whether a row meets it.
@@ -71,12 +70,13 @@ impl Condition {
             self.database.prepare_cached(&self.put)?.execute(params_from_iter(values))?;
             self.database.prepare_cached(&self.ask)?.exists([])
         };
-        ask().map_err(|source| Self::failed(&self.table, &self.text, source))
+        ask().map_err(|source| failed(side, &self.text, source))
     }
+}
 
-    fn failed(table: &str, text: &str, source: rusqlite::Error) -> OpError {
-        OpError::Condition { text: text.to_owned(), table: table.to_owned(), source }
-    }
+fn failed(table: &TableSide, text: &str, source: rusqlite::Error) -> OpError {
+    let columns = table.shape.columns.iter().map(|column| column.name.clone()).collect();
+    OpError::Condition { text: text.to_owned(), table: table.name.clone(), columns, source }
 }
 
 fn open(table: &TableSide, ask: &str) -> rusqlite::Result<Connection> {
@@ -87,7 +87,7 @@ fn open(table: &TableSide, ask: &str) -> rusqlite::Result<Connection> {
     if table.sql.to_ascii_lowercase().contains("sqlite_sequence") {
         database.execute_batch("CREATE TABLE s (x INTEGER PRIMARY KEY AUTOINCREMENT); DROP TABLE s;")?;
     } else {
-        database.execute_batch(&table.sql)?;
+        database.execute(&table.sql, [])?;
     }
     let statement = database.prepare(ask)?;
     if statement.parameter_count() > 0 {

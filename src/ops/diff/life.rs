@@ -5,11 +5,10 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::literal::quoted;
-use super::lookup::{Traced, find_row, find_table, find_where};
+use super::lookup::{Traced, find_row, find_table, find_where, table_names};
 use super::merge::Row;
 use super::states::{Shelf, SnapshotRows};
 use super::tables::TableSide;
-use crate::base::SnapshotNumber;
 use crate::format::record::SnapshotName;
 use crate::map::State;
 use crate::ops::{Context, OpError};
@@ -29,8 +28,8 @@ pub enum Event {
 /// A snapshot in which something happened to a row.
 #[derive(Clone, Debug)]
 pub struct Moment {
-    /// The snapshot.
-    pub number: SnapshotNumber,
+    /// The snapshot, on its line.
+    pub name: SnapshotName,
     /// When it was made.
     pub created_at: Timestamp,
     /// What happened.
@@ -42,14 +41,14 @@ pub struct Moment {
 /// A snapshot with a row that was looked for.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The snapshot.
-    pub number: SnapshotNumber,
+    /// The snapshot, on its line.
+    pub name: SnapshotName,
     /// When it was made.
     pub created_at: Timestamp,
     /// Such a row, and the table it is in.
     pub row: (TableSide, Row),
     /// The next snapshot, which has none; `None` when this is the newest.
-    pub next: Option<SnapshotNumber>,
+    pub next: Option<SnapshotName>,
     /// How many snapshots were looked into.
     pub looked_into: u32,
 }
@@ -93,15 +92,23 @@ pub fn life(
                 };
                 let row = look.row.clone().or_else(|| before.cloned());
                 if let (Some(event), Some(row)) = (event, row) {
-                    let (number, created_at) = (name.number, rows.state.header.created_at);
-                    moments.push(Moment { number, created_at, event, row });
+                    let created_at = rows.state.header.created_at;
+                    moments.push(Moment { name: name.clone(), created_at, event, row });
                 }
                 look
             }
         };
         last = Some((rows, look));
     }
-    if known { Ok(moments) } else { Err(OpError::NoTable { name: table.to_owned(), known: Vec::new() }) }
+    match last {
+        Some((newest, _)) if !known => Err(no_table(&newest, table)?),
+        _ => Ok(moments),
+    }
+}
+
+/// No snapshot that was looked into has this table; the newest says which there are.
+fn no_table(newest: &SnapshotRows, name: &str) -> Result<OpError, OpError> {
+    Ok(OpError::NoTable { name: name.to_owned(), known: table_names(newest.pages())? })
 }
 
 fn alike((a, old): &(TableSide, Row), (b, new): &(TableSide, Row)) -> bool {
@@ -181,9 +188,9 @@ pub fn find(
         let Some(side) = find_table(rows.pages(), table)? else { return Ok(None) };
         known = true;
         let row = find_where(rows.pages(), &side, condition, &context.progress)?;
-        let next = at.checked_sub(1).map(|next| names[next].number);
-        let (number, created_at) = (names[at].number, rows.state.header.created_at);
-        Ok(row.map(|row| Found { number, created_at, row: (side, row), next, looked_into }))
+        let next = at.checked_sub(1).map(|next| names[next].clone());
+        let (name, created_at) = (names[at].clone(), rows.state.header.created_at);
+        Ok(row.map(|row| Found { name, created_at, row: (side, row), next, looked_into }))
     };
     // Further and further back, until there is one: then it lies between the last two.
     let (mut newer, mut step, mut older) = (None, 1, None);
@@ -201,7 +208,9 @@ pub fn find(
         step *= 2;
     }
     let Some((mut at, mut found)) = older else {
-        return if known { Ok(None) } else { Err(OpError::NoTable { name: table.to_owned(), known: Vec::new() }) };
+        let newest = if known { None } else { names.first() };
+        let newest = newest.map(|name| load(shelf, name, file, None)).transpose()?.flatten();
+        return newest.map_or(Ok(None), |newest| Err(no_table(&newest, table)?));
     };
     while let Some(without) = newer.filter(|without| without + 1 < at) {
         let middle = without + (at - without) / 2;

@@ -16,13 +16,15 @@ pub(crate) fn quoted(name: &str) -> String {
 #[derive(Debug)]
 pub(crate) struct Literals {
     encoding: Encoding,
+    /// That of the database that reads them.
+    into: Encoding,
     reader: Connection,
 }
 
 impl Literals {
-    /// For a database whose text is stored in this encoding.
-    pub(super) fn new(encoding: Encoding) -> rusqlite::Result<Self> {
-        Ok(Self { encoding, reader: Connection::open_in_memory()? })
+    /// Of values whose text is stored in one encoding, for a database that stores text in another, or the same.
+    pub(super) fn new(encoding: Encoding, into: Encoding) -> rusqlite::Result<Self> {
+        Ok(Self { encoding, into, reader: Connection::open_in_memory()? })
     }
 
     /// The value as SQL.
@@ -43,7 +45,8 @@ impl Literals {
             // A zero byte would end the text; a line break would be changed by some programs on the way.
             Some(text) if !text.contains(['\0', '\r']) => format!("'{}'", text.replace('\'', "''")),
             // The cast takes the bytes as they are.
-            _ => format!("CAST({} AS TEXT)", hex(stored)),
+            Some(text) => format!("CAST({} AS TEXT)", hex(&self.into.encode(&text))),
+            None => format!("CAST({} AS TEXT)", hex(stored)),
         }
     }
 
@@ -105,7 +108,7 @@ mod tests {
         fn numbers_come_back_bit_by_bit(bits: u64) {
             let number = f64::from_bits(bits);
             prop_assume!(!number.is_nan());
-            let literals = Literals::new(Encoding::Utf8).unwrap();
+            let literals = Literals::new(Encoding::Utf8, Encoding::Utf8).unwrap();
             prop_assert_eq!(read_back(&literals.of(&Value::Real(number))).to_bits(), bits);
             if number.is_finite() && number != 0.0 {
                 prop_assert_eq!(read_back(&exact(number)).to_bits(), bits);
@@ -115,7 +118,7 @@ mod tests {
 
     #[test]
     fn edges_are_read_back() {
-        let literals = Literals::new(Encoding::Utf8).unwrap();
+        let literals = Literals::new(Encoding::Utf8, Encoding::Utf8).unwrap();
         for number in [0.0, -0.0, f64::MAX, f64::MIN_POSITIVE, 5e-324, f64::INFINITY, f64::NEG_INFINITY, 0.1 + 0.2] {
             let text = literals.of(&Value::Real(number));
             assert_eq!(read_back(&text).to_bits(), number.to_bits(), "{text}");
@@ -128,5 +131,7 @@ mod tests {
         assert_eq!(literals.of(&Value::Text(b"it's".to_vec())), "'it''s'");
         assert_eq!(literals.of(&Value::Text(b"a\0".to_vec())), "CAST(x'6100' AS TEXT)");
         assert_eq!(literals.of(&Value::Text(b"\xff".to_vec())), "CAST(x'ff' AS TEXT)");
+        let literals = Literals::new(Encoding::Utf16Le, Encoding::Utf8).unwrap();
+        assert_eq!(literals.of(&Value::Text(b"a\0\0\0".to_vec())), "CAST(x'6100' AS TEXT)");
     }
 }

@@ -58,6 +58,12 @@ pub fn find_table(pages: &dyn Pages, name: &str) -> Result<Option<TableSide>, Op
     side_of(&Side::open(pages)?, name)
 }
 
+/// The names of all tables of one state.
+pub(super) fn table_names(pages: &dyn Pages) -> Result<Vec<String>, OpError> {
+    let schema = Side::open(pages)?.schema;
+    Ok(schema.into_iter().filter(|entry| entry.kind == "table").map(|entry| entry.name).collect())
+}
+
 /// The row with this key, which is a row number or the values of a primary key, in its order.
 ///
 /// # Errors

@@ -24,6 +24,7 @@ mod restore_rows;
 mod schema;
 mod shape;
 mod side;
+mod statement;
 mod states;
 mod tables;
 
@@ -158,6 +159,11 @@ pub fn diff(
         false => Default::default(),
     };
     for table in &tables {
+        if let (Matching::Apart(reason), true, Some(_), Some(_), Some(_)) =
+            (table.matching, options.for_patch, &options.condition, &table.a, &table.b)
+        {
+            return Err(OpError::NotMatched { table: table.name.clone(), reason });
+        }
         let (old, new) = tables::unshared(table, &a, &b, changed, &touched)?;
         let condition = |side: &Option<TableSide>| -> Result<Option<Condition>, OpError> {
             side.as_ref().zip(options.condition.as_ref()).map(|(side, text)| Condition::new(side, text)).transpose()

@@ -9,16 +9,21 @@ use super::Changed;
 use super::side::Side;
 use crate::base::Progress;
 use crate::ops::OpError;
-use crate::rows::{BtreePage, DatabaseHeader, PageKind, PageSet, RowsError, chain_pages, fetch};
+use crate::rows::{BtreePage, Chains, DatabaseHeader, PageKind, PageSet, RowsError, fetch};
 
-/// How far around an overflow page its owner is looked for: a little, further, then everywhere.
-const RINGS: [u32; 4] = [32, 512, 16_384, u32::MAX];
+/// How far around an overflow page its owner is looked for: a little, then further, then everywhere.
+const RINGS: [u32; 3] = [32, 512, 16_384];
+/// Pages that are announced together.
+const GROUP: usize = 64;
 
 /// Leaves, and interior pages with rows, that are the same in both states and own an overflow page that is not.
 pub(super) fn touched(a: &Side<'_>, b: &Side<'_>, changed: &Changed, progress: &Progress) -> Result<PageSet, OpError> {
     let last = a.pages.page_count().min(b.pages.page_count());
-    let mut touched = PageSet::up_to(last);
-    let (Some(header), Some(other)) = (&a.header, &b.header) else { return Ok(touched) };
+    let none = PageSet::up_to(last);
+    let (Some(header), Some(header_after)) = (&a.header, &b.header) else { return Ok(none) };
+    if changed.count_up_to(last) == u64::from(last) {
+        return Ok(none);
+    }
     let (trees, trees_after) = (a.table_pages()?, b.table_pages()?);
     let mut wanted = PageSet::up_to(last);
     for page in changed.up_to(last) {
@@ -31,46 +36,90 @@ pub(super) fn touched(a: &Side<'_>, b: &Side<'_>, changed: &Changed, progress: &
             without(&mut wanted, &side.free_pages());
         }
     }
-    leave_out_indexes(a, b, &mut wanted)?;
-    let mut visited = PageSet::up_to(a.pages.page_count());
+    leave_out_indexes(a, b, changed, &mut wanted)?;
+    let visited = PageSet::up_to(a.pages.page_count());
+    let owners = Owners { side: a, header, chains: Chains::new(a.pages) };
+    let after = Owners { side: b, header: header_after, chains: Chains::new(b.pages) };
+    let mut search = Search { owners, after, trees_after, changed, wanted, visited, touched: none };
     for ring in RINGS {
-        let around: Vec<u32> = wanted.iter().collect();
-        for page in around {
-            if !wanted.contains(page) {
-                continue;
+        for page in search.wanted.iter().collect::<Vec<_>>() {
+            if search.wanted.contains(page) {
+                let around = page.saturating_sub(ring).max(1)..=page.saturating_add(ring).min(a.pages.page_count());
+                let mut near: Vec<u32> = around.filter(|near| search.is_new(&trees, *near)).collect();
+                near.sort_unstable_by_key(|near| near.abs_diff(page));
+                search.look_at(&near, Some(page), progress)?;
             }
-            let near = page.saturating_sub(ring).max(1)..=page.saturating_add(ring).min(a.pages.page_count());
-            let mut near: Vec<u32> = near.filter(|near| trees.contains(*near) && !visited.contains(*near)).collect();
-            near.sort_unstable_by_key(|near| near.abs_diff(page));
-            for group in near.chunks(64) {
-                progress.check()?;
-                a.pages.expect(group);
-                for owner in group {
-                    visited.insert(*owner);
-                    let owned = owned_pages(a, header, *owner)?;
-                    let mut owns = false;
-                    for page in owned {
-                        owns |= wanted.remove(page);
-                    }
-                    // A page that was freed keeps its content, and owns nothing any more.
-                    if owns && !changed.has(*owner) && trees_after.contains(*owner) {
-                        touched.insert(*owner);
-                        // Its chain may go another way now.
-                        for page in owned_pages(b, other, *owner)? {
-                            wanted.remove(page);
-                        }
-                    }
-                }
-                if !wanted.contains(page) {
-                    break;
-                }
-            }
-        }
-        if wanted.is_empty() {
-            break;
         }
     }
-    Ok(touched)
+    let rest: Vec<u32> = trees.iter().filter(|page| search.is_new(&trees, *page)).collect();
+    search.look_at(&rest, None, progress)?;
+    Ok(search.touched)
+}
+
+/// The way to the owners of overflow pages.
+struct Search<'a> {
+    owners: Owners<'a>,
+    after: Owners<'a>,
+    trees_after: PageSet,
+    changed: &'a Changed,
+    /// Overflow pages whose owners are looked for.
+    wanted: PageSet,
+    visited: PageSet,
+    touched: PageSet,
+}
+
+impl Search<'_> {
+    fn is_new(&self, trees: &PageSet, page: u32) -> bool {
+        trees.contains(page) && !self.visited.contains(page)
+    }
+
+    /// Looks at pages of trees until the owner of one overflow page is found, or of all.
+    fn look_at(&mut self, pages: &[u32], until: Option<u32>, progress: &Progress) -> Result<(), OpError> {
+        let is_done = |wanted: &PageSet| until.map_or(wanted.is_empty(), |page| !wanted.contains(page));
+        for group in pages.chunks(GROUP) {
+            if is_done(&self.wanted) {
+                return Ok(());
+            }
+            progress.check()?;
+            self.owners.side.pages.expect(group);
+            for owner in group {
+                self.visited.insert(*owner);
+                let mut owns = false;
+                for page in self.owners.owned(*owner)? {
+                    owns |= self.wanted.remove(page);
+                }
+                // A page that was freed keeps its content, and owns nothing any more.
+                if owns && !self.changed.has(*owner) && self.trees_after.contains(*owner) {
+                    self.touched.insert(*owner);
+                    // Its chain may go another way now.
+                    for page in self.after.owned(*owner)? {
+                        self.wanted.remove(page);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which overflow pages the pages of one side's trees own. Each overflow page is read once.
+struct Owners<'a> {
+    side: &'a Side<'a>,
+    header: &'a DatabaseHeader,
+    chains: Chains,
+}
+
+impl Owners<'_> {
+    /// The overflow pages of all rows, or keys, of a page of a tree.
+    fn owned(&mut self, number: u32) -> Result<Vec<u32>, RowsError> {
+        let page = BtreePage::read(self.side.pages, self.header, number, number)?;
+        let mut owned = Vec::new();
+        for index in 0..page.cells {
+            let cell = page.cell(index)?;
+            self.chains.numbers(self.side.pages, self.header, &cell, number, &mut |page| owned.push(page))?;
+        }
+        Ok(owned)
+    }
 }
 
 fn without(wanted: &mut PageSet, others: &PageSet) {
@@ -79,39 +128,40 @@ fn without(wanted: &mut PageSet, others: &PageSet) {
     }
 }
 
-/// Takes out the pages of indexes. A few pages are looked at; for many it is less work to walk the indexes.
-fn leave_out_indexes(a: &Side<'_>, b: &Side<'_>, wanted: &mut PageSet) -> Result<(), OpError> {
+/// Takes out the pages of indexes, and the overflow pages of their keys: those never change without their leaf. A few pages
+/// are looked at; for many it is less work to walk the indexes.
+fn leave_out_indexes(a: &Side<'_>, b: &Side<'_>, changed: &Changed, wanted: &mut PageSet) -> Result<(), OpError> {
+    let Some(header) = &a.header else { return Ok(()) };
     let last = a.pages.page_count().max(b.pages.page_count());
+    let mut leaves = Vec::new();
     // An overflow page begins with the number of another: the first byte of a tree's page would be too great a number.
     let told_apart = last < 2 << 24;
     if told_apart && wanted.len() < last / 256 {
         for page in wanted.iter().collect::<Vec<_>>() {
-            let starts_like_a_tree = |side: &Side<'_>| -> Result<bool, RowsError> {
-                Ok(PageKind::of(fetch(side.pages, page, page)?[0]).is_some())
+            let kind = |side: &Side<'_>| -> Result<Option<PageKind>, RowsError> {
+                Ok(PageKind::of(fetch(side.pages, page, page)?[0]))
             };
-            if starts_like_a_tree(b)? || starts_like_a_tree(a)? {
+            let (before, after) = (kind(a)?, kind(b)?);
+            if before.is_some() || after.is_some() {
                 wanted.remove(page);
             }
+            leaves.extend(before.filter(|kind| !kind.is_table()).map(|_| page));
         }
-        return Ok(());
+    } else if !wanted.is_empty() {
+        let indexes = a.index_pages();
+        leaves.extend(indexes.iter().filter(|page| changed.has(*page)));
+        without(wanted, &indexes);
+        without(wanted, &b.index_pages());
     }
-    for side in [b, a] {
-        if !wanted.is_empty() {
-            without(wanted, &side.index_pages());
+    let mut owners = Owners { side: a, header, chains: Chains::new(a.pages) };
+    for leaf in leaves {
+        if wanted.is_empty() {
+            break;
+        }
+        // What cannot be read here is looked for in the tables, which takes longer.
+        for page in owners.owned(leaf).unwrap_or_default() {
+            wanted.remove(page);
         }
     }
     Ok(())
-}
-
-/// The overflow pages of all rows of a page of a tree.
-fn owned_pages(side: &Side<'_>, header: &DatabaseHeader, number: u32) -> Result<Vec<u32>, RowsError> {
-    let page = BtreePage::read(side.pages, header, number, number)?;
-    let mut owned = Vec::new();
-    for index in 0..page.cells {
-        let cell = page.cell(index)?;
-        if cell.overflow.is_some() {
-            owned.extend(chain_pages(side.pages, header, &cell, number)?);
-        }
-    }
-    Ok(owned)
 }

@@ -3,9 +3,13 @@
 //! What the snapshot has and the database lacks becomes statements first, which can be read before they are executed; then
 //! they are, in one transaction, through SQLite. Triggers do not fire, since what they did then was kept as well; foreign
 //! keys are checked at the end and told.
+//!
+//! Nobody is kept from writing while the two states are compared. If somebody did write meanwhile, they are compared once
+//! more when the transaction has begun and nobody else can: what is executed always fits the state that it changes.
 
 use std::io::{self, BufRead, BufReader, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -14,13 +18,14 @@ use tempfile::SpooledTempFile;
 use super::condition::Condition;
 use super::literal::{Literals, quoted};
 use super::merge::{Row, RowChange};
+use super::patch::is_row;
 use super::shape::ColumnKind;
 use super::side::Side;
-use super::states::{LiveRows, SnapshotRows};
+use super::states::{LiveRows, Shelf, SnapshotRows};
 use super::tables::{Matching, Table};
 use super::{Changed, Counts, DiffOptions, DiffSink, Pair, SchemaChange, diff};
 use crate::ops::{Context, OpError};
-use crate::rows::{Encoding, SchemaEntry};
+use crate::rows::{DatabaseHeader, Encoding, SchemaEntry, Value};
 
 /// Statements that wait in memory before they wait on the disk.
 const SPOOL_BYTES: usize = 4 << 20;
@@ -49,11 +54,17 @@ pub struct RestoreRowsOptions {
     pub on_conflict: OnConflict,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// Another database to write to; the one that is kept when not said.
+    pub into: Option<PathBuf>,
+    /// How long to wait for those who write to it.
+    pub lock_wait: Duration,
 }
 
 /// What was done, or would be.
 #[derive(Debug)]
 pub struct RestoreRowsReport {
+    /// The database.
+    pub into: PathBuf,
     /// Rows that were missing.
     pub missing: u64,
     /// Rows that are there with other values.
@@ -64,7 +75,7 @@ pub struct RestoreRowsReport {
     pub tables_made: Vec<String>,
     /// Rows that were written; 0 in a dry run.
     pub written: u64,
-    /// Rows that now refer to rows that are not there.
+    /// Rows of these tables that now refer to rows that are not there.
     pub broken_references: u64,
     /// The statements, one after the other.
     pub sql: SpooledTempFile,
@@ -77,23 +88,71 @@ pub struct RestoreRowsReport {
 /// changed.
 pub fn restore_rows(
     context: &Context,
+    shelf: &Shelf,
     snapshot: &SnapshotRows,
-    live: LiveRows,
+    options: &RestoreRowsOptions,
+    scratch: &Path,
+) -> Result<RestoreRowsReport, OpError> {
+    let file = snapshot.state.files[&snapshot.file].path.to_path().unwrap_or_default();
+    let into = match &options.into {
+        Some(path) => path.clone(),
+        None => shelf.live_path(Some(&file))?,
+    };
+    // In rollback mode our own reading would keep us from writing: the state is let go of here.
+    let compared = || -> Result<RestoreRowsReport, OpError> {
+        let live = LiveRows::open(context, &into, options.lock_wait)?;
+        let changed = match options.into {
+            Some(_) => Changed::everything(),
+            None => shelf.changed_since(snapshot, &live)?,
+        };
+        plan(context, snapshot, &live, &changed, options, scratch)
+    };
+    if options.dry_run {
+        return compared();
+    }
+    let refused = |source| OpError::Refused { path: into.clone(), source };
+    let mut target = open(&into, options.lock_wait).map_err(refused)?;
+    let seen = version(&target).map_err(refused)?;
+    let mut report = compared()?;
+    settle(&report, options)?;
+    let transaction = target.transaction_with_behavior(TransactionBehavior::Immediate).map_err(refused)?;
+    if version(&transaction).map_err(refused)? != seen {
+        report = compared()?;
+        settle(&report, options)?;
+    }
+    apply(&transaction, options, &mut report).map_err(|failure| match failure {
+        Failure::Sqlite(source) => refused(source),
+        Failure::Io(source) => OpError::io("read", scratch)(source),
+    })?;
+    transaction.commit().map_err(refused)?;
+    report.into = into.clone();
+    Ok(report)
+}
+
+/// What is to be done, as statements.
+fn plan(
+    context: &Context,
+    snapshot: &SnapshotRows,
+    live: &LiveRows,
     changed: &Changed,
     options: &RestoreRowsOptions,
     scratch: &Path,
 ) -> Result<RestoreRowsReport, OpError> {
-    let pair = Pair { a: &live, b: snapshot.pages(), changed };
-    let Side { schema, header, .. } = Side::open(pair.b)?;
-    let encoding = header.map_or(Encoding::Utf8, |header| header.encoding);
-    let literals = Literals::new(encoding).map_err(|source| OpError::Schema { table: String::new(), source })?;
+    let pair = Pair { a: live, b: snapshot.pages(), changed };
+    let encoding = |pages| -> Result<Encoding, OpError> {
+        Ok(DatabaseHeader::read(pages)?.map_or(Encoding::Utf8, |header| header.encoding))
+    };
+    let (into, of) = (encoding(pair.a)?, encoding(pair.b)?);
+    let literals = |of| Literals::new(of, into).map_err(|source| OpError::Schema { table: String::new(), source });
     let mut wanted = Wanted {
         options,
-        schema,
-        literals,
+        schema: Side::open(pair.b)?.schema,
+        old: literals(into)?,
+        new: literals(of)?,
         scratch,
         condition: None,
         report: RestoreRowsReport {
+            into: live.path().to_owned(),
             missing: 0,
             conflicts: 0,
             told: Vec::new(),
@@ -105,23 +164,15 @@ pub fn restore_rows(
     };
     let compare = DiffOptions { tables: options.tables.clone(), for_patch: true, ..DiffOptions::default() };
     diff(&pair, &compare, &context.progress, &mut wanted)?;
-    let mut report = wanted.report;
-    let into = live.path().to_owned();
-    // In rollback mode our own reading would keep us from writing.
-    drop(live);
-    if options.dry_run {
-        return Ok(report);
-    }
+    Ok(wanted.report)
+}
+
+/// Ends here when there are conflicts and none may be.
+fn settle(report: &RestoreRowsReport, options: &RestoreRowsOptions) -> Result<(), OpError> {
     if report.conflicts > 0 && options.on_conflict == OnConflict::Abort {
-        let (count, rows) = (report.conflicts, report.told.join(", "));
-        return Err(OpError::RowConflicts { count, rows });
+        return Err(OpError::RowConflicts { count: report.conflicts, rows: report.told.join(", ") });
     }
-    let refused = |source| OpError::Refused { path: into.clone(), source };
-    apply(&into, &mut report).map_err(|error| match error {
-        Failure::Sqlite(source) => refused(source),
-        Failure::Io(source) => OpError::io("read", scratch)(source),
-    })?;
-    Ok(report)
+    Ok(())
 }
 
 enum Failure {
@@ -141,39 +192,48 @@ impl From<io::Error> for Failure {
     }
 }
 
-fn apply(path: &Path, report: &mut RestoreRowsReport) -> Result<(), Failure> {
+fn open(path: &Path, lock_wait: Duration) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut database = Connection::open_with_flags(path, flags)?;
-    database.busy_timeout(std::time::Duration::from_secs(30))?;
+    let database = Connection::open_with_flags(path, flags)?;
+    database.busy_timeout(lock_wait)?;
     database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     // Checkpoints are the business of those whose database it is.
     database.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     database.pragma_update(None, "foreign_keys", false)?;
-    let broken = |database: &Connection| -> rusqlite::Result<u64> {
-        database
-            .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get::<_, i64>(0))
-            .map(|count| count as u64)
+    Ok(database)
+}
+
+/// A number that is another one when somebody else has written.
+fn version(database: &Connection) -> rusqlite::Result<i64> {
+    database.pragma_query_value(None, "data_version", |row| row.get(0))
+}
+
+fn apply(database: &Connection, options: &RestoreRowsOptions, report: &mut RestoreRowsReport) -> Result<(), Failure> {
+    let broken = || -> u64 {
+        let count = "SELECT count(*) FROM pragma_foreign_key_check(?1)";
+        let of = |table: &String| database.query_row(count, [table], |row| row.get::<_, i64>(0)).unwrap_or_default();
+        options.tables.iter().map(|table| of(table) as u64).sum()
     };
-    let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let before = broken(&transaction).unwrap_or_default();
+    let before = broken();
     report.sql.rewind()?;
     let mut statements = BufReader::new(&mut report.sql);
     let mut statement = Vec::new();
     while statements.read_until(0, &mut statement)? > 0 {
         statement.pop();
         let text = String::from_utf8_lossy(&statement).into_owned();
-        report.written += transaction.execute(&text, [])? as u64;
+        report.written += database.execute(&text, [])? as u64;
         statement.clear();
     }
-    report.broken_references = broken(&transaction).unwrap_or_default().saturating_sub(before);
-    transaction.commit()?;
+    report.broken_references = broken().saturating_sub(before);
     Ok(())
 }
 
 struct Wanted<'a> {
     options: &'a RestoreRowsOptions,
     schema: Vec<SchemaEntry>,
-    literals: Literals,
+    /// Of values of the live database, and of the snapshot.
+    old: Literals,
+    new: Literals,
     scratch: &'a Path,
     /// Of the table at hand, by its name.
     condition: Option<(String, Condition)>,
@@ -218,21 +278,31 @@ impl Wanted<'_> {
         let (mut names, mut values) = (Vec::new(), Vec::new());
         if let (Some(name), None) = (into.shape.rowid_name(), into.shape.alias) {
             names.push(name.to_owned());
-            values.push(row.rowid.to_string());
+            values.push(self.new.of(&Value::Integer(row.rowid)));
         }
         for (to, from) in pairs {
             let column = &into.shape.columns[*to];
             if column.kind == ColumnKind::Plain {
                 names.push(quoted(&column.name));
-                values.push(self.literals.of(&row.values[*from]));
+                values.push(self.new.of(&row.values[*from]));
             }
         }
-        let verb = match self.options.on_conflict {
-            OnConflict::Abort => "INSERT",
-            OnConflict::Skip => "INSERT OR IGNORE",
-            OnConflict::Replace => "INSERT OR REPLACE",
-        };
+        let verb = if self.options.on_conflict == OnConflict::Skip { "INSERT OR IGNORE" } else { "INSERT" };
         format!("{verb} INTO {} ({}) VALUES ({})", quoted(&into.name), names.join(", "), values.join(", "))
+    }
+
+    /// Gives a row the values that it has in the snapshot, where they differ and the database has the column: no other row
+    /// goes for it.
+    fn update(&self, table: &Table, old: &Row, new: &Row, columns: &[usize]) -> Option<String> {
+        let a = table.a.as_ref()?;
+        let differs =
+            |(to, from): &&(usize, usize)| columns.contains(from) && a.shape.columns[*to].kind == ColumnKind::Plain;
+        let set = table.common.iter().filter(differs);
+        let set = set
+            .map(|(to, from)| format!("{} = {}", quoted(&a.shape.columns[*to].name), self.new.of(&new.values[*from])));
+        let set: Vec<String> = set.collect();
+        let row = is_row(a, old, &self.old);
+        (!set.is_empty()).then(|| format!("UPDATE {} SET {} WHERE {row}", quoted(&a.name), set.join(", ")))
     }
 }
 
@@ -253,18 +323,23 @@ impl DiffSink for Wanted<'_> {
             return Ok(());
         }
         self.make(table)?;
-        if let RowChange::Changed { .. } = &change {
-            self.report.conflicts += 1;
-            if self.report.told.len() < TOLD {
-                self.report.told.push(format!("{} {}", table.name, called(table, row, &self.literals)));
+        let statement = match &change {
+            RowChange::Changed { old, new, columns } => {
+                let Some(update) = self.update(table, old, new, columns) else { return Ok(()) };
+                self.report.conflicts += 1;
+                if self.report.told.len() < TOLD {
+                    self.report.told.push(format!("{} {}", table.name, called(table, new, &self.new)));
+                }
+                if self.options.on_conflict != OnConflict::Replace {
+                    return Ok(());
+                }
+                update
             }
-            if self.options.on_conflict != OnConflict::Replace {
-                return Ok(());
+            _ => {
+                self.report.missing += 1;
+                self.insert(table, row)
             }
-        } else {
-            self.report.missing += 1;
-        }
-        let statement = self.insert(table, row);
+        };
         self.say(&statement)
     }
 

@@ -4,90 +4,15 @@
 //! have it, and SQLite is asked what it understood. Nothing of it is executed. The table's tree there holds one record of a
 //! single column, so that SQLite itself says what it reads where a record is older than a column.
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, params};
+mod column;
+mod questions;
+
+pub use column::{Affinity, Column, ColumnKind};
+pub(super) use questions::load;
+use questions::{columns, defaults, optional, unique};
 
 use super::literal::quoted;
 use crate::rows::{Collation, Encoding, KeyColumn, SchemaEntry, Value, decode_record};
-
-/// How a column gets its value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ColumnKind {
-    /// It is stored.
-    Plain,
-    /// It is computed when it is read.
-    Virtual,
-    /// It was computed when the row was stored.
-    Stored,
-}
-
-/// What a column makes of values. <https://www.sqlite.org/datatype3.html>, section 3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Affinity {
-    /// Nothing.
-    Blob,
-    /// Text of numbers.
-    Text,
-    /// Numbers of text that looks like one.
-    Numeric,
-    /// The same, and always floating-point ones, though they may be stored as integers.
-    Real,
-}
-
-impl Affinity {
-    /// By the declared type.
-    fn of(declared: &str) -> Self {
-        let declared = declared.to_ascii_uppercase();
-        let has = |words: &[&str]| words.iter().any(|word| declared.contains(word));
-        if has(&["INT"]) {
-            Affinity::Numeric
-        } else if has(&["CHAR", "CLOB", "TEXT"]) {
-            Affinity::Text
-        } else if declared.is_empty() || has(&["BLOB"]) {
-            Affinity::Blob
-        } else if has(&["REAL", "FLOA", "DOUB"]) {
-            Affinity::Real
-        } else {
-            Affinity::Numeric
-        }
-    }
-}
-
-impl Column {
-    /// What is read where this is stored.
-    fn read(&self, stored: Value) -> Value {
-        match stored {
-            Value::Integer(number) if self.affinity == Affinity::Real => Value::Real(number as f64),
-            stored => stored,
-        }
-    }
-
-    /// A value that a person typed, as it would be stored.
-    pub fn value_of(&self, text: &str, encoding: Encoding) -> Value {
-        let (integer, real) = (text.parse::<i64>(), text.parse::<f64>());
-        match (self.affinity, integer, real) {
-            (Affinity::Real, _, Ok(number)) => Value::Real(number),
-            (Affinity::Numeric | Affinity::Blob, Ok(number), _) => Value::Integer(number),
-            (Affinity::Numeric, _, Ok(number)) => Value::Real(number),
-            _ => Value::Text(encoding.encode(text)),
-        }
-    }
-}
-
-/// A column.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Column {
-    /// Its name.
-    pub name: String,
-    /// Where its value comes from.
-    pub kind: ColumnKind,
-    /// Its place in the primary key from 1; 0 when it is not part of it.
-    pub key: u32,
-    /// What it makes of values.
-    pub affinity: Affinity,
-    /// What a record has that is older than the column.
-    default: Value,
-}
 
 /// Columns that must not have the same values in two rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -254,93 +179,5 @@ impl Shape {
             return None;
         }
         ["rowid", "_rowid_", "oid"].into_iter().find(|name| self.column(name).is_none())
-    }
-}
-
-/// A database in memory whose schema has this table, with the indexes that were made on it.
-pub(super) fn load(
-    name: &str,
-    sql: &str,
-    indexes: &[&SchemaEntry],
-    without_rowid: bool,
-) -> rusqlite::Result<Connection> {
-    let database = Connection::open_in_memory()?;
-    let tree = if without_rowid { "t(x PRIMARY KEY) WITHOUT ROWID" } else { "t(x)" };
-    let value = if without_rowid { "0" } else { "NULL" };
-    database
-        .execute_batch(&format!("PRAGMA trusted_schema=OFF; CREATE TABLE {tree}; INSERT INTO t VALUES ({value});"))?;
-    for at in 0..indexes.len() {
-        database.execute_batch(&format!("CREATE TABLE i{at}(x)"))?;
-    }
-    database.pragma_update(None, "writable_schema", true)?;
-    let put = "UPDATE sqlite_schema SET type = ?1, name = ?2, tbl_name = ?3, sql = ?4 WHERE name = ?5";
-    database.execute(put, params!["table", name, name, sql, "t"])?;
-    for (at, index) in indexes.iter().enumerate() {
-        database.execute(put, params!["index", index.name, name, index.sql, format!("i{at}")])?;
-    }
-    database.execute_batch("PRAGMA writable_schema=RESET")?;
-    Ok(database)
-}
-
-fn columns(database: &Connection, name: &str) -> rusqlite::Result<Vec<Column>> {
-    let mut list = database.prepare("SELECT name, type, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid")?;
-    let columns = list.query_map([name], |row| {
-        let kind = match row.get::<_, u32>(3)? {
-            2 => ColumnKind::Virtual,
-            3 => ColumnKind::Stored,
-            _ => ColumnKind::Plain,
-        };
-        let affinity = Affinity::of(&row.get::<_, String>(1)?);
-        Ok(Column { name: row.get(0)?, kind, key: row.get(2)?, affinity, default: Value::Null })
-    })?;
-    let columns: Vec<Column> = columns.collect::<Result<_, _>>()?;
-    if columns.is_empty() { Err(rusqlite::Error::QueryReturnedNoRows) } else { Ok(columns) }
-}
-
-/// What SQLite reads from a record that has a single value.
-fn defaults(database: &Connection, name: &str, encoding: Encoding, columns: &mut [Column]) -> rusqlite::Result<()> {
-    for (at, column) in columns.iter_mut().enumerate() {
-        if column.kind == ColumnKind::Virtual || at == 0 {
-            continue;
-        }
-        let read = format!("SELECT {} FROM {} NOT INDEXED", quoted(&column.name), quoted(name));
-        column.default = database.query_row(&read, [], |row| {
-            Ok(match row.get_ref(0)? {
-                ValueRef::Null => Value::Null,
-                ValueRef::Integer(number) => Value::Integer(number),
-                ValueRef::Real(number) => Value::Real(number),
-                ValueRef::Text(text) => Value::Text(encoding.encode(&String::from_utf8_lossy(text))),
-                ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-            })
-        })?;
-    }
-    Ok(())
-}
-
-fn unique(database: &Connection, name: &str, columns: &[Column]) -> rusqlite::Result<Unique> {
-    let mut list = database.prepare("SELECT name, partial FROM pragma_index_list(?1) WHERE \"unique\"")?;
-    let mut rows = list.query([name])?;
-    let mut found: Vec<usize> = (0..columns.len()).filter(|at| columns[*at].key > 0).collect();
-    while let Some(row) = rows.next()? {
-        let (index, partial): (String, bool) = (row.get(0)?, row.get(1)?);
-        let mut list = database.prepare("SELECT cid FROM pragma_index_xinfo(?1) WHERE \"key\"")?;
-        for column in list.query_map([index], |row| row.get::<_, i64>(0))? {
-            match usize::try_from(column?) {
-                Ok(at) if !partial && columns.get(at).is_some_and(|column| column.kind == ColumnKind::Plain) => {
-                    found.push(at);
-                }
-                _ => return Ok(Unique::Any),
-            }
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
-    Ok(Unique::Columns(found))
-}
-
-fn optional<T>(result: rusqlite::Result<T>) -> rusqlite::Result<Option<T>> {
-    match result {
-        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
-        other => other.map(Some),
     }
 }

@@ -1,5 +1,6 @@
 //! One of the two states: its header, its schema, its trees.
 
+use super::statement::defines;
 use crate::rows::{DatabaseHeader, PageSet, Pages, RowsError, SchemaEntry, fetch, read_schema, walk};
 
 /// A state to compare.
@@ -17,6 +18,10 @@ impl<'a> Side<'a> {
             Some(header) => read_schema(pages, header)?,
             None => Vec::new(),
         };
+        if let Some(entry) = schema.iter().find(|one| one.sql.as_ref().is_some_and(|sql| !defines(&one.kind, sql))) {
+            let detail = format!("the schema: what made the {} {:?} is not that alone", entry.kind, entry.name);
+            return Err(RowsError::malformed(1, detail));
+        }
         Ok(Self { pages, header, schema })
     }
 

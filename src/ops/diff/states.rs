@@ -1,20 +1,22 @@
 //! States to read rows from: snapshots, and the live database as it is now.
 
+mod borrowing;
+mod live;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
+
+pub use borrowing::Borrowing;
+pub use live::LiveRows;
 
 use super::Changed;
-use crate::base::ordered::{ordered, thread_count};
-use crate::base::{ChunkId, FileNumber};
+use crate::base::FileNumber;
 use crate::format::record::FileEntry;
 use crate::map::State;
 use crate::ops::{Context, Database, History, OpError, Spec, database_in};
 use crate::pages::{PagePlace, SnapshotPages};
-use crate::rows::{PageError, Pages};
-use crate::source::SourceError;
-use crate::source::sqlite::PinnedDatabase;
+use crate::rows::Pages;
 use crate::store::{Packs, Store};
 use crate::workspace::SourceKind;
 use crate::workspace::ids::IdsFile;
@@ -34,15 +36,6 @@ pub struct SnapshotRows {
     /// Its file.
     pub file: FileNumber,
     pages: SnapshotPages,
-}
-
-/// The live database, pinned. Its state is let go of when this is dropped.
-pub struct LiveRows {
-    pinned: Mutex<PinnedDatabase>,
-    page_size: u32,
-    page_count: u32,
-    chunk_bytes: u32,
-    path: PathBuf,
 }
 
 impl Shelf {
@@ -124,24 +117,33 @@ impl Shelf {
         Ok(SnapshotRows { state, file, pages })
     }
 
-    /// The live database as it is now.
+    /// Where the live database lies.
     ///
     /// # Errors
-    /// When it cannot be read, or is not kept here.
-    pub fn live(&self, context: &Context, file: Option<&Path>) -> Result<LiveRows, OpError> {
+    /// When it is not kept here.
+    pub fn live_path(&self, file: Option<&Path>) -> Result<PathBuf, OpError> {
         let Some(database) = &self.database else {
             let reason = "the live database is not kept in this folder; name a second snapshot, or say --db PATH";
             return Err(OpError::WhichDatabase { reason: reason.into() });
         };
-        let path = match (database.config().kind, file) {
+        Ok(match (database.config().kind, file) {
             (SourceKind::Sqlite, _) => database.source(),
             (_, Some(file)) => database.source().join(file),
             (_, None) => {
                 let snapshot = format!("{} as it is now", database.name);
                 return Err(OpError::WhichFile { snapshot, file: None, known: Vec::new() });
             }
-        };
-        LiveRows::open(context, &path, database.settings.lock_wait())
+        })
+    }
+
+    /// The live database as it is now.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not kept here.
+    pub fn live(&self, context: &Context, file: Option<&Path>) -> Result<LiveRows, OpError> {
+        let path = self.live_path(file)?;
+        let wait = self.database.as_ref().map(|database| database.settings.lock_wait()).unwrap_or_default();
+        LiveRows::open(context, &path, wait)
     }
 
     /// Which pages may differ between a snapshot and the live database.
@@ -193,73 +195,6 @@ fn between(a: &SnapshotPages, b: &SnapshotPages) -> Changed {
     Changed::of(moved.chain(std::iter::once(last + 1..u32::MAX)))
 }
 
-impl LiveRows {
-    /// Pins the database at a path.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn open(context: &Context, path: &Path, lock_wait: Duration) -> Result<Self, OpError> {
-        let path = path.canonicalize().map_err(|error| SourceError::io(path, error))?;
-        let pinned = PinnedDatabase::open(&path, lock_wait, &context.progress)?;
-        let facts = pinned.facts();
-        let (page_size, page_count) = (facts.page_size, facts.page_count);
-        let chunk_bytes = pinned.chunk_bytes();
-        Ok(Self { pinned: Mutex::new(pinned), page_size, page_count, chunk_bytes, path })
-    }
-
-    /// Where it lies.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Reads the whole database, and tells which pages are not those that the ids stand for.
-    fn changed_from(&self, ids: &IdsFile, entry: &FileEntry) -> Result<Changed, OpError> {
-        let chunk_bytes = self.chunk_bytes as usize;
-        let step = self.chunk_bytes / self.page_size;
-        let mut known = ids.read(entry.number);
-        let (mut chunk, mut ranges) = (0u32, Vec::new());
-        let threads = thread_count();
-        let hash = |(): &mut (), piece: Vec<u8>| piece.chunks(chunk_bytes).map(ChunkId::of).collect::<Vec<_>>();
-        let outcome = ordered(
-            threads,
-            4 * threads,
-            |give| self.pinned.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).read(give),
-            || (),
-            hash,
-            |hashed: Vec<ChunkId>| -> Result<(), OpError> {
-                for id in hashed {
-                    let before =
-                        known.next_id().map_err(OpError::io("read the ids of", Path::new("the last snapshot")))?;
-                    if before != Some(id) {
-                        let first = chunk * step + 1;
-                        ranges.push(first..first + step);
-                    }
-                    chunk += 1;
-                }
-                Ok(())
-            },
-        )?;
-        outcome?;
-        ranges.push(chunk.min(entry.chunks()) * step + 1..u32::MAX);
-        Ok(Changed::of(ranges))
-    }
-}
-
-impl Pages for LiveRows {
-    fn page_size(&self) -> u32 {
-        self.page_size
-    }
-
-    fn page_count(&self) -> u32 {
-        self.page_count
-    }
-
-    fn page(&self, number: u32) -> Result<Arc<[u8]>, PageError> {
-        let pinned = self.pinned.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        Ok(pinned.page(number)?.into())
-    }
-}
-
 impl SnapshotRows {
     /// Its pages.
     pub fn pages(&self) -> &dyn Pages {
@@ -277,47 +212,5 @@ impl SnapshotRows {
     /// Its name, like `app@3`.
     pub fn name(&self) -> String {
         self.pages.name().to_owned()
-    }
-}
-
-/// Pages of which those that did not change are read from another state, where they are nearer or in memory already.
-pub struct Borrowing<'a> {
-    own: &'a dyn Pages,
-    other: &'a dyn Pages,
-    changed: &'a Changed,
-}
-
-impl<'a> Borrowing<'a> {
-    /// Reads from `other` what did not change.
-    pub fn new(own: &'a dyn Pages, other: &'a dyn Pages, changed: &'a Changed) -> Self {
-        Self { own, other, changed }
-    }
-
-    fn borrows(&self, number: u32) -> bool {
-        !self.changed.has(number) && number <= self.other.page_count() && self.own.page_size() == self.other.page_size()
-    }
-}
-
-impl Pages for Borrowing<'_> {
-    fn page_size(&self) -> u32 {
-        self.own.page_size()
-    }
-
-    fn page_count(&self) -> u32 {
-        self.own.page_count()
-    }
-
-    fn page(&self, number: u32) -> Result<Arc<[u8]>, PageError> {
-        if self.borrows(number) { self.other.page(number) } else { self.own.page(number) }
-    }
-
-    fn expect(&self, numbers: &[u32]) {
-        let (other, own): (Vec<u32>, Vec<u32>) = numbers.iter().partition(|number| self.borrows(**number));
-        if !other.is_empty() {
-            self.other.expect(&other);
-        }
-        if !own.is_empty() {
-            self.own.expect(&own);
-        }
     }
 }

@@ -104,12 +104,17 @@ impl OpError {
                     .into()
             }
             OpError::AttachInSql => "add a snapshot with --attach, like --attach old=app@3".into(),
-            OpError::WhichFile { known, .. } if !known.is_empty() => {
-                format!("choose one with --file: {}", known.join(", "))
+            OpError::WhichFile { known, file, .. } if !known.is_empty() => {
+                let near = file.as_ref().and_then(|file| nearest(file, known));
+                let meant = near.map(|near| format!("did you mean {near}? ")).unwrap_or_default();
+                format!("{meant}choose one with --file: {}", known.join(", "))
             }
             OpError::MalformedSnapshot { .. } => "query an older snapshot; `pagekeep log` lists them".into(),
             OpError::NoTable { known, .. } if known.is_empty() => "the database has no tables".into(),
-            OpError::NoTable { known, .. } => format!("there are: {}", known.join(", ")),
+            OpError::NoTable { name, known } => match nearest(name, known) {
+                Some(near) => format!("did you mean {near}? There are: {}", known.join(", ")),
+                None => format!("there are: {}", known.join(", ")),
+            },
             OpError::RowConflicts { .. } => {
                 "look at them with --dry-run, then choose: --on-conflict skip, or --on-conflict replace".into()
             }
@@ -117,7 +122,11 @@ impl OpError {
                 "see the statements with --dry-run; conflicts are settled by --on-conflict".into()
             }
             OpError::NotMatched { .. } => "restore the snapshot beside it, and copy what is needed with SQL".into(),
-            OpError::Condition { .. } => "write it as after WHERE in SQL, like --where 'price > 10'".into(),
+            OpError::Condition { table, columns, .. } => format!(
+                "write it as after WHERE in SQL, like --where 'price > 10'; the columns of {table} are {}; name the table it \
+                 is about with --table",
+                columns.join(", ")
+            ),
             OpError::Rows(_) | OpError::Schema { .. } => {
                 "see what SQLite says of the file itself: restore it, then PRAGMA integrity_check".into()
             }
@@ -197,6 +206,13 @@ fn io_hint(error: &io::Error, path: &Path) -> Option<String> {
         )),
         _ => None,
     }
+}
+
+/// The one of these names that is most like another, if any is like it.
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
+    let distance = |other: &String| strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase());
+    let near = known.iter().min_by_key(|other| distance(other))?;
+    (distance(near) <= 2.max(near.len() / 3)).then_some(near)
 }
 
 fn shown(path: &Path) -> String {

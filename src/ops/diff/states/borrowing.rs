@@ -1,0 +1,48 @@
+//! One state's pages, of which most are another's.
+
+use std::sync::Arc;
+
+use crate::ops::diff::Changed;
+use crate::rows::{PageError, Pages};
+
+/// Pages of which those that did not change are read from another state, where they are nearer or in memory already.
+pub struct Borrowing<'a> {
+    own: &'a dyn Pages,
+    other: &'a dyn Pages,
+    changed: &'a Changed,
+}
+
+impl<'a> Borrowing<'a> {
+    /// Reads from `other` what did not change.
+    pub fn new(own: &'a dyn Pages, other: &'a dyn Pages, changed: &'a Changed) -> Self {
+        Self { own, other, changed }
+    }
+
+    fn borrows(&self, number: u32) -> bool {
+        !self.changed.has(number) && number <= self.other.page_count() && self.own.page_size() == self.other.page_size()
+    }
+}
+
+impl Pages for Borrowing<'_> {
+    fn page_size(&self) -> u32 {
+        self.own.page_size()
+    }
+
+    fn page_count(&self) -> u32 {
+        self.own.page_count()
+    }
+
+    fn page(&self, number: u32) -> Result<Arc<[u8]>, PageError> {
+        if self.borrows(number) { self.other.page(number) } else { self.own.page(number) }
+    }
+
+    fn expect(&self, numbers: &[u32]) {
+        let (other, own): (Vec<u32>, Vec<u32>) = numbers.iter().partition(|number| self.borrows(**number));
+        if !other.is_empty() {
+            self.other.expect(&other);
+        }
+        if !own.is_empty() {
+            self.own.expect(&own);
+        }
+    }
+}
