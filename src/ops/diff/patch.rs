@@ -90,7 +90,7 @@ impl<'a> Patch<'a> {
     pub fn finish(mut self, out: &mut dyn Write) -> Result<(), OpError> {
         let scratch = self.scratch.clone();
         let (drops, creates) = (self.drops(), self.creates());
-        let sequences = self.sequences()?;
+        let (sequences, statistics) = (self.sequences()?, self.statistics()?);
         let pragmas = self.pragmas();
         let write = || -> io::Result<()> {
             writeln!(out, "PRAGMA foreign_keys=OFF;\nBEGIN IMMEDIATE;\nPRAGMA defer_foreign_keys=ON;")?;
@@ -98,7 +98,7 @@ impl<'a> Patch<'a> {
                 writeln!(out, "{statement}")?;
             }
             copy(&mut self.body, out)?;
-            for statement in sequences.into_iter().chain(creates).chain(pragmas) {
+            for statement in sequences.into_iter().chain(creates).chain(statistics).chain(pragmas) {
                 writeln!(out, "{statement}")?;
             }
             writeln!(out, "COMMIT;")

@@ -1,12 +1,15 @@
 //! What a patch does to indexes, views, triggers, virtual tables, and to what SQLite keeps for itself.
 
+use std::collections::BTreeSet;
+
 use super::Patch;
 use crate::ops::OpError;
 use crate::ops::diff::SchemaChange;
 use crate::ops::diff::literal::quoted;
 use crate::ops::diff::side::Side;
 use crate::ops::diff::statement::ended;
-use crate::rows::{Cursor, RowsError, SchemaEntry, Value, decode_record, walk};
+use crate::ops::diff::tables::side_of;
+use crate::rows::{Cursor, RowsError, SchemaEntry, Value, walk};
 
 impl Patch<'_> {
     fn changed(&self, kind: &str) -> impl Iterator<Item = &SchemaChange> {
@@ -84,8 +87,7 @@ impl Patch<'_> {
     pub(super) fn sequences(&self) -> Result<Vec<String>, OpError> {
         const NAME: &str = "sqlite_sequence";
         let find = |side: &Side<'_>| side.schema.iter().find(|entry| entry.name == NAME).map(|entry| entry.root);
-        let (Some(root), Some(header)) = (find(&self.b), &self.b.header) else { return Ok(Vec::new()) };
-        if self.touched.is_empty() {
+        if self.touched.is_empty() || find(&self.b).is_none() {
             return Ok(Vec::new());
         }
         let mut statements = Vec::new();
@@ -93,30 +95,52 @@ impl Patch<'_> {
             let name = "\"pagekeep sequence\"";
             statements.push(format!("CREATE TABLE {name} (x INTEGER PRIMARY KEY AUTOINCREMENT);\nDROP TABLE {name};"));
         }
-        if self.whole {
-            statements.push(format!("DELETE FROM {NAME};"));
-        } else {
-            let text = |name: &String| format!("'{}'", name.replace('\'', "''"));
-            let names = self.touched.iter().map(text).collect::<Vec<_>>().join(", ");
-            statements.push(format!("DELETE FROM {NAME} WHERE lower(name) IN ({names});"));
+        statements.extend(self.refilled(NAME, &self.touched)?);
+        Ok(statements)
+    }
+
+    /// Statistics: dropping a table or an index has dropped what was known about it.
+    pub(super) fn statistics(&self) -> Result<Vec<String>, OpError> {
+        let indexes = self.changed("index").filter(|change| change.old.is_some());
+        let mut lost = self.dropped.clone();
+        lost.extend(indexes.map(|change| change.table.to_ascii_lowercase()));
+        if lost.is_empty() {
+            return Ok(Vec::new());
         }
+        let tables =
+            self.b.schema.iter().filter(|entry| entry.kind == "table" && entry.name.starts_with("sqlite_stat"));
+        let refilled: Result<Vec<_>, _> = tables.map(|entry| self.refilled(&entry.name, &lost)).collect();
+        Ok(refilled?.concat())
+    }
+
+    /// Sets the rows of a table in which SQLite keeps something about others, which its first column names: all rows, or
+    /// those about these tables when not all are compared.
+    fn refilled(&self, name: &str, about: &BTreeSet<String>) -> Result<Vec<String>, OpError> {
+        let (Some(table), Some(header)) = (side_of(&self.b, name)?, &self.b.header) else { return Ok(Vec::new()) };
+        let columns = &table.shape.columns;
+        let text = |name: &String| format!("'{}'", name.replace('\'', "''"));
+        let those = about.iter().map(text).collect::<Vec<_>>().join(", ");
+        let which = columns.first().filter(|_| !self.whole).map(|column| quoted(&column.name));
+        let which = which.map(|column| format!(" WHERE lower({column}) IN ({those})")).unwrap_or_default();
+        let mut statements = vec![format!("DELETE FROM {name}{which};")];
         let mut items = Vec::new();
-        walk(self.b.pages, header, root, &mut |_| {}, &mut |item| items.push(item))?;
+        walk(self.b.pages, header, table.root, &mut |_| {}, &mut |item| items.push(item))?;
         let mut cursor = Cursor::new(self.b.pages, header, &items, true);
         while let Some(row) = cursor.next_row()? {
-            let values = decode_record(&row.record).map_err(|detail| RowsError::malformed(row.page, detail))?;
-            let is_touched = |name: &Value| match name {
-                Value::Text(name) => self.touched.contains(&header.encoding.decode_lossy(name).to_ascii_lowercase()),
+            let wrong = |detail| RowsError::malformed(row.page, detail);
+            let values = table.shape.values(row.rowid, &row.record).map_err(wrong)?;
+            let is_about = match values.first() {
+                Some(Value::Text(of)) => about.contains(&header.encoding.decode_lossy(of).to_ascii_lowercase()),
                 _ => false,
             };
-            if !self.whole && !values.first().is_some_and(is_touched) {
+            if !self.whole && !is_about {
                 continue;
             }
-            let number = if self.whole { Some(self.new.of(&Value::Integer(row.rowid))) } else { None };
-            let values: Vec<String> =
-                number.into_iter().chain(values.iter().take(2).map(|of| self.new.of(of))).collect();
-            let (names, values) = (if self.whole { "rowid, name, seq" } else { "name, seq" }, values.join(", "));
-            statements.push(format!("INSERT INTO {NAME} ({names}) VALUES ({values});"));
+            // Others' rows may have the number by now.
+            let number = self.whole.then_some(("rowid".to_owned(), Value::Integer(row.rowid)));
+            let all = number.into_iter().chain(columns.iter().map(|column| quoted(&column.name)).zip(values));
+            let (names, values): (Vec<String>, Vec<String>) = all.map(|(name, of)| (name, self.new.of(&of))).unzip();
+            statements.push(format!("INSERT INTO {name} ({}) VALUES ({});", names.join(", "), values.join(", ")));
         }
         Ok(statements)
     }
