@@ -247,7 +247,8 @@ fn text(bytes: &[u8]) -> String {
 
 /// A snapshot's name as a person gives it.
 pub fn spec(bytes: &[u8]) {
-    let _ = Spec::parse(&text(bytes), "2026-11-21T12:00:00Z".parse().expect("a constant moment"));
+    let now = "2026-11-21T12:00:00Z".parse().expect("a constant moment");
+    let _ = Spec::parse(&text(bytes), now, &jiff::tz::TimeZone::UTC);
 }
 
 /// A store's address; its printed form means the same place and holds no password.
