@@ -32,7 +32,8 @@ pub(crate) type Scalar = unsafe extern "C" fn(*mut sqlite3_context, c_int, *mut 
 macro_rules! routines {
     ($($name:ident @ $place:literal ($($argument:ident: $kind:ty),*) $(-> $result:ty)?;)*) => {
         impl Host {
-            $(pub(crate) unsafe fn $name(self, $($argument: $kind),*) $(-> $result)? {
+            $(#[allow(clippy::too_many_arguments, reason = "SQLite's functions have as many as they have")]
+            pub(crate) unsafe fn $name(self, $($argument: $kind),*) $(-> $result)? {
                 type Routine = unsafe extern "C" fn($($kind),*) $(-> $result)?;
                 // SAFETY: the host has this routine in this place, of this type; the caller keeps SQLite's conditions.
                 unsafe { mem::transmute::<*const c_void, Routine>(self.routine($place))($($argument),*) }

@@ -62,14 +62,13 @@ unsafe fn install(host: Host, db: *mut sqlite3) -> Result<(), String> {
         return Err("pagekeep is loaded into another copy of SQLite in this process, and serves one only".into());
     }
     program::remember_place();
+    let refused = |code: c_int| format!("SQLite refuses pagekeep's functions or tables (code {code})");
     // SAFETY: the caller's promise, and the host is new enough for all that is used.
-    let done = unsafe {
-        let refused = |code: c_int| format!("SQLite refuses pagekeep's functions or tables (code {code})");
+    unsafe {
         register_file_system(host)?;
         let connection = Connection::new(host, db);
         function::install(&connection, db).and_then(|()| table::install(&connection, db)).map_err(refused)
-    };
-    done
+    }
 }
 
 /// # Safety
