@@ -16,8 +16,8 @@ use pagekeep::base::Name;
 use pagekeep::format::store_file::StoreFile;
 use pagekeep::map::State;
 use pagekeep::ops::{
-    FindingKind, History, OpError, ReadFrom, RepairReport, ScrubOptions, ScrubReport, Spec, TagOptions, VerifyReport,
-    repair, scrub, set_tag, verify,
+    ErrorKind, FindingKind, History, OpError, ReadFrom, RepairReport, ScrubOptions, ScrubReport, Spec, TagOptions,
+    VerifyReport, repair, scrub, set_tag, verify,
 };
 use pagekeep::remote::Remote;
 use pagekeep::remote::double::{Fault, FaultyObjects, Plan};
@@ -366,7 +366,6 @@ fn scrubs_in_parts_read_everything_in_the_end_and_the_damaged_again() {
     assert_eq!(scrub(&sound.kept.context, &sound.from(REMOTE), none).unwrap().read_packs, 0);
 }
 
-/// The newest snapshot and the newest record of a ref are missed only by who remembers them.
 #[test]
 fn what_lies_there_besides_is_told_and_harmless() {
     let sound = Sound::new();
@@ -384,6 +383,11 @@ fn what_lies_there_besides_is_told_and_harmless() {
     copy_folder(&sound.kept.remote_folder(), copy.path());
     let bare = sound.from(copy.path().to_str().unwrap());
     assert!(verify(&sound.kept.context, &bare, None).unwrap().is_whole());
+    let empty = tempfile::tempdir().unwrap();
+    let nowhere = sound.from(empty.path().to_str().unwrap());
+    let error = repair(&sound.kept.context, &nowhere, Some(&sound.copy())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NoStore);
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0, "nothing is made where no store is");
     let spec = Spec::latest();
     assert!(verify(&sound.kept.context, &bare, Some(&spec)).unwrap().is_whole());
 }

@@ -144,6 +144,10 @@ impl<'a> Survey<'a> {
                 }
             }
         }
+        // An empty folder is no store that lost everything: nothing may be made there.
+        if self.is_bad(keys::STORE_FILE) && found.iter().all(Vec::is_empty) {
+            return Err(StoreError::NoStore { remote: self.store.remote().name().to_owned() }.into());
+        }
         let [refs, packs, mut records] = found;
         records.sort_by_key(|object| match object {
             Object::Record(place) => Some(place.clone()),
