@@ -4,10 +4,12 @@
 
 mod finding;
 mod fits;
+mod gaps;
 mod held;
 mod object;
 mod states;
 mod survey;
+mod touched;
 
 use std::time::{Duration, Instant};
 

@@ -12,11 +12,11 @@ use super::held::{Held, wrong_base};
 use super::object::{Look, Object, SnapshotPlace};
 use super::states::States;
 use crate::base::ordered::ordered;
-use crate::base::{Name, Nonce, PackId, RefNumber, SnapshotId, SnapshotNumber};
+use crate::base::{Name, Nonce, PackId, RefNumber, SnapshotId};
 use crate::format::map::{MapPart, Place};
 use crate::format::record::Record;
 use crate::format::refs::{RefKind, RefName, RefTarget};
-use crate::ops::{Context, OpError, spec};
+use crate::ops::{Context, OpError};
 use crate::store::{Store, StoreError, keys};
 
 /// Requests under way at once.
@@ -47,10 +47,10 @@ pub struct Looked {
 
 /// A walk, and what it found so far.
 pub(in crate::ops) struct Survey<'a> {
-    context: &'a Context,
+    pub(super) context: &'a Context,
     pub(in crate::ops) store: &'a Store,
     /// Whether packs and old records may lie at remotes only.
-    partial: bool,
+    pub(super) partial: bool,
     /// The store's identity, as far as its description can be read.
     pub(super) store_id: Option<Nonce>,
     pub(in crate::ops) looked: Looked,
@@ -58,8 +58,8 @@ pub(in crate::ops) struct Survey<'a> {
     pub(in crate::ops) records: BTreeMap<SnapshotPlace, Option<Known>>,
     pub(in crate::ops) refs: BTreeMap<(Name, RefName), BTreeSet<RefNumber>>,
     pub(in crate::ops) targets: Vec<(Name, RefName, RefTarget)>,
-    starts: BTreeMap<(Name, Name), RefTarget>,
-    held: HashMap<String, Held>,
+    pub(super) starts: BTreeMap<(Name, Name), RefTarget>,
+    pub(super) held: HashMap<String, Held>,
     /// What maps and bases name: the home's key, the pack, and the database; with the first slot that is not needed.
     uses: BTreeMap<(String, PackId, Name), u32>,
     /// Packs whose bases are checked when all are known.
@@ -399,130 +399,5 @@ impl<'a> Survey<'a> {
             }
         }
         Ok(())
-    }
-
-    /// A snapshot that is known to have been there, and why.
-    pub(super) fn expect(&mut self, place: SnapshotPlace, why: &str) {
-        if !self.records.contains_key(&place) {
-            let key = keys::snapshot(&place.0, &place.1, place.2);
-            self.add(Finding::new(&key, FindingKind::Missing, why));
-        }
-    }
-
-    /// A ref that is known to have had so many records.
-    pub(super) fn expect_refs(&mut self, database: &Name, name: &RefName, count: RefNumber, why: &str) {
-        let there = self.refs.entry((database.clone(), name.clone())).or_default();
-        let lacking: Vec<u32> = (1..=count.0).filter(|number| !there.contains(&RefNumber(*number))).collect();
-        for number in lacking {
-            let key = keys::ref_record(database, name, RefNumber(number));
-            self.add(Finding::new(&key, FindingKind::Missing, why));
-        }
-    }
-
-    /// Records between others, and those that refs stand for.
-    fn gaps(&mut self) {
-        let records: Vec<_> = self.records.iter().map(|(place, known)| (place.clone(), known.clone())).collect();
-        let mut before: Option<&(SnapshotPlace, Option<Known>)> = None;
-        for record in &records {
-            let (place @ (database, line, number), known) = record;
-            let previous = before.filter(|((d, l, _), _)| (d, l) == (database, line));
-            before = Some(record);
-            let parent = known.as_ref().and_then(|known| known.parent);
-            if let Some(((.., last), last_known)) = previous {
-                if !self.partial {
-                    for lost in (last.0.saturating_add(1)..number.0).take(100_000) {
-                        let why = format!("{} follows it", spec::title(database, line, *number));
-                        self.expect((database.clone(), line.clone(), SnapshotNumber(lost)), &why);
-                    }
-                }
-                if last.0.saturating_add(1) == number.0
-                    && let (Some(parent), Some(last_known)) = (parent, last_known)
-                    && parent != last_known.id
-                {
-                    let key = keys::snapshot(database, line, *number);
-                    let detail = format!("it follows another snapshot than {}", spec::title(database, line, *last));
-                    self.add(Finding::new(&key, FindingKind::Damaged, detail));
-                }
-            } else if parent.is_some() && !self.partial {
-                let first = self.starts.get(&(database.clone(), line.clone())).map_or(1, |start| start.number.0 + 1);
-                for lost in (first..number.0).take(100_000) {
-                    let why = format!("{} follows it", spec::title(database, line, place.2));
-                    self.expect((database.clone(), line.clone(), SnapshotNumber(lost)), &why);
-                }
-            }
-        }
-        for (database, name, target) in self.targets.clone() {
-            let place = (database.clone(), target.line.clone(), target.number);
-            match self.records.get(&place) {
-                Some(Some(known)) if known.id != target.id => {
-                    let newest = self.refs[&(database.clone(), name.clone())].last().copied().unwrap_or(RefNumber(1));
-                    let key = keys::ref_record(&database, &name, newest);
-                    let detail = format!(
-                        "it stands for another snapshot than {}",
-                        spec::title(&database, &target.line, target.number)
-                    );
-                    self.add(Finding::new(&key, FindingKind::Damaged, detail));
-                }
-                Some(_) => {}
-                None if self.partial => {}
-                None => self.expect(place, &format!("{name} stands for it")),
-            }
-        }
-        let refs: Vec<_> = self.refs.iter().map(|(key, numbers)| (key.clone(), numbers.last().copied())).collect();
-        for ((database, name), newest) in refs {
-            if let Some(newest) = newest {
-                self.expect_refs(&database, &name, newest, "a later record of it is there");
-            }
-        }
-    }
-
-    /// Says of each finding which snapshots it touches.
-    pub(in crate::ops) fn name_touched(&mut self) -> Result<(), OpError> {
-        if !self.findings.values().any(Finding::is_bad) {
-            return Ok(());
-        }
-        let mut states = States::new(self.store);
-        let places: Vec<SnapshotPlace> = self.records.keys().cloned().collect();
-        let mut touched: BTreeMap<String, BTreeSet<SnapshotPlace>> = BTreeMap::new();
-        for finding in self.findings.values().filter(|finding| finding.is_bad()) {
-            if let Some(place) = keys::parse_snapshot(&finding.object) {
-                touched.entry(finding.object.clone()).or_default().insert(place);
-            }
-        }
-        for place in places {
-            self.context.progress.check()?;
-            for key in self.needs(&mut states, &place) {
-                if self.is_bad(&key) {
-                    touched.entry(key).or_default().insert(place.clone());
-                }
-            }
-        }
-        for (key, places) in touched {
-            if let Some(finding) = self.findings.get_mut(&key) {
-                let titles = places.iter().map(|(database, line, number)| spec::title(database, line, *number));
-                finding.snapshots = titles.collect();
-            }
-        }
-        Ok(())
-    }
-
-    /// The keys of all that a snapshot cannot do without, as far as it can be read.
-    fn needs(&self, states: &mut States<'_>, place: &SnapshotPlace) -> BTreeSet<String> {
-        let (database, line, number) = place;
-        let mut needed = BTreeSet::from([keys::snapshot(database, line, *number)]);
-        let Ok(record) = states.record(place) else { return needed };
-        needed.extend(record.header.chain.iter().map(|link| keys::snapshot(database, &link.line, link.number)));
-        let packs = match states.lay(&record) {
-            Ok(state) => state.map.live_packs(),
-            Err(_) => record.map.packs.clone(),
-        };
-        for pack in packs {
-            let home = Object::home(database, &pack).key();
-            if let Some(held) = self.held.get(&home) {
-                needed.extend(held.bases.iter().map(|base| Object::home(database, base).key()));
-            }
-            needed.insert(home);
-        }
-        needed
     }
 }
