@@ -21,11 +21,20 @@ pub enum Phase {
     Restoring = 4,
     /// Waiting until everything written has reached the disk.
     Flushing = 5,
+    /// Reading and comparing what lies in a store.
+    Checking = 6,
 }
 
 impl Phase {
-    const ALL: [Phase; 6] =
-        [Phase::Idle, Phase::Reading, Phase::Storing, Phase::Uploading, Phase::Restoring, Phase::Flushing];
+    const ALL: [Phase; 7] = [
+        Phase::Idle,
+        Phase::Reading,
+        Phase::Storing,
+        Phase::Uploading,
+        Phase::Restoring,
+        Phase::Flushing,
+        Phase::Checking,
+    ];
 
     /// The phase of this name; idle for any other.
     pub fn named(name: &str) -> Phase {
@@ -41,6 +50,7 @@ impl Phase {
             Phase::Uploading => "uploading",
             Phase::Restoring => "restoring",
             Phase::Flushing => "flushing to disk",
+            Phase::Checking => "checking",
         }
     }
 }
@@ -84,6 +94,7 @@ impl Progress {
             3 => Phase::Uploading,
             4 => Phase::Restoring,
             5 => Phase::Flushing,
+            6 => Phase::Checking,
             _ => Phase::Idle,
         }
     }

@@ -194,6 +194,46 @@ pub(crate) enum Command {
         /// The tag or line, when another than the last
         name: Option<String>,
     },
+    /// Prove that a store is complete: every record, map, table and reference; no data is read
+    ///
+    /// Exit code 13 when something is missing or damaged: each object is named, with the snapshots it touches.
+    Verify {
+        /// A remote's name, an address, or . for the local store
+        #[arg(default_value = ".")]
+        from: OsString,
+        /// Only what this snapshot needs, like app@3
+        spec: Option<String>,
+    },
+    /// Prove that a store's data is right: every chunk is read and hashed, what was read longest ago first
+    ///
+    /// What was read is remembered, so that a part of it each night proves all in the end. What was found damaged is read
+    /// first, always.
+    Scrub {
+        /// A remote's name, an address, or . for the local store
+        #[arg(default_value = ".")]
+        from: OsString,
+        /// Read about so much, like 5G
+        #[arg(long, value_name = "SIZE")]
+        max_bytes: Option<String>,
+        /// Begin nothing more after so long, like 10m
+        #[arg(long, value_name = "TIME")]
+        max_time: Option<String>,
+        /// Only what was not read for so long, like 30d
+        #[arg(long, value_name = "TIME")]
+        max_age: Option<String>,
+    },
+    /// Put damaged and missing objects of a store right, from any place that has them whole
+    ///
+    /// Repairs what `verify` and `scrub` found, from the local store and all other remotes. Nothing is replaced that was not
+    /// found damaged twice, nor by anything that was not proven whole before.
+    Repair {
+        /// A remote's name, an address, or . for the local store
+        #[arg(default_value = ".")]
+        from: OsString,
+        /// Take whole objects only from there: a remote's name, an address, or . for the local store
+        #[arg(long, value_name = "OTHER")]
+        with: Option<OsString>,
+    },
     /// Copy a whole store to a new folder, restore its databases there, and go on from there
     Clone {
         /// The store's address

@@ -99,6 +99,11 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         }
         Command::Reflog { name, from } => commands::refs::reflog(session, name.as_deref(), address(from)?.as_deref()),
         Command::Undo { name } => commands::refs::undo(session, name.as_deref()),
+        Command::Verify { from, spec } => commands::verify::run(session, &from, spec.as_deref()),
+        Command::Scrub { from, max_bytes, max_time, max_age } => {
+            commands::scrub::run(session, &from, max_bytes.as_deref(), max_time.as_deref(), max_age.as_deref())
+        }
+        Command::Repair { from, with } => commands::repair::run(session, &from, with.as_deref()),
         Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
         Command::Call { name, list: true, .. } => commands::call::list(name.as_deref()),
         Command::Call { name, arguments, by_name, .. } => {

@@ -112,6 +112,11 @@ impl Session {
         ReadFrom::open(&self.context, &self.address(from.as_ref())?, self.globals.db.as_deref(), &self.settings)
     }
 
+    /// What `FROM` means, without a look at what lies there.
+    pub(crate) fn reach(&self, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
+        ReadFrom::reach(&self.context, &self.address(from.as_ref())?, self.globals.db.as_deref(), &self.settings)
+    }
+
     /// An address given on the command line. A path that is not UTF-8 becomes one that says the same.
     pub(crate) fn address(&self, given: &OsStr) -> Result<String, OpError> {
         if let Some(text) = given.to_str() {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 
 use super::{Context, Database, History, OpError, OpenRemote, Spec};
+use crate::base::Name;
 use crate::store::Store;
 use crate::workspace::Settings;
 
@@ -13,6 +14,8 @@ pub struct ReadFrom {
     pub store: Store,
     /// The database, when there is one here.
     pub database: Option<Database>,
+    /// The remote's name, when it was named so; the local store has none.
+    pub remote: Option<Name>,
     /// Whether it was named by its address: then nobody has looked at it before.
     is_bare: bool,
 }
@@ -20,7 +23,7 @@ pub struct ReadFrom {
 impl ReadFrom {
     /// A store that is known to be one, and the database kept here.
     pub(super) fn known(store: Store, database: Database) -> Self {
-        Self { store, database: Some(database), is_bare: false }
+        Self { store, database: Some(database), remote: None, is_bare: false }
     }
 
     /// Understands a person's FROM: `.`, a remote's name, or an address. A name needs a database here (`wanted`, or the only
@@ -44,14 +47,18 @@ impl ReadFrom {
         let database = Database::find(context, wanted, settings, false);
         if from == "." {
             let database = database?;
-            return Ok(Self { store: database.local_store(context)?, database: Some(database), is_bare: false });
+            let store = database.local_store(context)?;
+            return Ok(Self { store, database: Some(database), remote: None, is_bare: false });
         }
         let looks_like_an_address = from.contains("://") || from.contains('/') || from.starts_with('~');
         let is_folder = || context.current_folder.join(from).is_dir();
         match &database {
             Ok(database) if !looks_like_an_address => match database.open_remote(context, from) {
                 Err(OpError::NoBackup { .. }) if is_folder() => {}
-                other => return Ok(Self { store: other?.store, database: Some(database.clone()), is_bare: false }),
+                other => {
+                    let OpenRemote { store, name, .. } = other?;
+                    return Ok(Self { store, database: Some(database.clone()), remote: name, is_bare: false });
+                }
             },
             Err(_) if !looks_like_an_address && !is_folder() => {
                 return Err(OpError::NoBackup { name: from.to_owned(), known: Vec::new() });
@@ -59,7 +66,12 @@ impl ReadFrom {
             _ => {}
         }
         let OpenRemote { store, .. } = context.open_url(&context.parse_url(from)?, false)?;
-        Ok(Self { store, database: database.ok(), is_bare: true })
+        Ok(Self { store, database: database.ok(), remote: None, is_bare: true })
+    }
+
+    /// Whether it is the local store of the database kept here.
+    pub fn is_local(&self) -> bool {
+        !self.is_bare && self.remote.is_none()
     }
 
     /// The history there that a spec speaks of; the database kept here needs no name. A spec that is only a name is put in

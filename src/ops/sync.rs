@@ -10,6 +10,7 @@ use super::bring::{Brought, bring, finish};
 use super::lineage::{newest_of, rebase};
 use super::lines::{known, note, unpushed};
 use super::recover::recover;
+use super::repair::before_sync;
 use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
@@ -128,6 +129,9 @@ fn locked_sync(
         Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
         other => other?,
     };
+    let mended = [None, Some(&turn.remote)].map(|place| before_sync(context, database, place));
+    let mended = mended.into_iter().collect::<Result<Vec<_>, _>>();
+    let mended = mended.inspect_err(|_| turn.give_back(database))?;
     let (mut set_aside, mut refs_set_aside) = (None, None);
     let mut done = match attempt(context, database, &turn.remote, options) {
         Err(OpError::Overtaken { .. }) if options.rebase => rebase(context, database, &turn.remote).and_then(|aside| {
@@ -153,7 +157,11 @@ fn locked_sync(
     let (outcome, brought) = done?;
     trim(context, database)?;
     Ok(SyncReport {
-        remarks: recovered.into_iter().chain(std::mem::take(&mut turn.remarks)).collect(),
+        remarks: recovered
+            .into_iter()
+            .chain(mended.into_iter().flatten())
+            .chain(std::mem::take(&mut turn.remarks))
+            .collect(),
         remote: remote.url.clone(),
         outcome,
         pushed: brought.snapshots,

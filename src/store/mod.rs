@@ -136,7 +136,7 @@ impl Store {
     }
 
     /// Creates an object, unless there is one.
-    fn create_object(&self, key: &str, bytes: Bytes) -> Result<PutOutcome, StoreError> {
+    pub(crate) fn create_object(&self, key: &str, bytes: Bytes) -> Result<PutOutcome, StoreError> {
         if self.overwrites {
             if let Some(lock) = &self.lock {
                 lock.check()?;
@@ -146,6 +146,23 @@ impl Store {
             }
         }
         Ok(self.remote.put_new(key, bytes)?)
+    }
+
+    /// Puts an object's own bytes in the place of damaged ones: in one step, so that nobody finds it missing, and nobody else
+    /// can take its key. What arrived is read again.
+    ///
+    /// # Errors
+    /// When the remote fails: what was there is there still, or the object is whole.
+    pub fn mend(&self, key: &str, bytes: &Bytes) -> Result<(), StoreError> {
+        if let Some(lock) = &self.lock {
+            lock.check()?;
+        }
+        self.remote.replace(key, bytes.clone())?;
+        if self.remote.get(key, bytes.len() as u64)? != *bytes {
+            let detail = "it was put there again, and other bytes came back".into();
+            return Err(self.damaged(key, crate::format::FormatError::Inconsistent { what: "the object", detail }));
+        }
+        Ok(())
     }
 
     /// Reads a pack or a record of any kind for a copy: whole, and with every digest checked that can be without its content.

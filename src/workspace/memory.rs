@@ -185,6 +185,7 @@ impl Workspace {
     /// # Errors
     /// When its file cannot be removed.
     pub fn forget_remote(&self, remote: &Name) -> Result<(), WorkspaceError> {
+        self.forget_health(remote)?;
         remove(self.remote_memory_path(remote))
     }
 }
@@ -200,7 +201,7 @@ pub(super) fn recall<T: DeserializeOwned>(path: PathBuf) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-fn remember<T: Serialize>(path: PathBuf, memory: &T) -> Result<(), WorkspaceError> {
+pub(super) fn remember<T: Serialize>(path: PathBuf, memory: &T) -> Result<(), WorkspaceError> {
     let text = serde_json::to_vec(memory).expect("BUG: a memory is expressible in JSON");
     write_atomically(&path, &text)
 }

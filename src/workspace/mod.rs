@@ -13,6 +13,7 @@
 //!   state/<database>.ids    the ids of that snapshot's chunks
 //!   state/<database>.ids.next, .pending   those of a snapshot being made, and its record on the way to a remote
 //!   state/remotes/<name>.json   what each remote is known to have
+//!   state/health.json, state/remotes/<name>.health   when each object of a store was last read, and which were damaged
 //!   state/remotes/<name>.turn   the lock that a run puts at a remote where writers take turns
 //!   uploads/<where>/<database>/   notes about packs that an unfinished run stored: at a remote, or here (`local`)
 //!   jobs/<id>.…             work that goes on in the background: see `jobs.rs`
@@ -21,6 +22,7 @@
 
 mod config;
 mod error;
+mod health;
 pub mod ids;
 mod jobs;
 mod lock;
@@ -43,10 +45,11 @@ use crate::store::Store;
 pub use crate::format::record::SourceKind;
 pub use config::{Config, DatabaseConfig, RemoteConfig};
 pub use error::WorkspaceError;
+pub use health::Health;
 pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Task, is_job_id};
 pub use lock::Lock;
 pub use memory::{DatabaseMemory, Pushed, RemoteMemory};
-pub use settings::{KEYS, Keep, Key, Origin, Settings, duration};
+pub use settings::{KEYS, Keep, Key, Origin, Settings, byte_size, duration};
 pub use uploads::{UploadedChunks, Uploads};
 
 /// A folder with a `.pagekeep` in it.

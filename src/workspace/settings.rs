@@ -91,13 +91,13 @@ pub const KEYS: &[Key] = &[
         name: "spool",
         default: "1GiB",
         help: "scratch space that keeps the read lock short in rollback mode",
-        check: |text| bytes(text).map(drop),
+        check: |text| byte_size(text).map(drop),
     },
     Key {
         name: "cache",
         default: "1GiB",
         help: "disk space in the user's cache folder for what queries fetch; 0 keeps nothing",
-        check: |text| bytes(text).map(drop),
+        check: |text| byte_size(text).map(drop),
     },
     Key {
         name: "include",
@@ -176,12 +176,12 @@ impl Settings {
 
     /// Bytes of scratch space in rollback mode.
     pub fn spool_bytes(&self) -> u64 {
-        bytes(self.text("spool")).expect("BUG: checked when set")
+        byte_size(self.text("spool")).expect("BUG: checked when set")
     }
 
     /// Bytes that may be kept of what queries fetch.
     pub fn cache_bytes(&self) -> u64 {
-        bytes(self.text("cache")).expect("BUG: checked when set")
+        byte_size(self.text("cache")).expect("BUG: checked when set")
     }
 
     /// What of a directory is kept.
@@ -242,7 +242,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
-fn bytes(text: &str) -> Result<u64, String> {
+/// Reads `512MiB`, `4GB`, `5G`; in bytes.
+///
+/// # Errors
+/// When the text is no size.
+pub fn byte_size(text: &str) -> Result<u64, String> {
     let size: Result<bytesize::ByteSize, _> = text.parse();
     size.map(|size| size.as_u64()).map_err(|_| format!("'{text}' is not a size like 512MiB or 4GB"))
 }

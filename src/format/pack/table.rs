@@ -1,13 +1,13 @@
 //! Reading a pack's table.
 
-use crate::base::{ChunkId, PackId, SlotNumber};
+use crate::base::{ChunkId, PackId, SlotContent, SlotNumber};
 
 use super::{
     FOOTER_LEN, IDS_HASH_LEN, MAX_BASES, MAX_CHUNK_BYTES, MAX_FRAME_RAW_BYTES, MAX_SLOTS, PackFooter, PackRef,
-    ids_hash, take_pack_refs,
+    ids_hash, put_pack_refs, take_pack_refs,
 };
 use crate::format::FormatError;
-use crate::format::bytes::{Cursor, unzigzag};
+use crate::format::bytes::{Cursor, put_varint, unzigzag, zigzag};
 use crate::format::codec;
 use crate::format::envelope::{HEADER_LEN, ObjectKind, check_header};
 
@@ -137,6 +137,25 @@ impl PackTable {
     /// Lengths of a frame's chunks, in order.
     pub fn lens_of(&self, frame: &Frame) -> &[u32] {
         &self.chunk_lens[frame.first_slot as usize..(frame.first_slot + frame.slots) as usize]
+    }
+
+    /// The id that the chunks of all slots give, in order, with what the table says of bases. FORMAT.md, ids.
+    pub fn identity(&self, chunks: &[ChunkId]) -> PackId {
+        let kinds = self.frames.iter().flat_map(|frame| std::iter::repeat_n(frame.is_delta, frame.slots as usize));
+        let slots: Vec<SlotContent> =
+            chunks.iter().zip(kinds).map(|(id, is_delta)| SlotContent { id: *id, is_delta }).collect();
+        let mut bases = Vec::new();
+        if !self.deltas.is_empty() {
+            put_pack_refs(&mut bases, &self.base_packs);
+            self.deltas.iter().for_each(|delta| put_varint(&mut bases, delta.bases.into()));
+            self.bases.iter().for_each(|base| put_varint(&mut bases, base.pack.into()));
+            let mut previous = 0i64;
+            for base in &self.bases {
+                put_varint(&mut bases, zigzag(i64::from(base.slot.0) - previous));
+                previous = base.slot.0.into();
+            }
+        }
+        PackId::of(&slots, &bases)
     }
 
     /// Memory it takes, for caches, in bytes.

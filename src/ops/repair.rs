@@ -1,0 +1,323 @@
+//! Damaged and missing objects put right again, from whatever else has them whole.
+//!
+//! Nothing is touched that was not found wrong twice, and nothing is written that was not proven in memory before: its
+//! digest, its place in the history, every chunk. A damaged object is replaced in one step: whoever stops a repair leaves
+//! each object as it was or whole. docs/decisions/0012-repair.md argues for it.
+
+mod candidate;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::scrub::check_frames;
+use super::turn::Turn;
+use super::verify::{
+    Finding, FindingKind, Looked, Object, Survey, note_structure, recall_health, remember_health, survey,
+};
+use super::{Context, Database, ErrorKind, OpError, OpenRemote, ReadFrom};
+use crate::base::progress::Phase;
+use crate::format::store_file::StoreFile;
+use crate::remote::PutOutcome;
+use crate::store::{Store, StoreError};
+use crate::workspace::Health;
+
+/// Rounds of looking and healing: what was healed may show what else is lacking.
+const ROUNDS: usize = 8;
+
+/// An object that is whole again.
+#[derive(Clone, Debug)]
+pub struct Healed {
+    /// Its key.
+    pub object: String,
+    /// Where its bytes came from.
+    pub from: String,
+}
+
+/// What a repair did.
+#[derive(Clone, Debug)]
+pub struct RepairReport {
+    /// The store's place.
+    pub place: String,
+    /// Where whole objects were looked for.
+    pub sources: Vec<String>,
+    /// What is whole again.
+    pub healed: Vec<Healed>,
+    /// What is not: nobody has it whole.
+    pub left: Vec<Finding>,
+    /// How much was looked at, the last time.
+    pub looked: Looked,
+    /// Time it took.
+    pub elapsed: Duration,
+}
+
+/// Repairs a store: from `with`, else from the local store and every other remote.
+///
+/// # Errors
+/// When a store cannot be read or written, or somebody else is at work. What was healed until then stays so.
+pub fn repair(context: &Context, from: &ReadFrom, with: Option<&ReadFrom>) -> Result<RepairReport, OpError> {
+    let known = from.database.as_ref().filter(|_| from.is_local() || from.remote.is_some());
+    let _lock = known.map(|database| database.workspace.lock(database.settings.lock_wait())).transpose()?;
+    let mut from = from.clone();
+    from.store = from.store.without_cache();
+    let mut turn = match (&from.database, &from.remote) {
+        (Some(database), Some(name)) => {
+            let remote = database.open_remote(context, name.as_str())?;
+            let remote = OpenRemote { store: from.store.clone(), ..remote };
+            Some((database.clone(), Turn::take(context, database, &remote)?))
+        }
+        _ => None,
+    };
+    if let Some((_, turn)) = &turn {
+        from.store = turn.remote.store.clone();
+    }
+    let sources = match with {
+        Some(with) => vec![with.store.clone().without_cache()],
+        None => sources(context, &from),
+    };
+    let report = locked_repair(context, &from, &sources);
+    if let Some((database, turn)) = &mut turn {
+        turn.give_back(database);
+    }
+    report
+}
+
+/// What is known to be damaged at a remote, or here, is put right before anything builds on it. Returns what a person should
+/// know. The workspace is locked, and it is our turn.
+pub(super) fn before_sync(
+    context: &Context,
+    database: &Database,
+    remote: Option<&OpenRemote>,
+) -> Result<Option<String>, OpError> {
+    let name = match remote {
+        Some(OpenRemote { name: None, .. }) => return Ok(None),
+        Some(OpenRemote { name, .. }) => name.as_ref(),
+        None => None,
+    };
+    if database.workspace.recall_health(name).damaged.is_empty() {
+        return Ok(None);
+    }
+    let store = match remote {
+        Some(remote) => remote.store.clone(),
+        None => database.local_store(context)?,
+    };
+    let mut from = ReadFrom::known(store, database.clone());
+    from.remote = name.cloned();
+    let report = match locked_repair(context, &from, &sources(context, &from)) {
+        Ok(report) => report,
+        Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
+        // The snapshot must not wait for it.
+        Err(error) => return Ok(Some(format!("damage that is known there could not be repaired now: {error}"))),
+    };
+    let place = name.map_or("the local store", |name| name.as_str());
+    let mut told = Vec::new();
+    if !report.healed.is_empty() {
+        told.push(format!("{} damaged objects at {place} were stored again", report.healed.len()));
+    }
+    if !report.left.is_empty() {
+        let command = name.map_or("pagekeep repair .".into(), |name| format!("pagekeep repair {name}"));
+        told.push(format!("{} objects at {place} are damaged and nobody has them whole: {command}", report.left.len()));
+    }
+    Ok((!told.is_empty()).then(|| told.join("; ")))
+}
+
+/// Every store but the one that is repaired.
+fn sources(context: &Context, from: &ReadFrom) -> Vec<Store> {
+    let Some(database) = &from.database else { return Vec::new() };
+    let remotes = database.remote_names().into_iter();
+    let remotes = remotes.filter_map(|name| Some(database.open_remote(context, name.as_str()).ok()?.store));
+    let local = database.local_store(context).ok();
+    let own = from.store.remote().name().to_owned();
+    local.into_iter().chain(remotes).filter(|store| store.remote().name() != own).collect()
+}
+
+fn locked_repair(context: &Context, from: &ReadFrom, sources: &[Store]) -> Result<RepairReport, OpError> {
+    let started = Instant::now();
+    let (mut healed, mut looked_again) = (Vec::new(), BTreeSet::new());
+    let mut health = recall_health(from);
+    for round in 1.. {
+        let mut survey = survey(context, &from.store, from, None)?;
+        context.progress.enter(Phase::Checking);
+        if let Some(health) = &mut health {
+            note_structure(context, &survey, health);
+        }
+        look_into_frames(context, &mut survey, health.as_ref())?;
+        let bad: Vec<Object> = survey
+            .findings
+            .values()
+            .filter(|finding| finding.is_bad())
+            .filter_map(|finding| Object::parse(&finding.object))
+            .collect();
+        let (before, mut look_again) = (healed.len(), false);
+        // Packs before records, records before refs: a reader never finds what needs something that is not there yet.
+        let rank = |object: &Object| match object {
+            Object::StoreFile => 0,
+            Object::Pack(_) => 1,
+            Object::Record(_) => 2,
+            Object::Ref(..) => 3,
+        };
+        for wanted in 0..4 {
+            for object in bad.iter().filter(|object| rank(object) == wanted) {
+                context.progress.check()?;
+                match heal(context, from, &survey, sources, object)? {
+                    Outcome::Healed(done) => {
+                        note_healed(from, health.as_mut(), &done)?;
+                        healed.push(done);
+                    }
+                    Outcome::LookAgain => look_again |= looked_again.insert(object.key()),
+                    Outcome::Left => {}
+                }
+            }
+        }
+        if (healed.len() > before || look_again) && round < ROUNDS {
+            continue;
+        }
+        survey.name_touched()?;
+        if let Some(health) = &mut health {
+            health.damaged.retain(|key, _| survey.is_bad(key));
+            remember_health(from, health)?;
+        }
+        let looked = survey.looked;
+        let left = survey.findings.into_values().filter(Finding::is_bad).collect();
+        let names = |store: &Store| store.remote().name().to_owned();
+        return Ok(RepairReport {
+            place: names(&from.store),
+            sources: sources.iter().map(names).collect(),
+            healed,
+            left,
+            looked,
+            elapsed: started.elapsed(),
+        });
+    }
+    unreachable!("BUG: the last round returns")
+}
+
+fn note_healed(from: &ReadFrom, health: Option<&mut Health>, healed: &Healed) -> Result<(), OpError> {
+    let Some(health) = health else { return Ok(()) };
+    health.damaged.remove(&healed.object);
+    remember_health(from, health)
+}
+
+/// Reads the packs that are known to be damaged; all, where nothing is remembered.
+fn look_into_frames(context: &Context, survey: &mut Survey<'_>, health: Option<&Health>) -> Result<(), OpError> {
+    let suspect = |key: &String| health.is_none_or(|health| health.damaged.contains_key(key));
+    let homes: Vec<_> = survey
+        .homes()
+        .filter(|(key, ..)| suspect(key) && !survey.is_bad(key))
+        .map(|(key, id, _)| (key.clone(), id, survey.users(key).next().cloned()))
+        .collect();
+    for (key, id, user) in homes {
+        context.progress.check()?;
+        let Some(home) = Object::parse(&key) else { continue };
+        if let Err((at, error)) = check_frames(survey.store, &home, &id, user.as_ref(), &[])
+            && !(error.is_absence() && survey.may_lack(&at))
+        {
+            let finding = Finding::of(survey.store, &at, error)?;
+            survey.add(finding);
+        }
+    }
+    Ok(())
+}
+
+/// Heals one object, if it is wrong still and somebody has it whole.
+fn heal(
+    context: &Context,
+    from: &ReadFrom,
+    survey: &Survey<'_>,
+    sources: &[Store],
+    object: &Object,
+) -> Result<Outcome, OpError> {
+    let key = object.key();
+    let store = survey.store;
+    let there = match again(survey, object)? {
+        Again::Whole => return Ok(Outcome::LookAgain),
+        Again::Missing => false,
+        Again::Damaged => true,
+    };
+    if *object == Object::StoreFile {
+        let bytes = described_again(context, from);
+        put(store, &key, &bytes, there)?;
+        return Ok(Outcome::Healed(Healed { object: key, from: "what is known of it".into() }));
+    }
+    for source in sources {
+        let Some(bytes) = candidate::fetch(survey, source, object)? else { continue };
+        if there && is_newer(survey, &key) && !differs_little(store, &key, &bytes)? {
+            continue;
+        }
+        if put(store, &key, &bytes, there)? {
+            return Ok(Outcome::Healed(Healed { object: key, from: source.remote().name().to_owned() }));
+        }
+    }
+    Ok(Outcome::Left)
+}
+
+/// What became of an object.
+enum Outcome {
+    Healed(Healed),
+    /// Its own bytes are right now: either they did not arrive right before, or others say something else of it.
+    LookAgain,
+    Left,
+}
+
+enum Again {
+    Whole,
+    Missing,
+    Damaged,
+}
+
+/// Reads an object a second time: a fault on the way is no damage.
+fn again(survey: &Survey<'_>, object: &Object) -> Result<Again, OpError> {
+    let key = object.key();
+    let found = &survey.findings[&key];
+    let error = match object.look(survey.store) {
+        Err(error) => error,
+        Ok((look, _)) => {
+            let pack = look.pack();
+            let user = survey.users(&key).next();
+            let frames = pack.map_or(Ok(()), |id| check_frames(survey.store, object, &id, user, &[]));
+            match frames {
+                Err((at, error)) if at == key => error,
+                _ => return Ok(Again::Whole),
+            }
+        }
+    };
+    let now = Finding::of(survey.store, &key, error)?;
+    Ok(match (found.kind, now.kind) {
+        (_, FindingKind::Missing) => Again::Missing,
+        _ => Again::Damaged,
+    })
+}
+
+/// Whether an object was refused because a newer pagekeep made it.
+fn is_newer(survey: &Survey<'_>, key: &str) -> bool {
+    survey.findings.get(key).is_some_and(|finding| finding.detail.contains("has format version"))
+}
+
+/// A flipped bit can look like a newer format; a newer object differs in more than that.
+fn differs_little(store: &Store, key: &str, whole: &Bytes) -> Result<bool, OpError> {
+    let there = store.remote().get(key, whole.len() as u64 + 1).map_err(StoreError::from)?;
+    let differing = there.iter().zip(whole.iter()).filter(|(a, b)| a != b).count();
+    Ok(there.len() == whole.len() && differing <= 8)
+}
+
+/// The store's description with the identity that is remembered of it.
+fn described_again(context: &Context, from: &ReadFrom) -> Bytes {
+    let mut file = StoreFile::new(context.now(), &context.tool);
+    let remotes = from.database.as_ref().map(|database| &database.workspace.config.remotes);
+    if let (Some(remotes), Some(name)) = (remotes, &from.remote)
+        && let Some(config) = remotes.get(name)
+    {
+        file.store_id = config.store_id.clone();
+    }
+    file.encode().into()
+}
+
+/// Puts whole bytes where damaged ones lie, or nothing does; false when somebody else came first.
+fn put(store: &Store, key: &str, bytes: &Bytes, there: bool) -> Result<bool, OpError> {
+    if there {
+        store.mend(key, bytes)?;
+        return Ok(true);
+    }
+    Ok(store.create_object(key, bytes.clone())? == PutOutcome::Created)
+}

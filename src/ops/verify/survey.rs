@@ -1,0 +1,403 @@
+//! The walk over a store's objects: what is there, what is needed, and what does not fit.
+//!
+//! Tables of packs are decoded one at a time; of each a [`Held`] is kept, a few ranges. Order: refs, packs, records from the
+//! oldest on, then whatever was named and not seen yet. Only a store with something wrong is walked twice, to say whom it
+//! touches.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::finding::{Finding, FindingKind};
+use super::held::{Held, wrong_base};
+use super::object::{Look, Object, SnapshotPlace};
+use super::states::States;
+use crate::base::ordered::ordered;
+use crate::base::{Name, Nonce, PackId, RefNumber, SnapshotId};
+use crate::format::map::{MapPart, Place};
+use crate::format::record::Record;
+use crate::format::refs::{RefKind, RefName, RefTarget};
+use crate::ops::{Context, OpError};
+use crate::store::{Store, StoreError, keys};
+
+/// Requests under way at once.
+const LOOKS: usize = 8;
+
+/// What is known of a record that could be read.
+#[derive(Clone, Debug)]
+pub(in crate::ops) struct Known {
+    pub(in crate::ops) id: SnapshotId,
+    pub(in crate::ops) parent: Option<SnapshotId>,
+    pub(in crate::ops) lineage: Nonce,
+}
+
+/// How much was looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Looked {
+    /// Records of snapshots.
+    pub records: u64,
+    /// Records of tags and lines.
+    pub refs: u64,
+    /// Packs, those that ride in records too.
+    pub packs: u64,
+    /// Packs that this store need not have: remotes keep them.
+    pub elsewhere: u64,
+    /// Bytes read.
+    pub bytes: u64,
+}
+
+/// A walk, and what it found so far.
+pub(in crate::ops) struct Survey<'a> {
+    pub(super) context: &'a Context,
+    pub(in crate::ops) store: &'a Store,
+    /// Whether packs and old records may lie at remotes only.
+    pub(super) partial: bool,
+    /// The store's identity, as far as its description can be read.
+    pub(super) store_id: Option<Nonce>,
+    pub(in crate::ops) looked: Looked,
+    pub(in crate::ops) findings: BTreeMap<String, Finding>,
+    pub(in crate::ops) records: BTreeMap<SnapshotPlace, Option<Known>>,
+    pub(in crate::ops) refs: BTreeMap<(Name, RefName), BTreeSet<RefNumber>>,
+    pub(in crate::ops) targets: Vec<(Name, RefName, RefTarget)>,
+    pub(super) starts: BTreeMap<(Name, Name), RefTarget>,
+    pub(super) held: HashMap<String, Held>,
+    /// What maps and bases name: the home's key, the pack, and the database; with the first slot that is not needed.
+    uses: BTreeMap<(String, PackId, Name), u32>,
+    /// Packs whose bases are checked when all are known.
+    unchecked: BTreeSet<(String, Name)>,
+}
+
+/// Why objects are looked at.
+enum Role<'a> {
+    /// They are part of what is checked, and records are laid together.
+    Laid(States<'a>),
+    /// They are part of what is checked.
+    Wanted,
+    /// For the packs in them.
+    Home,
+}
+
+impl<'a> Survey<'a> {
+    pub(super) fn new(context: &'a Context, store: &'a Store, partial: bool) -> Self {
+        Self {
+            context,
+            store,
+            partial,
+            store_id: None,
+            looked: Looked::default(),
+            findings: BTreeMap::new(),
+            records: BTreeMap::new(),
+            refs: BTreeMap::new(),
+            targets: Vec::new(),
+            starts: BTreeMap::new(),
+            held: HashMap::new(),
+            uses: BTreeMap::new(),
+            unchecked: BTreeSet::new(),
+        }
+    }
+
+    pub(in crate::ops) fn add(&mut self, finding: Finding) {
+        self.findings.entry(finding.object.clone()).or_insert(finding);
+    }
+
+    fn failed(&mut self, key: &str, error: StoreError) -> Result<(), OpError> {
+        let finding = Finding::of(self.store, key, error)?;
+        self.add(finding);
+        Ok(())
+    }
+
+    /// Whether a key is that of an object known to be bad.
+    pub(in crate::ops) fn is_bad(&self, key: &str) -> bool {
+        self.findings.get(key).is_some_and(Finding::is_bad)
+    }
+
+    /// The homes of packs that could be opened, with the packs and their bytes.
+    pub(in crate::ops) fn homes(&self) -> impl Iterator<Item = (&String, PackId, u64)> {
+        self.held.iter().map(|(key, held)| (key, held.id, held.len))
+    }
+
+    /// Whether a pack that is not there may be at remotes only.
+    pub(in crate::ops) fn may_lack(&self, home: &str) -> bool {
+        self.partial && !self.held.contains_key(home)
+    }
+
+    /// Whether a pack that could be opened lies at this key.
+    pub(super) fn holds(&self, key: &str) -> bool {
+        self.held.contains_key(key)
+    }
+
+    /// The databases whose snapshots use the pack at a home.
+    pub(in crate::ops) fn users<'s>(&'s self, home: &str) -> impl Iterator<Item = &'s Name> {
+        let from = (home.to_owned(), PackId([0; 32]), Name::main_line());
+        let home = home.to_owned();
+        self.uses.range(from..).take_while(move |((key, ..), _)| *key == home).map(|((.., database), _)| database)
+    }
+
+    /// Looks at everything that is listed.
+    pub(super) fn all(&mut self) -> Result<(), OpError> {
+        self.look_at([Object::StoreFile], &mut Role::Wanted)?;
+        let mut found: [Vec<Object>; 3] = Default::default();
+        for (folder, found) in [keys::REFS, keys::PACKS, keys::SNAPSHOTS].into_iter().zip(&mut found) {
+            for listed in self.store.remote().list(folder).map_err(StoreError::from)? {
+                match Object::parse(&listed.key) {
+                    Some(object) => found.push(object),
+                    None => self.add(Finding::new(&listed.key, FindingKind::Unexpected, "no writer makes such a key")),
+                }
+            }
+        }
+        // An empty folder is no store that lost everything: nothing may be made there.
+        if self.is_bad(keys::STORE_FILE) && found.iter().all(Vec::is_empty) {
+            return Err(StoreError::NoStore { remote: self.store.remote().name().to_owned() }.into());
+        }
+        let [refs, packs, mut records] = found;
+        records.sort_by_key(|object| match object {
+            Object::Record(place) => Some(place.clone()),
+            _ => None,
+        });
+        self.look_at(refs, &mut Role::Wanted)?;
+        let listed: Vec<String> = packs.iter().map(Object::key).collect();
+        self.look_at(packs, &mut Role::Wanted)?;
+        self.look_at(records, &mut Role::Laid(States::new(self.store)))?;
+        self.look_at_named()?;
+        for key in listed {
+            let used = self.users(&key).next().is_some();
+            if !used && !self.findings.contains_key(&key) {
+                let detail = "no snapshot needs it: a run that was stopped left it; the next one may use it";
+                self.add(Finding::new(&key, FindingKind::Unexpected, detail));
+            }
+        }
+        self.gaps();
+        Ok(())
+    }
+
+    /// Looks at what one snapshot needs.
+    pub(super) fn one(&mut self, record: &Record) -> Result<(), OpError> {
+        self.look_at([Object::StoreFile], &mut Role::Wanted)?;
+        let header = &record.header;
+        let place = |line: &Name, number| Object::Record((header.database.clone(), line.clone(), number));
+        let chain = header.chain.iter().map(|link| place(&link.line, link.number));
+        let own = place(&header.line, header.number);
+        self.look_at(chain.chain([own]).collect::<Vec<_>>(), &mut Role::Wanted)?;
+        // Only what is laid on top is needed of the parts below it.
+        self.uses.clear();
+        match States::new(self.store).lay(record) {
+            Ok(state) => self.refer(&header.database, &state.map.to_part()),
+            Err((key, error)) => self.failed(&key, error)?,
+        }
+        self.look_at_named()
+    }
+
+    /// Looks at objects, several at a time, and takes them in, in order.
+    fn look_at(
+        &mut self,
+        objects: impl IntoIterator<Item = Object, IntoIter: Send>,
+        role: &mut Role<'a>,
+    ) -> Result<(), OpError> {
+        let (store, progress) = (self.store, Arc::clone(&self.context.progress));
+        let objects = objects.into_iter();
+        ordered(
+            LOOKS,
+            2 * LOOKS,
+            |give| {
+                for object in objects {
+                    if !give(object) {
+                        return;
+                    }
+                }
+            },
+            || (),
+            |(), object| {
+                let look = object.look(store);
+                (object, look)
+            },
+            |(object, look)| -> Result<(), OpError> {
+                progress.check()?;
+                self.take(object, look, role)
+            },
+        )
+    }
+
+    fn take(
+        &mut self,
+        object: Object,
+        look: Result<(Look, u64), StoreError>,
+        role: &mut Role<'a>,
+    ) -> Result<(), OpError> {
+        let key = object.key();
+        let (look, bytes) = match look {
+            Ok(found) => found,
+            Err(error) if self.partial && error.is_absence() && matches!(role, Role::Home) => {
+                self.looked.elsewhere += 1;
+                return Ok(());
+            }
+            Err(error) => {
+                if let (Object::Record(place), Role::Laid(_) | Role::Wanted) = (object, role) {
+                    self.records.insert(place, None);
+                }
+                return self.failed(&key, error);
+            }
+        };
+        self.looked.bytes += bytes;
+        match (object, look) {
+            (Object::Record(place), Look::Record(record, pack)) => {
+                if let Some(table) = pack {
+                    self.hold(key.clone(), &place.0, &table);
+                }
+                if !matches!(role, Role::Home) {
+                    self.take_record(place, *record, role)?;
+                }
+            }
+            (Object::StoreFile, Look::StoreFile(file)) => self.store_id = Some(file.store_id),
+            (Object::Pack(_), Look::Pack(open)) => {
+                self.looked.packs += 1;
+                self.held.insert(key, Held::of(&open.table));
+            }
+            (Object::Ref(database, name, number), Look::Ref(record)) => {
+                self.looked.refs += 1;
+                self.refs.entry((database.clone(), name.clone())).or_default().insert(number);
+                let Some(target) = record.header.target else { return Ok(()) };
+                // Newest first: an older record counts only for a line that was deleted.
+                if name.kind == RefKind::Line {
+                    self.starts.entry((database.clone(), name.name.clone())).or_insert_with(|| target.clone());
+                }
+                if self.targets.last().is_none_or(|(last, known, _)| (last, known) != (&database, &name)) {
+                    self.targets.push((database, name, target));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes in the table of a pack that rides in a record.
+    fn hold(&mut self, key: String, database: &Name, table: &crate::format::pack::PackTable) {
+        self.looked.packs += 1;
+        let homes: Vec<String> = table.base_packs.iter().map(|base| Object::home(database, base).key()).collect();
+        if homes.iter().all(|home| self.held.contains_key(home)) {
+            if let Some(detail) = wrong_base(database, table, |home| self.held.get(home)) {
+                self.add(Finding::new(&key, FindingKind::Damaged, detail));
+            }
+        } else {
+            self.unchecked.insert((key.clone(), database.clone()));
+        }
+        self.held.insert(key, Held::of(table));
+    }
+
+    fn take_record(&mut self, place: SnapshotPlace, record: Record, role: &mut Role<'a>) -> Result<(), OpError> {
+        self.looked.records += 1;
+        self.refer(&place.0, &record.map);
+        let header = &record.header;
+        let known = Known { id: record.id, parent: header.parent, lineage: header.lineage.clone() };
+        self.records.insert(place.clone(), Some(known));
+        if let Role::Laid(states) = role {
+            let laid = states.lay(&record);
+            states.keep(place, Arc::new(record));
+            if let Err((key, error)) = laid {
+                self.failed(&key, error)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the slots that a map needs.
+    fn refer(&mut self, database: &Name, map: &MapPart) {
+        let mut ends = vec![0u32; map.packs.len()];
+        for extent in map.files.iter().flat_map(|file| &file.extents) {
+            if let Place::Slots { pack, first } = extent.place {
+                let end = &mut ends[pack as usize];
+                *end = (*end).max(first.0 + extent.count);
+            }
+        }
+        for (pack, end) in map.packs.iter().zip(ends).filter(|(_, end)| *end > 0) {
+            let home = Object::home(database, pack).key();
+            let known = self.uses.entry((home, pack.id, database.clone())).or_insert(0);
+            *known = (*known).max(end);
+        }
+    }
+
+    /// Looks at what was named and not seen yet, until nothing is left; then compares what is needed with what is there.
+    fn look_at_named(&mut self) -> Result<(), OpError> {
+        let mut asked = BTreeSet::new();
+        let mut done = BTreeSet::new();
+        loop {
+            // Whose the bases of a pack are is known from who uses it.
+            let used: Vec<(String, Name)> =
+                self.uses.keys().map(|(home, _, database)| (home.clone(), database.clone())).collect();
+            for (home, database) in used {
+                let Some(held) = self.held.get(&home) else { continue };
+                if held.bases.is_empty() || !done.insert((home.clone(), database.clone())) {
+                    continue;
+                }
+                for base in held.bases.clone() {
+                    self.uses.entry((Object::home(&database, &base).key(), base.id, database.clone())).or_insert(0);
+                }
+                if keys::parse_pack(&home).is_some() {
+                    self.unchecked.insert((home, database));
+                }
+            }
+            let unseen: BTreeSet<&String> = self.uses.keys().map(|(home, ..)| home).collect();
+            let unseen: Vec<Object> = unseen
+                .into_iter()
+                .filter(|home| !self.held.contains_key(*home) && !self.is_bad(home) && !asked.contains(*home))
+                .filter_map(|home| Object::parse(home))
+                .collect();
+            if unseen.is_empty() {
+                break;
+            }
+            asked.extend(unseen.iter().map(Object::key));
+            self.look_at(unseen, &mut Role::Home)?;
+        }
+        self.compare();
+        self.check_bases()
+    }
+
+    /// Each use against the pack that lies there.
+    fn compare(&mut self) {
+        let mut wrong = Vec::new();
+        for ((home, pack, _), end) in &self.uses {
+            if self.is_bad(home) {
+                continue;
+            }
+            match self.held.get(home) {
+                Some(held) if held.id == *pack && *end <= held.slots => {}
+                Some(held) if held.id == *pack => {
+                    wrong.push(Finding::new(
+                        home,
+                        FindingKind::Damaged,
+                        format!("a map names slot {} of pack {pack}, which has {}", end - 1, held.slots),
+                    ));
+                }
+                Some(held) => wrong.push(Finding::new(
+                    home,
+                    FindingKind::Damaged,
+                    format!("it holds pack {}, where {pack} should be", held.id),
+                )),
+                None if self.partial => {}
+                None => {
+                    wrong.push(Finding::new(home, FindingKind::Missing, format!("pack {pack} does not ride in it")));
+                }
+            }
+        }
+        wrong.into_iter().for_each(|finding| self.add(finding));
+    }
+
+    /// Reads tables once more whose bases were not all known when they were read first.
+    fn check_bases(&mut self) -> Result<(), OpError> {
+        for (key, database) in std::mem::take(&mut self.unchecked) {
+            let Some(object) = Object::parse(&key).filter(|_| !self.is_bad(&key)) else { continue };
+            let wrong = |table| wrong_base(&database, table, |home| self.held.get(home));
+            let detail = match object.look(self.store) {
+                Ok((Look::Record(_, Some(table)), _)) => wrong(&table),
+                Ok((Look::Pack(open), _)) => wrong(&open.table),
+                Ok(_) => None,
+                Err(error) => {
+                    self.failed(&key, error)?;
+                    None
+                }
+            };
+            if let Some(detail) = detail {
+                self.add(Finding::new(&key, FindingKind::Damaged, detail));
+            }
+        }
+        Ok(())
+    }
+}
