@@ -22,6 +22,7 @@ mod refs;
 mod remotes;
 mod repair;
 mod restore;
+pub mod retention;
 mod revert;
 mod scrub;
 mod settle;

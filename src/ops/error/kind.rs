@@ -121,6 +121,7 @@ impl OpError {
             }
             OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
             OpError::Ref { .. } => ErrorKind::Usage,
+            OpError::Retention(error) => error.kind(),
             OpError::TargetExists { .. }
             | OpError::CloneTarget { .. }
             | OpError::BadTarget { .. }
