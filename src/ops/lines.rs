@@ -122,6 +122,7 @@ pub(super) fn forget(database: &Database, memory: &mut RemoteMemory) {
     memory.lines.remove(&database.name);
     memory.refs.remove(&database.name);
     memory.waiting.remove(&database.name);
+    memory.marks.remove(&database.name);
 }
 
 /// A line of which the local store has snapshots that a remote is not known to have.

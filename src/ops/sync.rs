@@ -347,6 +347,10 @@ fn is_ours(context: &Context, database: &Database, found: &crate::format::record
     if let Ok(ours) = local.record(&database.name, line, number) {
         return Ok(ours.header.nonce == found.header.nonce);
     }
+    let name = found.header.name();
+    if super::retention::marks(&local, &database.name)?.get(&name).is_some_and(|mark| mark.id == found.id) {
+        return Ok(true);
+    }
     // The record was lost here; the next one still says what it follows.
     let next = number.next().and_then(|next| local.record(&database.name, line, next).ok());
     Ok(next.is_some_and(|next| next.header.parent == Some(found.id)))

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WorkspaceError;
 use super::settings::nearest;
+use crate::base::policy::Policy;
 use crate::base::{Name, Nonce};
 use crate::format::record::SourceKind;
 
@@ -58,12 +59,15 @@ pub struct Config {
     /// Remotes by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub remotes: BTreeMap<Name, RemoteConfig>,
+    /// What is kept at each place: `.` is the local store, others are remotes by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub retention: BTreeMap<String, Policy>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         let (settings, databases, remotes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { format: CONFIG_FORMAT, settings, databases, remotes }
+        Self { format: CONFIG_FORMAT, settings, databases, remotes, retention: BTreeMap::new() }
     }
 }
 
@@ -73,7 +77,7 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, WorkspaceError> {
         let fail = |reason: String| WorkspaceError::Config { path: path.to_owned(), reason };
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| fail(error.to_string()))?;
-        let known = ["format", "settings", "databases", "remotes"];
+        let known = ["format", "settings", "databases", "remotes", "retention"];
         if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(fail(format!("unknown key '{key}'{}", nearest(key, known.into_iter()))));
         }

@@ -3,6 +3,7 @@
 use super::{Refs, reflog};
 use crate::base::{Name, Nonce, RefNumber};
 use crate::format::refs::{MAX_REF_BYTES, RefHeader, RefKind, RefName, RefRecord, RefTarget};
+use crate::ops::retention::RetentionError;
 use crate::ops::spec::{Spec, Version, title};
 use crate::ops::{Context, Database, History, OpError};
 use crate::store::{CreatedRef, Store};
@@ -209,6 +210,11 @@ fn may_go(database: &Database, local: &Store, name: &RefName, force: bool) -> Re
 /// The snapshot a spec names, as a ref stands for it.
 fn target(history: &History, spec: &Spec) -> Result<RefTarget, OpError> {
     let record = history.resolve(spec)?;
+    let name = record.header.name();
+    if history.marks()?.is_forgotten(&name) {
+        let snapshot = title(&history.database, &name.line, name.number);
+        return Err(RetentionError::Forgotten { snapshot }.into());
+    }
     Ok(RefTarget { line: record.header.line, number: record.header.number, id: record.id })
 }
 
