@@ -2,7 +2,9 @@
 
 mod backup;
 mod refs;
+mod retention;
 mod rows;
+mod stats;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,7 +18,9 @@ use super::rows::Format;
 pub(crate) use backup::Backup;
 use refs::NO_MERGE;
 pub(crate) use refs::{Branch, Tag};
+pub(crate) use retention::{Delete, Forget, Hold, Release, Retention};
 pub(crate) use rows::{Diff, OnConflict, RestoreRows};
+pub(crate) use stats::Stats;
 
 /// Keeps every past state of SQLite databases, here and elsewhere.
 ///
@@ -234,6 +238,23 @@ pub(crate) enum Command {
         #[arg(long, value_name = "OTHER")]
         with: Option<OsString>,
     },
+    /// What is kept at each place, and for how long
+    Retention {
+        #[command(subcommand)]
+        command: Retention,
+    },
+    /// Forget snapshots: those a policy does not keep, or those that are named
+    ///
+    /// What is forgotten is no longer listed, nor found by `latest`, by a time or by the beginning of its id. It can be
+    /// restored by its number, and taken back with --undo, until `pagekeep prune` removes it. The newest snapshot of a line,
+    /// what a tag stands for, what a line starts from and what is held are never forgotten.
+    Forget(Forget),
+    /// Hold a snapshot: nothing forgets it until it is released
+    Hold(Hold),
+    /// Take the hold of a snapshot away
+    Release(Release),
+    /// How much is stored, what each snapshot adds to it, and what that costs
+    Stats(Stats),
     /// Copy a whole store to a new folder, restore its databases there, and go on from there
     Clone {
         /// The store's address

@@ -104,6 +104,11 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
             commands::scrub::run(session, &from, max_bytes.as_deref(), max_time.as_deref(), max_age.as_deref())
         }
         Command::Repair { from, with } => commands::repair::run(session, &from, with.as_deref()),
+        Command::Retention { command } => commands::retention::run(session, command),
+        Command::Forget(wanted) => commands::forget::run(session, wanted),
+        Command::Hold(wanted) => commands::retention::hold(session, &wanted),
+        Command::Release(wanted) => commands::retention::release(session, &wanted),
+        Command::Stats(wanted) => commands::stats::run(session, &wanted),
         Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
         Command::Call { name, list: true, .. } => commands::call::list(name.as_deref()),
         Command::Call { name, arguments, by_name, .. } => {

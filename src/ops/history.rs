@@ -42,6 +42,11 @@ impl Listed {
         let (record_bytes, rides) = (record.stored_bytes, record.pack.is_some());
         Self { header: record.header.clone(), id: record.id, record_bytes, rides }
     }
+
+    /// Bytes it added to its store when it was made: packs of its own, and the record.
+    pub fn added_bytes(&self) -> u64 {
+        if self.rides { self.record_bytes } else { self.header.totals.added_bytes + self.record_bytes }
+    }
 }
 
 impl History {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::About;
+use super::{About, Delete};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Backup {
@@ -73,6 +73,10 @@ pub(crate) enum Backup {
         #[arg(long)]
         force: bool,
     },
+    /// Forget snapshots that are named; asks first
+    ///
+    /// As `pagekeep forget`, which takes it back with --undo until `pagekeep prune` removes them.
+    Delete(Delete),
     /// How old and how complete each remote is; exit code 6 when one is too old
     Status {
         /// The oldest a remote may be
