@@ -17,6 +17,7 @@ use crate::source::SourceError;
 use crate::store::{StoreError, keys};
 use crate::workspace::WorkspaceError;
 
+pub(super) use hint::shown;
 pub use kind::ErrorKind;
 
 /// A failed operation.
@@ -412,6 +413,9 @@ pub enum OpError {
         #[source]
         source: rusqlite::Error,
     },
+    /// A database in service gets no other state.
+    #[error(transparent)]
+    Live(#[from] super::LiveError),
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -40,6 +40,7 @@ impl OpError {
                 format!("repair that first; or replace it nevertheless: {command}")
             }
             OpError::Workspace(WorkspaceError::NoJob { .. }) => "list what there is: pagekeep jobs".into(),
+            OpError::Live(error) => return error.hint(),
             OpError::NoRemotes => "add one: pagekeep backup add NAME URL".into(),
             OpError::TargetExists { .. } => "restore to another path, or replace it with --force".into(),
             OpError::WhichDatabase { .. } => "`pagekeep init PATH` begins to keep a database".into(),
@@ -215,7 +216,8 @@ fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
     (distance(near) <= 2.max(near.len() / 3)).then_some(near)
 }
 
-fn shown(path: &Path) -> String {
+/// A path as it can be typed.
+pub(in crate::ops) fn shown(path: &Path) -> String {
     let text = path.display().to_string();
     if text.chars().all(|c| c.is_alphanumeric() || "/._-:@%+,=".contains(c)) { text } else { format!("{text:?}") }
 }

@@ -1,0 +1,61 @@
+//! Building a file that nobody else knows of yet, and proving it.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::content::{Output, fill};
+use super::existing::recognise;
+use super::{Context, Known, OpError};
+use crate::base::progress::Phase;
+use crate::format::record::FileEntry;
+use crate::map::State;
+use crate::ops::proof::Proof;
+use crate::store::Store;
+
+/// The file that is built.
+pub(in crate::ops) struct Building<'a> {
+    /// Open for reading and writing.
+    pub(in crate::ops) file: &'a File,
+    /// Where it is.
+    pub(in crate::ops) path: &'a Path,
+}
+
+/// What it holds at the beginning.
+pub(in crate::ops) enum Seed {
+    /// Nothing.
+    Nothing,
+    /// An older or newer content, of which what is right stays; and what is known about that.
+    Copy(Option<Known>),
+}
+
+/// Makes it the content of a snapshot's file. Gives the ids of its chunks, and how many bytes were there already; nothing
+/// when the content is not what the snapshot says.
+///
+/// # Errors
+/// When bytes are missing or damaged, or the disk is full.
+pub(in crate::ops) fn build(
+    context: &Context,
+    store: &Store,
+    state: &State,
+    entry: &FileEntry,
+    building: Building<'_>,
+    seed: Seed,
+) -> Result<Option<(Proof, u64)>, OpError> {
+    let Building { file, path } = building;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let proof = Proof::create(folder, entry).map_err(OpError::io("write in", folder))?;
+    let existing = match seed {
+        Seed::Nothing => None,
+        Seed::Copy(known) => recognise(context, store, state, entry, file, &proof, known)?,
+    };
+    file.set_len(entry.size).map_err(OpError::io("write", path))?;
+    let file = file.try_clone().map_err(OpError::io("open", path))?;
+    let output = Output { entry, file, path: path.to_owned(), proof, writing: Mutex::default(), existing };
+    let output = [output];
+    let reused_bytes = fill(context, store, state, &output)?;
+    context.progress.enter(Phase::Flushing);
+    let [Output { proof, .. }] = output;
+    let holds = proof.holds(entry).map_err(OpError::io("read beside", path))?;
+    Ok(holds.then_some((proof, reused_bytes)))
+}
