@@ -1,0 +1,77 @@
+//! Killed at any moment: the old state or the new, whole, and a note that says which restore it was.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use super::{is_sound, kept, pages, two_states};
+
+fn number_from(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Kills restores between two states; whoever opens the database next lets SQLite recover it.
+fn kill_over_and_over(mode: &str) {
+    let (machine, path) = two_states(&format!("PRAGMA journal_mode = {mode}"));
+    let states = [kept(&machine, "1"), kept(&machine, "2")];
+    let restore = |spec: &str| {
+        vec![
+            "backup".to_owned(),
+            "restore".into(),
+            ".".into(),
+            "app.db".into(),
+            "--live".into(),
+            "--at".into(),
+            spec.into(),
+        ]
+    };
+    let started = Instant::now();
+    machine.ok(&restore("1"));
+    machine.ok(&restore("2"));
+    let span = started.elapsed() / 2;
+    let (mut seed, mut killed, mut noted, mut changed) = (number_from("PAGEKEEP_TEST_SEED", 4711), 0, 0, 0);
+    let rounds = number_from("PAGEKEEP_TEST_KILLS", 60) / 2;
+    let mut now = 1;
+    for round in 0..rounds {
+        let wanted = 1 - now;
+        let mut child = machine
+            .command(&restore(if wanted == 0 { "1" } else { "2" }))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // Mostly in the second half, where the database changes.
+        std::thread::sleep(span.mul_f64(0.3 + (seed >> 33) as f64 / f64::from(1u32 << 31) * 0.7));
+        child.kill().unwrap();
+        let is_killed = child.wait().unwrap().code().is_none();
+        killed += u64::from(is_killed);
+        let note = machine.path(".pagekeep/state/app.restoring").exists();
+        noted += u64::from(note);
+        let found = pages(&path);
+        is_sound(&path);
+        let which = states.iter().position(|state| *state == found);
+        let which = which.unwrap_or_else(|| panic!("round {round}: neither the old state nor the new"));
+        assert!(is_killed || which == wanted, "round {round}: done, and not there");
+        changed += u64::from(which == wanted);
+        now = which;
+        let status = machine.run(&["backup", "status"]);
+        assert_eq!(status.stderr.contains("restoring: "), note, "{status:?}");
+    }
+    println!("{mode}: {killed} of {rounds} were killed, {noted} of them noted, {changed} had the new state");
+    assert!(killed > rounds / 4 && noted > 0, "{killed} killed, {noted} noted: the moments are badly chosen");
+    machine.ok(&restore("1"));
+    assert!(pages(&path) == states[0]);
+    assert!(!machine.run(&["backup", "status"]).stderr.contains("restoring: "));
+    assert!(!machine.path(".pagekeep/stage").exists());
+    std::thread::sleep(Duration::from_millis(1));
+}
+
+#[test]
+fn with_a_write_ahead_log() {
+    kill_over_and_over("wal");
+}
+
+#[test]
+fn with_a_rollback_journal() {
+    kill_over_and_over("delete");
+}
