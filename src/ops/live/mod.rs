@@ -24,7 +24,7 @@ pub use reset::{ResetOptions, ResetPlan, plan_reset, reset};
 
 use super::error::shown;
 use super::revert::{find, is_about_the_place, places};
-use super::{Context, Database, ErrorKind, OpError, ReadFrom, Spec, title};
+use super::{Context, Database, OpError, ReadFrom, Spec, title};
 use crate::base::progress::Phase;
 use crate::map::State;
 use crate::remote::RequestCounts;
@@ -101,7 +101,7 @@ pub fn restore_live(
             let mut spec = spec.clone();
             let history = from.history(&mut spec)?;
             let state = |_: &Store| Ok(State::load(&history.store, history.resolve(&spec)?)?);
-            put(context, &database, &[from.store.clone()], &state, options)
+            put(context, &database, std::slice::from_ref(&from.store), &state, options)
         }
     }
 }
@@ -183,7 +183,7 @@ fn put(
         options,
     };
     let checked = started.elapsed();
-    let done = replacement.run(&staged, &folder.0, Safety::snapshot("pre-restore"))?;
+    let done = replacement.run(&staged, &folder.0, Safety::Snapshot("pre-restore"))?;
     let first = [("queued", queued), ("fetching", fetched - queued), ("checking", checked - fetched)];
     Ok(LiveReport {
         path,
@@ -232,9 +232,4 @@ impl Drop for Folder {
         // The next restore empties it otherwise.
         let _ = std::fs::remove_dir_all(&self.0);
     }
-}
-
-/// Whether a failure to keep the present state is about that state, not about the store.
-fn is_about_the_source(error: &OpError) -> bool {
-    error.kind() == ErrorKind::Source
 }

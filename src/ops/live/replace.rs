@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use super::held::{Committed, HeldDatabase};
 use super::staged::Staged;
-use super::{LiveError, LiveOptions, hook, is_about_the_source, page_one};
+use super::{LiveError, LiveOptions, hook, page_one};
 use crate::base::Progress;
 use crate::base::progress::Phase;
 use crate::format::refs::RefTarget;
 use crate::ops::error::shown;
 use crate::ops::sync::{create_locked, sync_locked};
-use crate::ops::{Context, Database, OpError, Outcome, SnapshotOptions, SyncOptions, refs, title};
+use crate::ops::{Context, Database, ErrorKind, OpError, Outcome, SnapshotOptions, SyncOptions, refs, title};
 use crate::rows::PageSet;
+use crate::source::SourceError;
 use crate::source::sqlite::PinnedDatabase;
 use crate::workspace::Restoring;
 
@@ -41,8 +42,8 @@ pub(super) enum Safety {
 }
 
 impl Safety {
-    pub(super) fn snapshot(prefix: &'static str) -> Self {
-        Safety::Snapshot(prefix)
+    fn is_synced(&self) -> bool {
+        matches!(self, Safety::Synced(_))
     }
 }
 
@@ -93,6 +94,12 @@ impl Replacement<'_> {
             since: self.context.now(),
             failure: None,
         };
+        // Most of the work while others still write: what they add meanwhile is kept when they no longer can.
+        let keeping = Instant::now();
+        self.context.progress.enter(Phase::Keeping);
+        if self.keep(&safety)?.is_some() && safety.is_synced() {
+            self.sync()?;
+        }
         // That of an earlier restore says more about this database than that this one failed before it began.
         let earlier = self.database.workspace.restoring(&self.database.handle);
         self.note(&note)?;
@@ -103,7 +110,8 @@ impl Replacement<'_> {
             locked: Duration::ZERO,
             phases: Vec::new(),
         };
-        let outcome = self.quiet(staged, folder, safety, &mut note, &mut done);
+        done.phases.push(("keeping", keeping.elapsed()));
+        let outcome = self.quiet(staged, folder, &safety, &mut note, &mut done);
         let released = self.release(&mut done);
         let (workspace, handle) = (&self.database.workspace, &self.database.handle);
         match outcome {
@@ -138,7 +146,7 @@ impl Replacement<'_> {
         &self,
         staged: &Staged,
         folder: &Path,
-        safety: Safety,
+        safety: &Safety,
         note: &mut Restoring,
         done: &mut Replaced,
     ) -> Result<(), Failed> {
@@ -159,9 +167,15 @@ impl Replacement<'_> {
         passed("quiescing", &mut done.phases);
 
         progress.enter(Phase::Keeping);
-        done.safety = self.keep(safety)?;
+        if let Some((prefix, target)) = self.keep(safety)? {
+            let kept = self.tag(prefix, target)?;
+            if safety.is_synced() {
+                self.sync()?;
+            }
+            done.safety = Some(kept);
+        }
         note.back = done.safety.as_ref().map(|kept| kept.back.clone());
-        passed("keeping", &mut done.phases);
+        passed("keeping_rest", &mut done.phases);
 
         let before = folder.join("before.db");
         if self.options.after_restore.is_some() {
@@ -234,19 +248,16 @@ impl Replacement<'_> {
         Ok(())
     }
 
-    /// Keeps the present state. Nobody else can write meanwhile.
-    fn keep(&self, safety: Safety) -> Result<Option<Kept>, OpError> {
-        let (prefix, is_synced) = match safety {
-            Safety::Snapshot(prefix) => (prefix, false),
-            Safety::Synced(prefix) => (prefix, true),
-            Safety::None => return Ok(None),
-        };
+    /// Keeps the present state; returns how its tag begins and what it names.
+    fn keep(&self, safety: &Safety) -> Result<Option<(&'static str, RefTarget)>, OpError> {
+        let (Safety::Snapshot(prefix) | Safety::Synced(prefix)) = safety else { return Ok(None) };
         let database = self.database;
-        let options = SnapshotOptions { note: Some(prefix.into()), ..SnapshotOptions::default() };
+        let options = SnapshotOptions { note: Some((*prefix).into()), ..SnapshotOptions::default() };
         let (number, id) = match create_locked(self.context, database, &options) {
             Ok(Outcome::Created(report)) => (report.number, report.id),
             Ok(Outcome::Unchanged { number, id, .. }) => (number, id),
-            Err(error) if is_about_the_source(&error) => {
+            Err(error @ OpError::Source(SourceError::Locked { .. })) => return Err(error),
+            Err(error) if error.kind() == ErrorKind::Source => {
                 let (path, at) = (self.path.clone(), self.to.clone());
                 return Err(OpError::NotSafe { path, at, source: Box::new(error) });
             }
@@ -254,16 +265,17 @@ impl Replacement<'_> {
         };
         let memory = database.workspace.recall_database(&database.handle);
         let line = memory.as_ref().map_or(&database.config().line, |memory| database.line_of(memory)).clone();
-        let snapshot = title(&database.name, &line, number);
+        Ok(Some((*prefix, RefTarget { line, number, id })))
+    }
+
+    /// Names the state before.
+    fn tag(&self, prefix: &str, target: RefTarget) -> Result<Kept, OpError> {
+        let snapshot = title(&self.database.name, &target.line, target.number);
         let stamp = self.context.now().strftime("%Y%m%d-%H%M%S").to_string();
         let note = format!("before {} was put in", self.to);
-        let target = RefTarget { line, number, id };
-        let tag = refs::add_tag(self.context, database, &format!("{prefix}-{stamp}"), target, &note)?;
-        if is_synced {
-            self.sync()?;
-        }
+        let tag = refs::add_tag(self.context, self.database, &format!("{prefix}-{stamp}"), target, &note)?;
         let back = format!("pagekeep --db {0} backup restore . {0} --live --at @{tag}", shown(&self.path));
-        Ok(Some(Kept { snapshot, tag: tag.to_string(), back }))
+        Ok(Kept { snapshot, tag: tag.to_string(), back })
     }
 
     /// Brings the present state, which is kept here, to every remote.

@@ -12,7 +12,7 @@ use crate::base::Progress;
 use crate::base::progress::Phase;
 use crate::format::record::SourceKind;
 use crate::map::State;
-use crate::ops::restore::{Building, Known, Seed, build, single_entry};
+use crate::ops::restore::{Building, Known, build, single_entry};
 use crate::ops::{Context, Database, OpError};
 use crate::source::sqlite::PinnedDatabase;
 use crate::store::Store;
@@ -61,8 +61,9 @@ impl Staged {
         copy(&present, &file, &path, &context.progress)?;
         drop(present);
         context.progress.enter(Phase::Restoring);
-        let seed = Seed::Copy(Known::at(context, database, &source));
-        let built = build(context, store, state, entry, Building { file: &file, path: &path }, seed)?;
+        let known = Known::at(context, database, &source);
+        let building = Building { file: &file, path: &path, is_copy: true, known };
+        let built = build(context, store, state, entry, building)?;
         let Some((_, reused_bytes)) = built else { return Err(OpError::WrongContent { what: name }) };
         let (page_size, page_count) = (facts.page_size, facts.page_count);
         Ok((Self { file, path, page_size, page_count }, reused_bytes))

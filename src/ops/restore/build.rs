@@ -19,14 +19,10 @@ pub(in crate::ops) struct Building<'a> {
     pub(in crate::ops) file: &'a File,
     /// Where it is.
     pub(in crate::ops) path: &'a Path,
-}
-
-/// What it holds at the beginning.
-pub(in crate::ops) enum Seed {
-    /// Nothing.
-    Nothing,
-    /// An older or newer content, of which what is right stays; and what is known about that.
-    Copy(Option<Known>),
+    /// Whether it holds an older or newer content already, of which what is right stays.
+    pub(in crate::ops) is_copy: bool,
+    /// What is known about that content.
+    pub(in crate::ops) known: Option<Known>,
 }
 
 /// Makes it the content of a snapshot's file. Gives the ids of its chunks, and how many bytes were there already; nothing
@@ -40,14 +36,13 @@ pub(in crate::ops) fn build(
     state: &State,
     entry: &FileEntry,
     building: Building<'_>,
-    seed: Seed,
 ) -> Result<Option<(Proof, u64)>, OpError> {
-    let Building { file, path } = building;
+    let Building { file, path, is_copy, known } = building;
     let folder = path.parent().unwrap_or(Path::new("."));
     let proof = Proof::create(folder, entry).map_err(OpError::io("write in", folder))?;
-    let existing = match seed {
-        Seed::Nothing => None,
-        Seed::Copy(known) => recognise(context, store, state, entry, file, &proof, known)?,
+    let existing = match is_copy {
+        true => recognise(context, store, state, entry, file, &proof, known)?,
+        false => None,
     };
     file.set_len(entry.size).map_err(OpError::io("write", path))?;
     let file = file.try_clone().map_err(OpError::io("open", path))?;

@@ -5,6 +5,7 @@
 
 mod build;
 mod content;
+mod error;
 mod existing;
 mod fetch;
 mod load;
@@ -27,7 +28,8 @@ use crate::map::State;
 use crate::remote::RequestCounts;
 use crate::store::Store;
 
-pub(super) use build::{Building, Seed, build};
+pub(super) use build::{Building, build};
+pub use error::TargetError;
 pub use existing::Known;
 pub(super) use target::refuse_if_open;
 
