@@ -165,4 +165,7 @@ while not os.path.exists('let-go'): time.sleep(0.02)
     machine.ok(&back.split(' ').skip(1).collect::<Vec<_>>());
     assert!(!machine.run(&["backup", "status"]).stderr.contains("restoring: "));
     assert!(pages(&path) == kept(&machine, "2"));
+    let again = status["restoring"]["again"].as_str().unwrap().to_owned();
+    machine.ok(&again.split(' ').skip(1).collect::<Vec<_>>());
+    assert!(pages(&path) == kept(&machine, "1"));
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cli::args::{Live, Reset};
 use crate::cli::output::{Output, count, size, time};
 use crate::cli::session::Session;
-use crate::ops::{self, LiveError, LiveReport, OpError, ResetPlan, Spec};
+use crate::ops::{self, LiveError, LiveReport, OpError, ReadFrom, ResetPlan, Spec};
 
 pub(super) fn restore(
     session: &Session,
@@ -22,7 +22,10 @@ pub(super) fn restore(
         let hint = "restore into the database itself: pagekeep backup restore FROM PATH --live --migrations FOLDER";
         return Err(OpError::BadCall { reason, hint: hint.into() });
     }
-    let from = session.from(from)?;
+    // The database is named by its path already.
+    let there = session.context.current_folder.join(destination).exists().then_some(destination.as_os_str());
+    let wanted = session.globals.db.as_deref().or(there);
+    let from = ReadFrom::open(&session.context, from, wanted, &session.settings)?;
     let spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
     let report = ops::restore_live(&session.context, &from, &spec, destination, &session.settings, &live.options())?;
     let said = format!(

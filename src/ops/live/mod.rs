@@ -101,7 +101,8 @@ pub fn restore_live(
             let mut spec = spec.clone();
             let history = from.history(&mut spec)?;
             let state = |_: &Store| Ok(State::load(&history.store, history.resolve(&spec)?)?);
-            put(context, &database, std::slice::from_ref(&from.store), &state, options)
+            let command = format!("pagekeep backup restore {}", shown(Path::new(from.store.remote().name())));
+            put(context, &database, std::slice::from_ref(&from.store), &state, &command, options)
         }
     }
 }
@@ -132,14 +133,20 @@ fn from_kept(
         let from = ReadFrom::known(store.clone(), kept.clone());
         Ok(State::load(store, from.history(&mut spec.clone())?.resolve(&spec)?)?)
     };
-    put(context, database, &stores, &state, options)
+    let which = match kept.source() == database.source() {
+        true => String::new(),
+        false => format!(" --db {}", shown(&kept.source())),
+    };
+    put(context, database, &stores, &state, &format!("pagekeep{which} backup restore ."), options)
 }
 
+/// `command` is how the snapshot is asked for again, without the destination.
 fn put(
     context: &Context,
     database: &Database,
     stores: &[Store],
     state: &dyn Fn(&Store) -> Result<State, OpError>,
+    command: &str,
     options: &LiveOptions,
 ) -> Result<LiveReport, OpError> {
     let started = Instant::now();
@@ -160,26 +167,25 @@ fn put(
         });
         match rebuilt {
             Ok(rebuilt) => {
-                found = Some((rebuilt, store.remote().counts().since(&before), store.remote().name().to_owned()));
+                found = Some((rebuilt, store.remote().counts().since(&before)));
                 break;
             }
             Err(error) if is_about_the_place(&error) => failure = failure.or(Some(error)),
             Err(error) => return Err(error),
         }
     }
-    let Some(((name, mut staged, reused_bytes), requests, place)) = found else {
+    let Some(((name, mut staged, reused_bytes), requests)) = found else {
         return Err(failure.expect("BUG: there is a place for every snapshot"));
     };
     let fetched = started.elapsed();
     let (migrated, remark) = ready(context, &mut staged, options.migrations.as_ref(), &name)?;
     let path = database.source();
-    let from = if stores.len() > 1 { ".".to_owned() } else { shown(Path::new(&place)) };
     let replacement = Replacement {
         context,
         database,
         path: path.clone(),
         to: name.clone(),
-        again: format!("pagekeep backup restore {from} {} --live --at {}", shown(&path), shown(Path::new(&name))),
+        again: format!("{command} {} --live --at {}", shown(&path), shown(Path::new(&name))),
         options,
     };
     let checked = started.elapsed();

@@ -200,8 +200,9 @@ impl Replacement<'_> {
         }
         passed("applying", &mut done.phases);
         if let Some(command) = &self.options.after_restore {
-            self.enter(note, Phase::Migrating).map_err(Failed::Changed)?;
-            let migrated = hook::run(self.context, "--after-restore", command, &self.path, &self.to)
+            let migrated = self
+                .enter(note, Phase::Migrating)
+                .and_then(|()| hook::run(self.context, "--after-restore", command, &self.path, &self.to))
                 .and_then(|()| self.check(&mut done.remarks));
             if let Err(failure) = migrated {
                 return Err(self.put_back(&before, failure));
@@ -274,7 +275,7 @@ impl Replacement<'_> {
         let stamp = self.context.now().strftime("%Y%m%d-%H%M%S").to_string();
         let note = format!("before {} was put in", self.to);
         let tag = refs::add_tag(self.context, self.database, &format!("{prefix}-{stamp}"), target, &note)?;
-        let back = format!("pagekeep --db {0} backup restore . {0} --live --at @{tag}", shown(&self.path));
+        let back = format!("pagekeep backup restore . {} --live --at @{tag}", shown(&self.path));
         Ok(Kept { snapshot, tag: tag.to_string(), back })
     }
 
@@ -307,6 +308,8 @@ impl Replacement<'_> {
             Ok(())
         };
         match look() {
+            // Who keeps us out holds it for writing.
+            Err(OpError::Source(SourceError::Locked { .. })) => Ok(()),
             Err(_) if committed.is_followed() => Ok(()),
             other => other,
         }
