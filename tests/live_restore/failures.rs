@@ -32,6 +32,10 @@ fn commands_that_fail() {
         assert!(machine.path("released").exists(), "what was stopped is started again");
         is_as_before(&machine, &before);
 
+        let ran = machine.run(&with(&["--quiesce", "echo no such service; exit 3", "--release", "echo stuck; exit 1"]));
+        ran.fails(1, &["no such service", "not started again", "stuck"]);
+        is_as_before(&machine, &before);
+
         // It changes the database, then fails: both go.
         let change = "python3 -c \"import os, sqlite3; d = sqlite3.connect(os.environ['PAGEKEEP_DATABASE']); \
                       d.execute('DELETE FROM t'); d.execute('CREATE TABLE half (a)'); d.commit()\"; exit 1";

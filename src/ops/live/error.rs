@@ -118,13 +118,11 @@ pub enum LiveError {
         /// The command that goes back.
         back: Option<String>,
     },
-    /// The database has the new state, and those who were stopped were not started.
-    #[error("{path:?} holds {to}, and what was stopped was not started again: {failure}")]
+    /// Those who were stopped were not started.
+    #[error("{before}; and what was stopped was not started again: {failure}")]
     NotReleased {
-        /// The database.
-        path: PathBuf,
-        /// What was put in.
-        to: String,
+        /// What became of the database before that.
+        before: String,
         /// What failed.
         failure: Box<OpError>,
         /// The command that failed.

@@ -114,16 +114,8 @@ impl Replacement<'_> {
         let outcome = self.quiet(staged, folder, &safety, &mut note, &mut done);
         let released = self.release(&mut done);
         let (workspace, handle) = (&self.database.workspace, &self.database.handle);
-        match outcome {
-            Ok(()) => {
-                workspace.forget_restoring(handle)?;
-                released.map_err(|failure| {
-                    let (path, to, failure) = (self.path.clone(), self.to.clone(), Box::new(failure));
-                    let command = self.options.release.clone().unwrap_or_default();
-                    OpError::from(LiveError::NotReleased { path, to, failure, command })
-                })?;
-                Ok(done)
-            }
+        let ended = match outcome {
+            Ok(()) => workspace.forget_restoring(handle).map_err(OpError::from),
             Err(Failed::Unchanged(error)) => {
                 match earlier {
                     Some(earlier) => self.note(&earlier)?,
@@ -138,7 +130,14 @@ impl Replacement<'_> {
                 let (path, to, again) = (self.path.clone(), self.to.clone(), self.again.clone());
                 Err(LiveError::Unfinished { path, to, failure: Box::new(failure), again, back: note.back }.into())
             }
-        }
+        };
+        let Err(failure) = released else { return ended.map(|()| done) };
+        let command = self.options.release.clone().unwrap_or_default();
+        let before = match ended {
+            Ok(()) => format!("{:?} holds {}", self.path, self.to),
+            Err(error) => error.to_string(),
+        };
+        Err(LiveError::NotReleased { before, failure: Box::new(failure), command }.into())
     }
 
     /// Everything while those who write are kept out.
