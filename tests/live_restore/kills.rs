@@ -4,6 +4,8 @@ use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
+
 use super::{is_sound, kept, pages, two_states};
 
 fn number_from(variable: &str, default: u64) -> u64 {
@@ -31,6 +33,9 @@ fn kill_over_and_over(mode: &str) {
     let span = started.elapsed() / 2;
     let (mut seed, mut killed, mut noted, mut changed) = (number_from("PAGEKEEP_TEST_SEED", 4711), 0, 0, 0);
     let rounds = number_from("PAGEKEEP_TEST_KILLS", 60) / 2;
+    // Who has it open all the while recovers nothing by closing it, and goes on.
+    let open = Connection::open(&path).unwrap();
+    open.busy_timeout(Duration::from_secs(20)).unwrap();
     let note = machine.path(".pagekeep/state/app.restoring");
     let mut now = 1;
     for round in 0..rounds {
@@ -58,7 +63,13 @@ fn kill_over_and_over(mode: &str) {
         killed += u64::from(is_killed);
         let is_noted = note.exists();
         noted += u64::from(is_noted);
+        let count: i64 = open.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
         let found = pages(&path);
+        assert_eq!(
+            count,
+            if found == states[0] { 3000 } else { 5000 },
+            "round {round}: as the open connection sees it"
+        );
         is_sound(&path);
         let which = states.iter().position(|state| *state == found);
         let which = which.unwrap_or_else(|| panic!("round {round}: neither the old state nor the new"));
