@@ -313,6 +313,12 @@ fn sequences_views_indexes_and_versions() {
         "CREATE TABLE t (a); INSERT INTO t VALUES (1); CREATE INDEX i ON t(a); ANALYZE;",
         "DROP TABLE sqlite_stat1",
     );
+    // The table of sequences stays, and empty, when no table has one; until a VACUUM.
+    let (_folder, a, b) = pair(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT); DROP TABLE t; CREATE TABLE u (a);",
+        "VACUUM; INSERT INTO u VALUES (1)",
+    );
+    assert_eq!(check(&a, &b, "without sequences") + check(&b, &a, "with sequences"), 2);
 }
 
 /// SQLite would read a key's column from an index of the table that has it, if it could choose.

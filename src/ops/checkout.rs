@@ -227,9 +227,7 @@ fn make(
     let mut stores = vec![history.store.clone()];
     if is_local {
         stores = database.near_stores(context)?;
-        let remotes = database.remote_names().into_iter();
-        let far = remotes.filter_map(|name| Some(database.open_remote(context, name.as_str()).ok()?.store));
-        stores.extend(far.filter(|store| !is_near(store)));
+        stores.extend(database.remote_stores(context).into_iter().filter(|store| !is_near(store)));
     }
     // A directory is made by a rename, its workspace lies in it and comes after.
     let early = match place.kind {
@@ -319,7 +317,7 @@ fn note_theirs(workspace: &Workspace, from: &Store, record: &Record) -> Result<(
     Ok(())
 }
 
-/// Restores from the first store that has everything.
+/// Restores from the first store that has the records; each pack from the first that has it.
 fn restored(
     context: &Context,
     stores: &[Store],
@@ -329,7 +327,8 @@ fn restored(
 ) -> Result<(State, Store, RestoreReport), OpError> {
     let mut failure = None;
     for store in stores {
-        let options = RestoreOptions { ids_path: ids_path.clone(), ..RestoreOptions::default() };
+        let more = stores.to_vec();
+        let options = RestoreOptions { ids_path: ids_path.clone(), more, ..RestoreOptions::default() };
         let done = State::load(store, record.clone()).map_err(OpError::from).and_then(|state| {
             let report = restore(context, store, &state, path, options)?;
             Ok((state, store.clone(), report))

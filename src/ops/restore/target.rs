@@ -20,7 +20,7 @@ use crate::workspace::ids::IdsWriter;
 /// Restores a database that is one file.
 pub(super) fn file(
     context: &Context,
-    store: &Store,
+    stores: &[Store],
     state: &State,
     destination: &Path,
     options: RestoreOptions,
@@ -36,12 +36,12 @@ pub(super) fn file(
     let mut existing = None;
     if destination.exists() {
         fs::copy(destination, &path).map_err(OpError::io("copy", destination))?;
-        existing = recognise(context, store, state, entry, temporary.as_file(), &proof, options.known)?;
+        existing = recognise(context, &stores[0], state, entry, temporary.as_file(), &proof, options.known)?;
     }
     temporary.as_file().set_len(entry.size).map_err(OpError::io("write", &path))?;
     let handle = temporary.as_file().try_clone().map_err(OpError::io("open", &path))?;
     let output = [Output { entry, file: handle, path: path.clone(), proof, writing: Mutex::default(), existing }];
-    let reused_bytes = fill(context, store, state, &output)?;
+    let reused_bytes = fill(context, stores, state, &output)?;
 
     context.progress.enter(Phase::Flushing);
     let proof = &output[0].proof;
