@@ -17,6 +17,7 @@ mod lines;
 mod proof;
 mod push;
 mod read_from;
+mod rebase;
 mod recover;
 mod refs;
 mod remotes;

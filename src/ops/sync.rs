@@ -7,8 +7,9 @@
 use std::time::{Duration, Instant};
 
 use super::bring::{Brought, bring, finish};
-use super::lineage::{newest_of, rebase};
+use super::lineage::newest_of;
 use super::lines::{known, note, unpushed};
+use super::rebase::rebase;
 use super::recover::recover;
 use super::repair::before_sync;
 use super::settle::settle;
