@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::{Context, Database, OpError, OpenRemote, lines, refs};
+use super::{Context, Database, OpError, lines, refs};
 use crate::base::{Name, SnapshotNumber};
 use crate::format::record::Record;
 use crate::format::root::RootBuilder;
 use crate::map::State;
 use crate::remote::RemoteUrl;
 use crate::source::sqlite::PinnedDatabase;
-use crate::store::{Created, Store, StoreError, keys};
+use crate::store::{Created, Store, keys};
 use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, RemoteMemory, SourceKind};
 
 /// How many snapshots are compared with a file that may be a copy of one.
