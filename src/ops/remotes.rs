@@ -87,7 +87,7 @@ impl Database {
         let url = context.parse_url(&config.url)?;
         let opened = context.open_url(&url, false)?;
         let store = if config.conditional_put { opened.store } else { opened.store.overwriting() };
-        Ok(OpenRemote { name: Some(name.clone()), store, ..opened })
+        Ok(OpenRemote { name: Some(name.clone()), store: store.known_as(config.store_id.clone()), ..opened })
     }
 
     /// Forgets a remote, whatever lies there; returns its name and address.
