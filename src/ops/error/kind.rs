@@ -135,7 +135,7 @@ fn store_kind(error: &StoreError) -> ErrorKind {
         }
         StoreError::NoStore { .. } => ErrorKind::NoStore,
         StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
-        StoreError::Locked { .. } | StoreError::LockLost { .. } => ErrorKind::Busy,
+        StoreError::Locked { .. } | StoreError::LockLost { .. } | StoreError::LeaseLost { .. } => ErrorKind::Busy,
     }
 }
 
