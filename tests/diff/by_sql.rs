@@ -16,6 +16,8 @@ fn quoted(name: &str) -> String {
 #[derive(PartialEq)]
 struct Kind {
     columns: Vec<String>,
+    /// Those that are computed anew each time, too.
+    all: Vec<String>,
     key: Vec<(String, String, bool)>,
 }
 
@@ -28,6 +30,7 @@ fn kind(database: &Connection, schema: &str, table: &str) -> Kind {
             .collect()
     };
     let all = list("SELECT lower(name), type, hidden FROM pragma_table_xinfo(?1, ?2)");
+    let names = all.iter().map(|(name, ..)| name.clone()).collect();
     let columns = all.into_iter().filter(|(.., hidden)| *hidden != 2).map(|(name, ..)| name).collect();
     let without = "SELECT wr FROM pragma_table_list(?1) WHERE schema = ?2";
     let without: bool = database.query_row(without, [table, schema], |row| row.get(0)).unwrap();
@@ -42,7 +45,7 @@ fn kind(database: &Connection, schema: &str, table: &str) -> Kind {
             list.query_map([index.as_str(), schema], key).unwrap().map(Result::unwrap).collect()
         }
     };
-    Kind { columns, key }
+    Kind { columns, all: names, key }
 }
 
 /// For each table, in lower case. Tables whose keys are not alike, or which have other columns now, are not in it.
@@ -79,7 +82,12 @@ pub fn counts(a: &Path, b: &Path) -> BTreeMap<String, Counts> {
                     continue;
                 }
                 let same: Vec<String> = match after.key.is_empty() {
-                    true => vec!["x.rowid = y.rowid".into()],
+                    true => {
+                        let is_free =
+                            |name: &&str| ![&before, &after].iter().any(|kind| kind.all.contains(&(*name).into()));
+                        let Some(number) = ["rowid", "_rowid_", "oid"].into_iter().find(is_free) else { continue };
+                        vec![format!("x.{number} = y.{number}")]
+                    }
                     false => after.key.iter().map(|(name, ..)| format!("x.{0} = y.{0}", quoted(name))).collect(),
                 };
                 let other = after.columns.iter().map(|name| {
