@@ -18,6 +18,7 @@ mod live;
 mod proof;
 mod push;
 mod read_from;
+mod rebase;
 mod recover;
 mod refs;
 mod remotes;

@@ -26,7 +26,8 @@ pub struct RevertReport {
 }
 
 impl ReadFrom {
-    /// Restores a snapshot from here; with `force` over what is at the destination. With the snapshot as people write it.
+    /// Restores a snapshot from here; with `force` over what is at the destination. With the snapshot as people write it. Packs
+    /// that the local store no longer has come from the remotes; another place, which was named, stands for itself alone.
     ///
     /// # Errors
     /// When there is no such snapshot, and as [`restore()`].
@@ -37,12 +38,25 @@ impl ReadFrom {
         destination: &Path,
         force: bool,
     ) -> Result<(String, RestoreReport), OpError> {
+        let of = self.database.as_ref().filter(|_| self.is_local());
+        self.restore_with(context, spec, destination, force, of.map_or(Vec::new(), |it| it.remote_stores(context)))
+    }
+
+    /// As [`ReadFrom::restore`], with other stores in which packs are looked for.
+    fn restore_with(
+        &self,
+        context: &Context,
+        spec: &Spec,
+        destination: &Path,
+        force: bool,
+        more: Vec<Store>,
+    ) -> Result<(String, RestoreReport), OpError> {
         let mut spec = spec.clone();
         let history = self.history(&mut spec)?;
         let state = State::load(&history.store, history.resolve(&spec)?)?;
         let kept = self.database.as_ref().filter(|_| force);
         let known = kept.and_then(|database| Known::at(context, database, destination));
-        let options = RestoreOptions { force, known, ids_path: None };
+        let options = RestoreOptions { force, known, ids_path: None, more };
         let report = restore(context, &history.store, &state, destination, options)?;
         // A restore in service that was not finished is none any more once the file was replaced.
         let real = |path: &Path| path.canonicalize().ok();
@@ -67,9 +81,10 @@ pub fn restore_kept(
 ) -> Result<(String, RestoreReport), OpError> {
     let (spec, one) = find(context, database, spec)?;
     let mut failure = None;
-    for store in places(context, database, &one)? {
-        let from = ReadFrom::known(store, database.clone());
-        match from.restore(context, &spec, destination, force) {
+    let places = places(context, database, &one)?;
+    for store in &places {
+        let from = ReadFrom::known(store.clone(), database.clone());
+        match from.restore_with(context, &spec, destination, force, places.clone()) {
             Ok(done) => return Ok(done),
             Err(error) if is_about_the_place(&error) => failure = failure.or(Some(error)),
             Err(error) => return Err(error),

@@ -1,19 +1,20 @@
 //! Frames in memory: taken from the cache of the store where they are right, else fetched, several at a time.
 
+mod loaded;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
+use crate::base::PackId;
 use crate::base::ordered::ordered;
-use crate::base::{ChunkId, PackId, SlotNumber};
-use crate::format::FormatError;
-use crate::format::codec::{DeltaDecoder, FrameDecoder};
-use crate::format::pack::{Frame, PackRef, frame_ids};
-use crate::store::{DecodedFrame, OpenPack, Packs, StoreError, damaged};
+use crate::format::pack::{Frame, PackRef};
+use crate::store::{OpenPack, Packs, StoreError, damaged};
+
+pub(super) use loaded::{Loaded, Wrong};
 
 /// Memory that frames may take together: several windows of what is read ahead.
 const MEMORY_BYTES: u64 = 48 << 20;
@@ -31,111 +32,6 @@ const FETCHING: usize = 8;
 pub(super) struct Need {
     pub(super) open: Arc<OpenPack>,
     pub(super) frame: Frame,
-}
-
-/// A frame in memory.
-#[derive(Debug)]
-pub(super) enum Loaded {
-    Whole(Whole),
-    Deltas(Deltas),
-}
-
-/// A frame of whole chunks, decoded.
-#[derive(Debug)]
-pub(super) struct Whole {
-    decoded: DecodedFrame,
-    first_slot: u32,
-    /// Chunks that are not what their ids say, by their place in the frame.
-    wrong: Vec<usize>,
-    bytes: u64,
-}
-
-/// A frame of deltas, as it is stored.
-#[derive(Debug)]
-pub(super) struct Deltas {
-    ids: Vec<ChunkId>,
-    stored: Bytes,
-    payload_at: usize,
-    /// It came from the cache, and may be wrong.
-    pub(super) cached: bool,
-}
-
-/// Why a delta makes no chunk.
-#[derive(Debug)]
-pub(super) enum Wrong {
-    Format(FormatError),
-    /// It makes another.
-    Chunk,
-}
-
-impl Whole {
-    /// A chunk, with its id, if it is what that says.
-    pub(super) fn chunk(&self, slot: SlotNumber) -> Option<(ChunkId, &[u8])> {
-        let index = (slot.0 - self.first_slot) as usize;
-        if self.wrong.contains(&index) { None } else { Some(self.decoded.bytes_of(index)) }
-    }
-}
-
-impl Deltas {
-    /// The chunk that a delta makes of its bases.
-    pub(super) fn rebuild(
-        &self,
-        open: &OpenPack,
-        frame: &Frame,
-        slot: SlotNumber,
-        bases: &[u8],
-    ) -> Result<Bytes, Wrong> {
-        thread_local! {
-            static DECODER: std::cell::RefCell<DeltaDecoder> = std::cell::RefCell::default();
-        }
-        let delta = open.table.delta(frame, slot);
-        let at = self.payload_at + delta.offset as usize;
-        let len = open.table.chunk_lens[slot.0 as usize] as usize;
-        let mut chunk = Vec::new();
-        DECODER
-            .with_borrow_mut(|decoder| {
-                decoder.decode(bases, &self.stored[at..at + delta.len as usize], len, &mut chunk)
-            })
-            .map_err(Wrong::Format)?;
-        if self.ids[(slot.0 - frame.first_slot) as usize] != ChunkId::of(&chunk) {
-            return Err(Wrong::Chunk);
-        }
-        Ok(chunk.into())
-    }
-}
-
-impl Loaded {
-    fn of(open: &OpenPack, frame: &Frame, stored: Bytes, cached: bool) -> Result<Self, FormatError> {
-        thread_local! {
-            static DECODER: std::cell::RefCell<FrameDecoder> = std::cell::RefCell::default();
-        }
-        if frame.is_delta {
-            let (ids, payload_at) = frame_ids(frame, &stored)?;
-            // A copy, so that a frame does not keep a whole range in memory.
-            return Ok(Self::Deltas(Deltas { ids, stored: Bytes::copy_from_slice(&stored), payload_at, cached }));
-        }
-        let decoded = DECODER
-            .with_borrow_mut(|decoder| DecodedFrame::decode(decoder, &open.table, frame, &stored, Vec::new()))?;
-        let slots = frame.slots as usize;
-        let wrong = (0..slots).filter(|index| decoded.chunk(*index).is_none()).collect();
-        let content: u64 = open.table.lens_of(frame).iter().map(|len| u64::from(*len)).sum();
-        Ok(Self::Whole(Whole { decoded, first_slot: frame.first_slot, wrong, bytes: content + 40 * slots as u64 }))
-    }
-
-    /// Whether all that can be checked now is right.
-    fn is_right(&self) -> bool {
-        match self {
-            Self::Whole(whole) => whole.wrong.is_empty(),
-            Self::Deltas(_) => true,
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        match self {
-            Self::Whole(whole) => whole.bytes,
-            Self::Deltas(deltas) => (deltas.stored.len() + 32 * deltas.ids.len()) as u64,
-        }
-    }
 }
 
 #[derive(Clone)]

@@ -18,11 +18,7 @@ pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
             one.name.to_string(),
             one.age.map_or("never".into(), age),
             one.newest.map_or("-".into(), |number| database.title(number)),
-            if one.behind == 0 {
-                "nothing".into()
-            } else {
-                format!("{} snapshots, {}", one.behind, size(one.behind_bytes))
-            },
+            to_move(one),
             state(one).into(),
         ]
     });
@@ -69,6 +65,16 @@ fn unfinished_restore(database: &Database, restoring: &Restoring, mut output: Ou
     }
 }
 
+fn to_move(one: &RemoteStatus) -> String {
+    let snapshots = (one.behind > 0).then(|| format!("{} snapshots, {}", one.behind, size(one.behind_bytes)));
+    let refs = (one.refs_behind > 0).then(|| match one.refs_behind {
+        1 => "1 ref".into(),
+        count => format!("{count} refs"),
+    });
+    let all: Vec<String> = snapshots.into_iter().chain(refs).collect();
+    if all.is_empty() { "nothing".into() } else { all.join(", ") }
+}
+
 fn complaints(all: &[RemoteStatus], mut output: Output) -> Output {
     for one in all {
         if let Some((since, why)) = &one.failing {
@@ -105,6 +111,7 @@ fn json_of(one: &RemoteStatus) -> Value {
         "newest": one.newest,
         "behind": one.behind,
         "behind_bytes": one.behind_bytes,
+        "refs_behind": one.refs_behind,
         "up_to_date": one.is_up_to_date(),
         "stale": one.stale,
         "failing": one.failing.as_ref().map(|(since, why)| json!({"since": since, "why": why})),

@@ -63,7 +63,7 @@ impl Staged {
         context.progress.enter(Phase::Restoring);
         let known = Known::at(context, database, &source);
         let building = Building { file: &file, path: &path, is_copy: true, known };
-        let built = build(context, store, state, entry, building)?;
+        let built = build(context, std::slice::from_ref(store), state, entry, building)?;
         let Some((_, reused_bytes)) = built else { return Err(OpError::WrongContent { what: name }) };
         let (page_size, page_count) = (facts.page_size, facts.page_count);
         Ok((Self { file, path, page_size, page_count }, reused_bytes))

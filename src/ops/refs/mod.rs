@@ -16,7 +16,7 @@ use crate::store::{Store, StoreError};
 
 pub use change::{RefReport, TagOptions, create_line, delete_line, delete_tag, set_tag, undo};
 pub(super) use change::{add_tag, start_line};
-pub(super) use travel::{carry, pull, push, take_theirs};
+pub(super) use travel::{carry, pull, push, take_theirs, unpushed};
 
 /// Requests for records under way at once.
 const FETCHES: usize = 8;

@@ -25,14 +25,14 @@ pub(in crate::ops) struct Building<'a> {
     pub(in crate::ops) known: Option<Known>,
 }
 
-/// Makes it the content of a snapshot's file. Gives the ids of its chunks, and how many bytes were there already; nothing
+/// Makes it the content of a snapshot's file, from the first of the stores that has each pack; the first has the records. Gives the ids of its chunks, and how many bytes were there already; nothing
 /// when the content is not what the snapshot says.
 ///
 /// # Errors
 /// When bytes are missing or damaged, or the disk is full.
 pub(in crate::ops) fn build(
     context: &Context,
-    store: &Store,
+    stores: &[Store],
     state: &State,
     entry: &FileEntry,
     building: Building<'_>,
@@ -41,14 +41,14 @@ pub(in crate::ops) fn build(
     let folder = path.parent().unwrap_or(Path::new("."));
     let proof = Proof::create(folder, entry).map_err(OpError::io("write in", folder))?;
     let existing = match is_copy {
-        true => recognise(context, store, state, entry, file, &proof, known)?,
+        true => recognise(context, &stores[0], state, entry, file, &proof, known)?,
         false => None,
     };
     file.set_len(entry.size).map_err(OpError::io("write", path))?;
     let file = file.try_clone().map_err(OpError::io("open", path))?;
     let output = Output { entry, file, path: path.to_owned(), proof, writing: Mutex::default(), existing };
     let output = [output];
-    let reused_bytes = fill(context, store, state, &output)?;
+    let reused_bytes = fill(context, stores, state, &output)?;
     context.progress.enter(Phase::Flushing);
     let [Output { proof, .. }] = output;
     let holds = proof.holds(entry).map_err(OpError::io("read beside", path))?;

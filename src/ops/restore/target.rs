@@ -16,7 +16,7 @@ use crate::workspace::ids::IdsWriter;
 /// Restores a database that is one file.
 pub(super) fn file(
     context: &Context,
-    store: &Store,
+    stores: &[Store],
     state: &State,
     destination: &Path,
     options: RestoreOptions,
@@ -33,7 +33,7 @@ pub(super) fn file(
         fs::copy(destination, &path).map_err(OpError::io("copy", destination))?;
     }
     let building = Building { file: temporary.as_file(), path: &path, is_copy, known: options.known };
-    let built = build(context, store, state, entry, building)?;
+    let built = build(context, stores, state, entry, building)?;
     let (proof, reused_bytes) = match built {
         Some(built) => built,
         None => return Err(OpError::WrongContent { what: destination.display().to_string() }),
