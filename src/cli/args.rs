@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod backup;
+mod live;
 mod refs;
 mod retention;
 mod rows;
@@ -16,6 +17,7 @@ use clap_complete::Shell;
 use super::rows::Format;
 
 pub(crate) use backup::Backup;
+pub(crate) use live::{Live, Reset};
 use refs::NO_MERGE;
 pub(crate) use refs::{Branch, Tag};
 pub(crate) use retention::{Delete, Forget, Hold, Release, Retention};
