@@ -7,7 +7,9 @@ use pagekeep::format::refs::RefTarget;
 use pagekeep::ops::retention::{
     Deed, ForgetOptions, ForgetReport, RetentionError, forget, hold, marks, recall, release,
 };
-use pagekeep::ops::{ErrorKind, History, OpError, ReadFrom, Spec, TagOptions, create_line, graph, set_tag, verify};
+use pagekeep::ops::{
+    ErrorKind, History, OpError, ReadFrom, Spec, TagOptions, create_line, graph, set_tag, undo, verify,
+};
 use pagekeep::remote::double::{Fault, Plan, Verb};
 use pagekeep::store::{Store, keys};
 
@@ -155,6 +157,8 @@ fn some_are_never_forgotten_and_then_none_is() {
     // Nothing is named that was forgotten; a hold brings it back.
     let again = set_tag(context, &database, &history, "v1", &spec(&kept, "@2"), TagOptions::default()).unwrap_err();
     assert!(matches!(again, OpError::Retention(RetentionError::Forgotten { .. })), "{again}");
+    let undone = undo(context, &database, Some("fix")).unwrap_err();
+    assert!(matches!(undone, OpError::Retention(RetentionError::Forgotten { .. })), "{undone}");
     hold(context, &at(&kept, "."), &spec(&kept, "@2"), None).unwrap();
     assert_eq!(shown(&kept.local()), [6, 5, 2, 1]);
 }

@@ -7,7 +7,7 @@ use pagekeep::base::{Name, SnapshotNumber};
 use pagekeep::format::marks::Act;
 use pagekeep::ops::retention::plan::Reason;
 use pagekeep::ops::retention::{Deed, ForgetOptions, RetentionError, apply_policy, hold, marks, recall, release};
-use pagekeep::ops::{ErrorKind, OpError, ReadFrom, Spec, clone, stats, verify};
+use pagekeep::ops::{ErrorKind, OpError, ReadFrom, Spec, SyncOptions, clone, stats, sync, verify};
 use pagekeep::remote::double::{Plan, Verb};
 use pagekeep::store::{Store, keys};
 
@@ -255,4 +255,53 @@ fn shares_of_the_store_add_up() {
     let report = stats(&kept.context, &at(&kept, ".")).unwrap();
     assert_eq!((report.snapshots.len(), report.forgotten), (1, 4));
     assert!(report.snapshots[0].unique_bytes > 150_000, "{report:?}");
+}
+
+#[test]
+fn a_rebase_leaves_marks_behind_and_takes_holds_along() {
+    let kept = kept(3);
+    let objects = kept.add_far();
+    let there = || far(&objects, Plan::new()).0;
+    kept.sync(&there()).unwrap();
+    let other = kept.copy();
+    change(&other, 40);
+    other.sync(&there()).unwrap();
+    for round in 50..52 {
+        change(&kept, round);
+        kept.create().unwrap();
+    }
+    forget_at(&kept, ".", &["@1", "@4"]).unwrap();
+    hold(&kept.context, &at(&kept, "."), &spec(&kept, "@2"), Some("the auditor")).unwrap();
+    assert_eq!(kept.sync(&there()).unwrap_err().kind(), ErrorKind::Conflict);
+    let options = SyncOptions { rebase: true, ..SyncOptions::default() };
+    sync(&kept.context, &mut kept.database(), &there(), &options).unwrap();
+    assert_eq!(shown(&kept.local())[..2], [5, 4], "their 4 is not the one that was forgotten");
+    assert_eq!(shown(&there().store), [5, 4, 3, 2, 1]);
+    for store in [&kept.local(), &there().store] {
+        let marks = marks(store, &name(DATABASE)).unwrap();
+        assert_eq!(marks.get(&main_at(2)).unwrap().reason.as_deref(), Some("the auditor"));
+        assert_eq!(marks.all().count(), 1);
+    }
+}
+
+#[test]
+fn marks_of_lost_snapshots_hide_no_new_ones() {
+    let kept = kept(6);
+    forget_at(&kept, ".", &["@2", "@5"]).unwrap();
+    let key = keys::snapshot(&name(DATABASE), &Name::main_line(), SnapshotNumber(6));
+    kept.local().remote().delete(&key).unwrap();
+    change(&kept, 60);
+    assert_eq!(kept.create().unwrap().number().0, 6);
+    assert_eq!(shown(&kept.local()), [6, 5, 4, 3, 2, 1], "what is the newest again is not forgotten");
+    let found = std::fs::read_dir(kept.database().workspace.path("")).unwrap();
+    let aside = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.unwrap().file_name().to_string_lossy().starts_with("marks-before-loss")
+    };
+    assert_eq!(found.filter_map(|entry| aside(entry).then_some(())).count(), 1);
+    // What is lost above all that has marks leaves them.
+    forget_at(&kept, ".", &["@2"]).unwrap();
+    kept.local().remote().delete(&key).unwrap();
+    change(&kept, 61);
+    kept.create().unwrap();
+    assert_eq!(shown(&kept.local()), [6, 5, 4, 3, 1]);
 }

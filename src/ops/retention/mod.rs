@@ -6,6 +6,7 @@
 mod error;
 mod facts;
 mod forget;
+mod history;
 mod hold;
 mod marks;
 mod place;
@@ -15,6 +16,7 @@ mod travel;
 
 pub use error::RetentionError;
 pub use forget::{ForgetOptions, ForgetReport, apply_policy, forget, recall};
+pub(super) use history::{carry_holds, set_aside};
 pub(super) use hold::push_holds;
 pub use hold::{HoldReport, hold, release};
 pub use marks::{Deed, marks};
