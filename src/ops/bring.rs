@@ -74,8 +74,9 @@ fn push_line(
     let first = known.as_ref().map_or(line.first.0, |known| known.number.0.saturating_add(1));
     let there = packs_at(database, local, &line.line, known.as_ref().map(|known| known.number), outcome)?;
     let push = Push { context, database, line: &line.line, from, to: &remote.store, there };
-    let numbers = wanted(context, database, from, &remote.store, &line.line, first..=line.newest.0)?;
-    let pushed = push.run(numbers)?;
+    let wanted = wanted(context, database, from, &line.line, first..=line.newest.0)?;
+    let pushed = push.run(wanted.numbers.clone())?;
+    wanted.mark(context, database, &remote.store)?;
     if let Some(last) = pushed.last() {
         let id = local.record(&database.name, &line.line, *last).map(|record| record.id);
         known = id.ok().map(|id| Pushed { number: *last, id });

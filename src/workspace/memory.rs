@@ -66,6 +66,10 @@ pub struct RemoteMemory {
     /// `refs`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting: BTreeMap<Name, BTreeMap<String, RefNumber>>,
+    /// Numbers that were forgotten there when this folder last marked snapshots there, by the database's name in stores and
+    /// the line's: from the first to the last of each range.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forgotten: BTreeMap<Name, BTreeMap<Name, Vec<(SnapshotNumber, SnapshotNumber)>>>,
     /// Up to which record of the local store's marks holds and releases are known to be there, by the database's name in
     /// stores.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -101,6 +101,15 @@ fn snapshots_are_deleted_by_name_held_and_shown() {
     machine.ok(&["forget", "app@1"]);
     machine.ok(&["backup", "delete", "app@2", "--from", "offsite", "--yes"]);
     assert_eq!(numbers(&machine, &["--from", "offsite"]), [5, 4, 3, 1]);
+    let list = || machine.ok(&["--json", "backup", "list"]).json()["snapshots"].clone();
+    let places = |number: u64| {
+        let found = list().as_array().unwrap().iter().find(|one| one["number"] == number).cloned();
+        found.map(|one| one["where"].as_str().unwrap().to_owned())
+    };
+    machine.ok(&["forget", "app@4", "--from", "offsite"]);
+    assert!(!places(4).unwrap().contains("offsite") && places(3).unwrap().contains("offsite"), "{}", list());
+    machine.ok(&["forget", "--undo", "--from", "offsite"]);
+    assert!(places(4).unwrap().contains("offsite"), "{}", list());
     // By its address, too.
     let path = machine.text("remote");
     machine.ok(&["forget", "app@3", "--from", &path]);

@@ -196,8 +196,11 @@ fn elsewhere(from: &ReadFrom, database: &Name, snapshots: &[SnapshotName]) -> Ve
     let Some(kept) = from.database.as_ref().filter(|kept| kept.name == *database) else { return Vec::new() };
     let has = |remote: &Name| {
         let memory = kept.workspace.recall_remote(remote);
-        let known = |name: &SnapshotName| lines::known(kept, &memory, &name.line);
-        snapshots.iter().any(|name| known(name).is_some_and(|pushed| pushed.number >= name.number))
+        let is_there = |name: &SnapshotName| {
+            let known = lines::known(kept, &memory, &name.line);
+            known.is_some_and(|pushed| pushed.number >= name.number) && !lines::is_forgotten_at(kept, &memory, name)
+        };
+        snapshots.iter().any(is_there)
     };
     kept.remote_names().into_iter().filter(|remote| from.remote.as_ref() != Some(remote) && has(remote)).collect()
 }

@@ -1,9 +1,10 @@
 //! A store in which snapshots are marked, while nobody else of this folder is at work.
 
-use super::RetentionError;
-use crate::base::Nonce;
+use super::{RetentionError, marks};
+use crate::base::{Name, Nonce};
 use crate::ops::turn::Turn;
-use crate::ops::{Context, OpError, OpenRemote, ReadFrom, is_near};
+use crate::ops::{Context, Database, OpError, OpenRemote, ReadFrom, is_near};
+use crate::store::Store;
 
 /// Does something that may write marks at a place: under the lock of the folder that knows it, and in turn where writers
 /// must take turns.
@@ -28,5 +29,15 @@ pub(super) fn at<T>(
     from.store = turn.remote.store.clone();
     let done = work(&from);
     turn.give_back(database);
+    // What is not remembered is only not known.
+    let _ = remember(database, name, &remote.store);
     done
+}
+
+/// Notes what is forgotten at a remote, so that it is not said to be there.
+fn remember(database: &Database, remote: &Name, store: &Store) -> Result<(), OpError> {
+    let mut memory = database.workspace.recall_remote(remote);
+    let forgotten = marks(store, &database.name)?.forgotten_ranges();
+    memory.forgotten.insert(database.name.clone(), forgotten);
+    Ok(database.workspace.remember_remote(remote, &memory)?)
 }

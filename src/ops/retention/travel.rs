@@ -11,8 +11,36 @@ use crate::map::State;
 use crate::ops::{Context, Database, OpError};
 use crate::store::{Packs, Store, StoreError, keys};
 
-/// The snapshots of a line, out of these numbers, that a remote is to get: all but the forgotten ones that no other needs.
-/// Those that are needed are said to be forgotten there before they arrive.
+/// What of a line a remote is to get.
+#[derive(Clone, Debug, Default)]
+pub(in crate::ops) struct Wanted {
+    /// The snapshots, oldest first: all but the forgotten ones that no other needs.
+    pub(in crate::ops) numbers: Vec<SnapshotNumber>,
+    /// Those of them that are forgotten.
+    forgotten: Vec<RefTarget>,
+}
+
+impl Wanted {
+    /// Says at the remote what is forgotten of that which it got. Not before: until then the number may be somebody else's,
+    /// and the newest there must not be forgotten.
+    ///
+    /// # Errors
+    /// When the remote fails. What was pushed is then shown there until it is forgotten there, too.
+    pub(in crate::ops) fn mark(&self, context: &Context, database: &Database, to: &Store) -> Result<(), OpError> {
+        if self.forgotten.is_empty() {
+            return Ok(());
+        }
+        // Who holds it there wants it shown.
+        let there = marks(to, &database.name)?;
+        let targets: Vec<RefTarget> =
+            self.forgotten.iter().filter(|target| !there.is_held(&target.name())).cloned().collect();
+        let (lineage, reason) = (&database.config().lineage, Some("others build on it"));
+        let deed = Deed { store: to, database: &database.name, lineage, act: Act::Forget, reason };
+        deed.run(context, &targets, |_| Ok(())).map(drop)
+    }
+}
+
+/// Chooses of a line's snapshots of these numbers what a remote is to get.
 ///
 /// # Errors
 /// When a store fails.
@@ -20,14 +48,14 @@ pub(in crate::ops) fn wanted(
     context: &Context,
     database: &Database,
     from: &[Store],
-    to: &Store,
     line: &Name,
     numbers: std::ops::RangeInclusive<u32>,
-) -> Result<Vec<SnapshotNumber>, OpError> {
+) -> Result<Wanted, OpError> {
     let all: Vec<SnapshotNumber> = numbers.map(SnapshotNumber).collect();
+    let whole = |numbers| Ok(Wanted { numbers, forgotten: Vec::new() });
     // The newest is never forgotten: for it alone nothing is asked.
     if all.len() < 2 {
-        return Ok(all);
+        return whole(all);
     }
     let (local, name) = (&from[0], &database.name);
     let now = marks(local, name)?;
@@ -35,7 +63,7 @@ pub(in crate::ops) fn wanted(
         now.is_forgotten(&crate::format::record::SnapshotName { line: line.clone(), number: *number })
     };
     if !all.iter().any(is_forgotten) {
-        return Ok(all);
+        return whole(all);
     }
     let (forgotten, kept): (BTreeSet<_>, BTreeSet<_>) = all.iter().copied().partition(is_forgotten);
     let mut needed = BTreeSet::new();
@@ -58,12 +86,7 @@ pub(in crate::ops) fn wanted(
         let record = local.record(name, line, number)?;
         targets.push(RefTarget { line: line.clone(), number, id: record.id });
     }
-    if !targets.is_empty() {
-        let reason = Some("others build on it");
-        let lineage = &database.config().lineage;
-        Deed { store: to, database: name, lineage, act: Act::Forget, reason }.run(context, &targets, |_| Ok(()))?;
-    }
-    Ok(kept.union(&needed).copied().collect())
+    Ok(Wanted { numbers: kept.union(&needed).copied().collect(), forgotten: targets })
 }
 
 /// The numbers of a line's snapshots whose records one cannot do without: those its map builds on, and those in which packs
