@@ -286,6 +286,9 @@ pub enum OpError {
     /// Rows of two states.
     #[error(transparent)]
     Diff(#[from] DiffError),
+    /// A database in service gets no other state.
+    #[error(transparent)]
+    Live(#[from] super::LiveError),
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -14,6 +14,7 @@ mod graph;
 mod history;
 mod lineage;
 mod lines;
+mod live;
 mod proof;
 mod push;
 mod read_from;
@@ -47,6 +48,10 @@ pub use graph::{Graph, Row, graph};
 pub use history::{History, Listed};
 pub use lineage::{AddReport, add_remote};
 pub use lines::{Line, lines};
+pub use live::{
+    Kept, LiveError, LiveOptions, LiveReport, Migrations, ResetOptions, ResetPlan, plan_reset, reset, restore_live,
+    restore_live_kept, unfinished_restore,
+};
 pub use read_from::ReadFrom;
 pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};
 pub use remotes::{OpenRemote, is_near};

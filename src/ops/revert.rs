@@ -58,6 +58,11 @@ impl ReadFrom {
         let known = kept.and_then(|database| Known::at(context, database, destination));
         let options = RestoreOptions { force, known, ids_path: None, more };
         let report = restore(context, &history.store, &state, destination, options)?;
+        // A restore in service that was not finished is none any more once the file was replaced.
+        let real = |path: &Path| path.canonicalize().ok();
+        if let Some(database) = kept.filter(|database| real(&database.source()) == real(&report.path)) {
+            database.workspace.forget_restoring(&database.handle)?;
+        }
         Ok((title_of(&state.header), report))
     }
 }
@@ -90,7 +95,7 @@ pub fn restore_kept(
 
 /// The snapshot that is meant, and the spec that means it wherever and whenever it is read: other places may have newer
 /// ones, and the present state may become one.
-fn find(context: &Context, database: &Database, spec: &Spec) -> Result<(Spec, Listed), OpError> {
+pub(super) fn find(context: &Context, database: &Database, spec: &Spec) -> Result<(Spec, Listed), OpError> {
     let mut spec = spec.clone();
     let history = History::find_for(database.local_store(context)?, &mut spec, Some(database))?;
     if history.database != database.name {
@@ -104,7 +109,7 @@ fn find(context: &Context, database: &Database, spec: &Spec) -> Result<(Spec, Li
 }
 
 /// Where a snapshot may be read, the likeliest and nearest first.
-fn places(context: &Context, database: &Database, one: &Listed) -> Result<Vec<Store>, OpError> {
+pub(super) fn places(context: &Context, database: &Database, one: &Listed) -> Result<Vec<Store>, OpError> {
     let local = database.local_store(context)?;
     let line = database.config().line.clone();
     let found = if one.header.line == line {
@@ -123,7 +128,7 @@ fn places(context: &Context, database: &Database, one: &Listed) -> Result<Vec<St
 }
 
 /// Whether another place may have what this one has not.
-fn is_about_the_place(error: &OpError) -> bool {
+pub(super) fn is_about_the_place(error: &OpError) -> bool {
     matches!(error, OpError::Store(_) | OpError::Open { .. })
         && !matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::TooNew)
 }

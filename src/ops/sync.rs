@@ -66,6 +66,15 @@ pub struct SyncReport {
 /// See [`snapshot`](super::snapshot()).
 pub fn create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
+    create_locked(context, database, options)
+}
+
+/// The same, for whoever holds the workspace's lock.
+pub(super) fn create_locked(
+    context: &Context,
+    database: &Database,
+    options: &SnapshotOptions,
+) -> Result<Outcome, OpError> {
     settle(context, database)?;
     let remark = recover(context, &mut database.clone(), false)?;
     let make = || snapshot(context, database, &local_targets(context, database)?, options);
@@ -100,7 +109,17 @@ pub fn sync(
     options: &SyncOptions,
 ) -> Result<SyncReport, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
-    let outcome = locked_sync(context, database, remote, options).map_err(|error| match error {
+    sync_locked(context, database, remote, options)
+}
+
+/// The same, for whoever holds the workspace's lock.
+pub(super) fn sync_locked(
+    context: &Context,
+    database: &mut Database,
+    remote: &OpenRemote,
+    options: &SyncOptions,
+) -> Result<SyncReport, OpError> {
+    let outcome = attempts(context, database, remote, options).map_err(|error| match error {
         OpError::Overtaken { database, number, remote: place, host, time, .. } => {
             OpError::Overtaken { database, number, name: remote.name.clone(), remote: place, host, time }
         }
@@ -117,7 +136,7 @@ pub fn sync(
     outcome
 }
 
-fn locked_sync(
+fn attempts(
     context: &Context,
     database: &mut Database,
     remote: &OpenRemote,

@@ -5,15 +5,17 @@ mod loaded;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::sync::{Cache, DefaultLifecycle, GuardResult, PlaceholderGuard};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
-use crate::base::PackId;
 use crate::base::ordered::ordered;
+use crate::base::{PackId, SlotNumber};
 use crate::format::pack::{Frame, PackRef};
-use crate::store::{OpenPack, Packs, StoreError, damaged};
+use crate::store::{OpenPack, Packs, StoreError, damaged, wrong_chunk};
 
+use loaded::Whole;
 pub(super) use loaded::{Loaded, Wrong};
 
 /// Memory that frames may take together: several windows of what is read ahead.
@@ -26,6 +28,17 @@ const MOST_BYTES: u64 = 1 << 20;
 const GAP_BYTES: u64 = 64 << 10;
 /// Requests under way at once.
 const FETCHING: usize = 8;
+/// Frames that are looked for in the cache together.
+const FEW: usize = 16;
+
+type Guard<'a> = PlaceholderGuard<
+    'a,
+    (PackId, u32),
+    Arc<Loaded>,
+    Weight,
+    DefaultHashBuilder,
+    DefaultLifecycle<(PackId, u32), Arc<Loaded>>,
+>;
 
 /// A frame of which a chunk is wanted.
 #[derive(Clone, Debug)]
@@ -70,16 +83,18 @@ fn range(frame: &Frame) -> Range<u64> {
     frame.offset..frame.offset + u64::from(frame.stored_len)
 }
 
-/// A frame as it was kept near, when it is right.
+/// A frame as it was kept near, when it can be decoded. Whether it is right shows when a chunk is taken.
 fn kept(open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
-    let right = |stored| Loaded::of(open, frame, stored, true).ok().filter(Loaded::is_right);
-    open.cached(range(frame), right).map(Arc::new)
+    open.cached(range(frame), |stored| Loaded::of(open, frame, stored, true).ok()).map(Arc::new)
 }
 
 impl Frames {
-    /// A frame that is in memory.
+    /// A frame that is in memory, or on its way there: that is waited for.
     pub(super) fn in_memory(&self, open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
-        self.memory.get(&key(open, frame))
+        match self.memory.get_value_or_guard(&key(open, frame), None) {
+            GuardResult::Value(loaded) => Some(loaded),
+            GuardResult::Guard(_) | GuardResult::Timeout => None,
+        }
     }
 
     /// A frame that was kept near.
@@ -110,80 +125,112 @@ impl Frames {
         Ok(loaded)
     }
 
-    /// Brings frames into memory: neighbours in one request, several requests at a time.
+    /// Gives a chunk of a frame of whole chunks to `take`. What came from the cache and proves wrong is fetched again.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub(super) fn take_whole<T>(
+        &self,
+        (open, frame): (&OpenPack, &Frame),
+        whole: &Whole,
+        slot: SlotNumber,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, StoreError> {
+        if let Some(bytes) = whole.chunk(slot) {
+            return Ok(take(bytes));
+        }
+        if whole.cached
+            && let Loaded::Whole(fetched) = &*self.fetch(open, frame)?
+            && let Some(bytes) = fetched.chunk(slot)
+        {
+            return Ok(take(bytes));
+        }
+        Err(wrong_chunk(open, slot))
+    }
+
+    /// Brings frames into memory: neighbours in one request, several requests at a time. Those on their way for somebody
+    /// else are left to them.
     ///
     /// # Errors
     /// The first failure; what was brought before it stays.
     pub(super) fn load_all(&self, mut needs: Vec<Need>) -> Result<(), StoreError> {
         needs.sort_unstable_by_key(|need| (need.open.table.id, need.frame.offset));
         needs.dedup_by_key(|need| (need.open.table.id, need.frame.offset));
-        needs.retain(|need| self.memory.peek(&key(&need.open, &need.frame)).is_none());
+        let ours = needs.into_iter().filter_map(|need| {
+            let found = self.memory.get_value_or_guard(&key(&need.open, &need.frame), Some(Duration::ZERO));
+            if let GuardResult::Guard(guard) = found { Some(Promised { need, guard }) } else { None }
+        });
         let absent = Mutex::new(Vec::new());
-        self.each(needs.chunks(16).collect(), |few: &[Need]| {
-            for need in few {
-                if self.in_cache(&need.open, &need.frame).is_none() {
-                    absent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(need.clone());
+        each(split(ours.collect(), |few, _| few.len() == FEW), |few| {
+            for promised in few {
+                match kept(&promised.need.open, &promised.need.frame) {
+                    Some(loaded) => drop(promised.guard.insert(loaded)),
+                    None => absent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(promised),
                 }
             }
             Ok(())
         })?;
         let mut absent = absent.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-        absent.sort_unstable_by_key(|need| (need.open.table.id, need.frame.offset));
-        self.each(groups(&absent), |group: &[Need]| {
-            let (open, first) = (&group[0].open, group[0].frame.offset);
-            let bytes = open.read(first..range(&group[group.len() - 1].frame).end)?;
-            for Need { frame, .. } in group {
+        absent.sort_unstable_by_key(|promised| (promised.need.open.table.id, promised.need.frame.offset));
+        each(split(absent, |group, next| are_apart(group, &next.need)), |group| {
+            let (open, first) = (Arc::clone(&group[0].need.open), group[0].need.frame.offset);
+            let bytes = open.read(first..range(&group[group.len() - 1].need.frame).end)?;
+            for Promised { need: Need { frame, .. }, guard } in group {
                 let at = (frame.offset - first) as usize;
                 let stored = bytes.slice(at..at + frame.stored_len as usize);
-                let loaded = Loaded::of(open, frame, stored, false).map_err(|source| damaged(open, source))?;
-                self.memory.insert(key(open, frame), Arc::new(loaded));
+                let loaded = Loaded::of(&open, &frame, stored, false).map_err(|source| damaged(&open, source))?;
+                let _ = guard.insert(Arc::new(loaded));
             }
             Ok(())
         })
     }
+}
 
-    fn each<'a>(
-        &self,
-        groups: Vec<&'a [Need]>,
-        work: impl Fn(&'a [Need]) -> Result<(), StoreError> + Sync,
-    ) -> Result<(), StoreError> {
-        match groups.as_slice() {
-            [] => Ok(()),
-            [one] => work(one),
-            _ => ordered(
-                FETCHING.min(groups.len()),
-                groups.len(),
-                |give| groups.into_iter().all(give),
-                || (),
-                |(), group| work(group),
-                |done: Result<(), StoreError>| done,
-            )
-            .map(drop),
+/// A frame that nobody else brings: whoever asks for it meanwhile waits.
+struct Promised<'a> {
+    need: Need,
+    guard: Guard<'a>,
+}
+
+/// Splits a list before each item that does not belong to those before it.
+fn split<T>(items: Vec<T>, is_apart: impl Fn(&[T], &T) -> bool) -> Vec<Vec<T>> {
+    let mut groups: Vec<Vec<T>> = Vec::new();
+    for item in items {
+        match groups.last_mut() {
+            Some(group) if !is_apart(group, &item) => group.push(item),
+            _ => groups.push(vec![item]),
         }
     }
+    groups
+}
+
+/// Whether a frame is fetched apart from those before it.
+fn are_apart(group: &[Promised<'_>], next: &Need) -> bool {
+    let (first, last) = (&group[0].need, &group[group.len() - 1].need);
+    next.open.table.id != last.open.table.id
+        || next.frame.offset > range(&last.frame).end + GAP_BYTES
+        || range(&next.frame).end > first.frame.offset + MOST_BYTES
+}
+
+/// Works on groups, several at a time.
+fn each<T: Send>(groups: Vec<T>, work: impl Fn(T) -> Result<(), StoreError> + Sync) -> Result<(), StoreError> {
+    if groups.len() < 2 {
+        return groups.into_iter().try_for_each(work);
+    }
+    ordered(
+        FETCHING.min(groups.len()),
+        groups.len(),
+        |give| groups.into_iter().all(give),
+        || (),
+        |(), group| work(group),
+        |done: Result<(), StoreError>| done,
+    )
+    .map(drop)
 }
 
 fn read(open: &OpenPack, frame: &Frame) -> Result<Arc<Loaded>, StoreError> {
     let loaded = Loaded::of(open, frame, open.read(range(frame))?, false);
     loaded.map(Arc::new).map_err(|source| damaged(open, source))
-}
-
-/// Splits frames in the order of their places into those fetched together.
-fn groups(needs: &[Need]) -> Vec<&[Need]> {
-    let (mut found, mut start) = (Vec::new(), 0);
-    for at in 1..=needs.len() {
-        let apart = needs.get(at).is_none_or(|need| {
-            let (first, last) = (&needs[start], &needs[at - 1]);
-            need.open.table.id != last.open.table.id
-                || need.frame.offset > range(&last.frame).end + GAP_BYTES
-                || range(&need.frame).end > first.frame.offset + MOST_BYTES
-        });
-        if apart && start < at {
-            found.push(&needs[start..at]);
-            start = at;
-        }
-    }
-    found
 }
 
 /// Opens packs, several at a time.

@@ -75,8 +75,7 @@ impl SnapshotPages {
         }
         match &*self.frames.get(&open, &frame)? {
             Loaded::Whole(whole) => {
-                out.extend_from_slice(whole.chunk(slot).ok_or_else(|| wrong_chunk(&open, slot))?.1);
-                Ok(())
+                self.frames.take_whole((&open, &frame), whole, slot, |bytes| out.extend_from_slice(bytes))
             }
             Loaded::Deltas(_) => unreachable!("BUG: the table says what a frame is"),
         }

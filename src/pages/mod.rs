@@ -11,6 +11,7 @@ mod rows;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use quick_cache::Weighter;
@@ -22,7 +23,7 @@ use crate::format::map::{Extent, Place};
 use crate::format::pack::{Frame, PackRef};
 use crate::format::record::{FileEntry, SqliteFacts};
 use crate::map::State;
-use crate::store::{OpenPack, Packs, StoreError, damaged, keys, wrong_chunk};
+use crate::store::{OpenPack, Packs, StoreError, damaged, keys};
 
 use ahead::ReadAhead;
 use frames::{Frames, Loaded};
@@ -44,6 +45,8 @@ pub struct SnapshotPages {
     frames: Arc<Frames>,
     rebuilt: Cache<(PackId, u32), Bytes, Weight>,
     ahead: Mutex<ReadAhead>,
+    /// The thread that brings what was announced last.
+    coming: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Clone)]
@@ -105,6 +108,7 @@ impl SnapshotPages {
             frames,
             rebuilt: Cache::with_weighter(1024, REBUILT_BYTES, Weight),
             ahead: Mutex::new(ReadAhead::new(entry.chunk_size, entry.chunks())),
+            coming: Mutex::default(),
             entry,
             packs,
         })
@@ -162,14 +166,22 @@ impl SnapshotPages {
         Ok(place.map(|(pack, slot)| (pack.id, slot, (offset % chunk_size) as u32)))
     }
 
-    /// Brings pages into memory, several requests at a time. What fails here fails again when a page is asked for.
+    /// Begins to bring pages into memory, several requests at a time, and waits until those are there that the call before
+    /// this one spoke of. What fails here fails again when a page is asked for.
     pub fn bring(&self, numbers: &[u32]) {
+        let mut coming = self.coming.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(before) = coming.take() {
+            before.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
         let known = numbers.iter().filter(|number| (1..=self.page_count()).contains(*number));
         let chunk = |number: &u32| {
             (u64::from(number - 1) * u64::from(self.page_size()) / u64::from(self.entry.chunk_size)) as u32
         };
-        if let Ok(needs) = self.needs(known.map(chunk)) {
-            let _ = self.frames.load_all(needs);
+        if let Ok(needs) = self.needs(known.map(chunk))
+            && !needs.is_empty()
+        {
+            let frames = Arc::clone(&self.frames);
+            *coming = Some(std::thread::spawn(move || drop(frames.load_all(needs))));
         }
     }
 
@@ -212,10 +224,7 @@ impl SnapshotPages {
             None => self.load(chunk, &open, &frame)?,
         };
         match &*loaded {
-            Loaded::Whole(whole) => {
-                let (_, bytes) = whole.chunk(slot).ok_or_else(|| wrong_chunk(&open, slot))?;
-                Ok(take(bytes))
-            }
+            Loaded::Whole(whole) => self.frames.take_whole((&open, &frame), whole, slot, take),
             Loaded::Deltas(_) => {
                 let rebuilt = self.rebuild(&open, &frame, &loaded, slot)?;
                 let answer = take(&rebuilt);
@@ -262,6 +271,14 @@ impl SnapshotPages {
             }
         }
         self.frames.get(open, frame)
+    }
+}
+
+impl Drop for SnapshotPages {
+    fn drop(&mut self) {
+        let coming = self.coming.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // A panic over there was told by its own message.
+        let _ = coming.take().map(JoinHandle::join);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Everything is written beside the destination first. The destination changes in the last step, by a rename, after the
 //! root computed from what was written equals the snapshot's. On any failure it is as it was.
 
+mod build;
 mod content;
 mod error;
 mod existing;
@@ -27,6 +28,7 @@ use crate::map::State;
 use crate::remote::RequestCounts;
 use crate::store::Store;
 
+pub(super) use build::{Building, build};
 pub use error::TargetError;
 pub use existing::Known;
 pub(super) use target::refuse_if_open;

@@ -1,5 +1,7 @@
 //! A frame in memory: whole chunks decoded, or deltas as they are stored.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 
 use crate::base::{ChunkId, SlotNumber};
@@ -20,9 +22,11 @@ pub(in crate::pages) enum Loaded {
 pub(in crate::pages) struct Whole {
     decoded: DecodedFrame,
     first_slot: u32,
-    /// Chunks that are not what their ids say, by their place in the frame.
-    wrong: Vec<usize>,
+    /// Which chunks were found to be what their ids say, by their place in the frame.
+    proven: Vec<AtomicBool>,
     bytes: u64,
+    /// It came from the cache, and may be wrong.
+    pub(super) cached: bool,
 }
 
 /// A frame of deltas, as it is stored.
@@ -44,10 +48,15 @@ pub(in crate::pages) enum Wrong {
 }
 
 impl Whole {
-    /// A chunk, with its id, if it is what that says.
-    pub(in crate::pages) fn chunk(&self, slot: SlotNumber) -> Option<(ChunkId, &[u8])> {
+    /// A chunk, if it is what its id says; that is looked at once.
+    pub(super) fn chunk(&self, slot: SlotNumber) -> Option<&[u8]> {
         let index = (slot.0 - self.first_slot) as usize;
-        if self.wrong.contains(&index) { None } else { Some(self.decoded.bytes_of(index)) }
+        if self.proven[index].load(Ordering::Acquire) {
+            return Some(self.decoded.bytes_of(index).1);
+        }
+        let (_, bytes) = self.decoded.chunk(index)?;
+        self.proven[index].store(true, Ordering::Release);
+        Some(bytes)
     }
 }
 
@@ -91,18 +100,10 @@ impl Loaded {
         }
         let decoded = DECODER
             .with_borrow_mut(|decoder| DecodedFrame::decode(decoder, &open.table, frame, &stored, Vec::new()))?;
-        let slots = frame.slots as usize;
-        let wrong = (0..slots).filter(|index| decoded.chunk(*index).is_none()).collect();
+        let proven = (0..frame.slots).map(|_| AtomicBool::new(false)).collect();
         let content: u64 = open.table.lens_of(frame).iter().map(|len| u64::from(*len)).sum();
-        Ok(Self::Whole(Whole { decoded, first_slot: frame.first_slot, wrong, bytes: content + 40 * slots as u64 }))
-    }
-
-    /// Whether all that can be checked now is right.
-    pub(super) fn is_right(&self) -> bool {
-        match self {
-            Self::Whole(whole) => whole.wrong.is_empty(),
-            Self::Deltas(_) => true,
-        }
+        let bytes = content + 40 * u64::from(frame.slots);
+        Ok(Self::Whole(Whole { decoded, first_slot: frame.first_slot, proven, bytes, cached }))
     }
 
     pub(super) fn bytes(&self) -> u64 {
