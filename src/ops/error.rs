@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::ReachError;
 use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
@@ -412,6 +413,20 @@ pub enum OpError {
         #[source]
         source: rusqlite::Error,
     },
+    /// What failed lies in a layer that builds on operations; it says itself what it is.
+    #[error("{failure}")]
+    Built {
+        /// What can be done about it.
+        kind: ErrorKind,
+        /// The next thing to do.
+        hint: Option<String>,
+        /// What failed.
+        #[source]
+        failure: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A path or an address that the caller may not name.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

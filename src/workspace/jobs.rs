@@ -11,8 +11,9 @@
 //! Whoever begins a job locks its file and hands the open file to the job's process as its standard input: the lock is
 //! held without a gap. A job that says it is not finished while nobody holds its lock was interrupted.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -77,7 +78,39 @@ pub enum Task {
         /// What is said about it.
         note: Option<String>,
     },
+    /// Makes a snapshot if anything changed, and brings all remotes up to date.
+    Backup {
+        /// What is said about a snapshot, if one is made.
+        note: Option<String>,
+    },
+    /// Calls a procedure.
+    Call {
+        /// Its name.
+        name: String,
+        /// What it is given, by name.
+        arguments: BTreeMap<String, serde_json::Value>,
+        /// The only paths it may use; all when not said.
+        roots: Option<Vec<Root>>,
+        /// Whether it may use addresses of other machines.
+        addresses: bool,
+    },
 }
+
+impl Task {
+    /// What it does, in a word.
+    pub fn name(&self) -> &str {
+        match self {
+            Task::Create { .. } => "create",
+            Task::Backup { .. } => "backup",
+            Task::Call { name, .. } => name,
+        }
+    }
+}
+
+/// A folder or file that a job may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Root(#[serde(with = "super::path_form")] pub PathBuf);
 
 /// How far a job is. Byte counts are of content, before compression, but for `moved_bytes`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +161,9 @@ pub struct Job {
     pub snapshot: Option<String>,
     /// Why it failed.
     pub error: Option<JobError>,
+    /// What a procedure gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<serde_json::Value>,
 }
 
 /// A job's lock, held until dropped or, when it was handed over, until the process ends.
@@ -166,6 +202,7 @@ impl Workspace {
             progress: JobProgress::default(),
             snapshot: None,
             error: None,
+            result: None,
         };
         self.write_job(&job)?;
         Ok((job, lock))
@@ -292,6 +329,45 @@ impl Workspace {
     fn is_at_work(&self, id: &str) -> bool {
         let Ok(file) = File::open(self.job_path(id, "lock")) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    /// Writes down of every job that was interrupted that it was, and returns those of which nobody had said so yet. Only the
+    /// lock's holder writes a job, so each is told by one who asks.
+    ///
+    /// # Errors
+    /// When they cannot be listed or written.
+    pub fn settle_jobs(&self) -> Result<Vec<Job>, WorkspaceError> {
+        let mut found = Vec::new();
+        for job in self.jobs()?.into_iter().filter(|job| job.state == JobState::Interrupted) {
+            let Ok(lock) = File::open(self.job_path(&job.id, "lock")) else { continue };
+            let said = |job: &Job| job.state.is_finished();
+            if lock.try_lock().is_ok() && self.stored_job(&job.id)?.is_some_and(|stored| !said(&stored)) {
+                self.write_job(&job)?;
+                found.push(job);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What a job's process said, from its last bytes, `most` at most.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_job_log(&self, id: &str, most: u64) -> Result<String, WorkspaceError> {
+        let path = self.job_path(id, "log");
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(&path)?;
+            let start = file.metadata()?.len().saturating_sub(most);
+            file.seek(std::io::SeekFrom::Start(start))?;
+            let mut bytes = Vec::new();
+            file.take(most).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match read() {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+            Err(source) => Err(WorkspaceError::io("read", &path, source)),
+        }
     }
 
     /// Asks a job to stop.

@@ -76,6 +76,7 @@ pub fn restore(
 ) -> Result<RestoreReport, OpError> {
     let started = Instant::now();
     let before = store.remote().counts();
+    context.may_use(destination)?;
     context.progress.enter(Phase::Restoring);
     context.progress.total_bytes.store(state.header.totals.size_bytes, Relaxed);
     // Without a slash at its end: names are made by appending to it.
