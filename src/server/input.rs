@@ -43,6 +43,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 /// Reads JSON; nothing is `{}`.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };
+    // A list would be taken for fields in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(Failure::usage("the body is not an object of JSON"));
+    }
     serde_json::from_slice(bytes).map_err(|error| Failure::usage(format!("the body is not what is wanted: {error}")))
 }
 

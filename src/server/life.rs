@@ -35,6 +35,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// A scheduler that was not seen at work for so long is stuck, and the watchdog may know.
 const STUCK_AFTER_S: i64 = 120;
 
+/// Memory of SQLite in this process: a statement that wants more fails.
+const SQLITE_BYTES: u64 = 96 << 20;
+
 /// Serves until the caller's progress says stop. `caller` is who the server is when it calls operations.
 ///
 /// # Errors
@@ -51,6 +54,7 @@ pub fn serve(mut caller: Caller, options: &ServeOptions) -> Result<(), OpError> 
     if !config.listen.ip().is_loopback() && access.is_empty()? {
         return Err(ServeError::Open { address: config.listen }.into());
     }
+    crate::query::bound_memory(SQLITE_BYTES);
     // A second provider is no failure: whichever came first serves both.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -17,6 +17,7 @@
 //!   state/remotes/<name>.turn   the lock that a run puts at a remote where writers take turns
 //!   uploads/<where>/<database>/   notes about packs that an unfinished run stored: at a remote, or here (`local`)
 //!   jobs/<id>.…             work that goes on in the background: see `jobs.rs`
+//!   server/                 what a server of this folder remembers: users, tokens, runs, its audit log
 //!   tmp/                    scratch; emptied at the start of each run
 //! ```
 

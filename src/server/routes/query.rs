@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use crate::base::Progress;
-use crate::ops::{ErrorKind, OpError};
+use crate::ops::ErrorKind;
 use crate::query::{Place, QuerySession, RowSink, open_snapshot};
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, Success, done};
@@ -26,8 +26,6 @@ const ROWS: [usize; 2] = [1000, 100_000];
 const BYTES: usize = 8 << 20;
 /// Milliseconds when it is not said how long, and at most.
 const TIME_MS: [u64; 2] = [10_000, 60_000];
-/// Memory of SQLite in this process: a statement that wants more fails.
-const MEMORY_BYTES: u64 = 96 << 20;
 
 /// What is asked.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -94,8 +92,6 @@ pub(super) async fn query(
         let pages = open_snapshot(&found, &spec, question.file.as_deref().map(Path::new))?;
         let snapshot = pages.name().to_owned();
         let session = QuerySession::open(pages, progress)?;
-        let bound = session.connection().pragma_update(None, "hard_heap_limit", MEMORY_BYTES.to_string());
-        bound.map_err(|error| OpError::Sql { reason: error.to_string() })?;
         let left = question.limit.unwrap_or(ROWS[0]).clamp(1, ROWS[1]);
         let mut sink = Sink { reply: Reply { snapshot, ..Reply::default() }, left, bytes: BYTES };
         match session.run(&question.sql, &mut sink) {
