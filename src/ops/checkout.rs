@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::refs::{pull, start_line};
 use super::restore::{RestoreOptions, RestoreReport, restore};
-use super::{Context, Database, History, OpError, Spec, is_near, lines, spec::title};
+use super::{Context, Database, History, OpError, Spec, TargetError, is_near, lines, spec::title};
 use crate::base::{Name, PackId};
 use crate::format::pack::{Home, PackRef};
 use crate::format::record::{Record, SnapshotName, SourceKind};
@@ -92,14 +92,16 @@ struct Place {
 impl Place {
     fn find(context: &Context, database: &Database, record: &Record, destination: &Path) -> Result<Self, OpError> {
         let path: PathBuf = context.current_folder.join(destination).components().collect();
-        let bad = |reason: &str| OpError::BadTarget { path: path.clone(), reason: reason.into() };
+        let bad = |reason: &str| OpError::from(TargetError::Unfit { path: path.clone(), reason: reason.into() });
         let Some(name) = path.file_name() else { return Err(bad("name the file or folder to make")) };
         if std::fs::symlink_metadata(&path).is_ok() {
             return Err(bad("something is there already; a working copy needs a path that is free"));
         }
         let folder = path.parent().unwrap_or(Path::new("/"));
         let folder = folder.canonicalize().map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => OpError::FolderMissing { path: path.clone(), folder: folder.to_owned() },
+            std::io::ErrorKind::NotFound => {
+                TargetError::FolderMissing { path: path.clone(), folder: folder.to_owned() }.into()
+            }
             _ => OpError::io("open", folder)(source),
         })?;
         let (path, kind) = (folder.join(name), record.header.source);

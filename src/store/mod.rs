@@ -9,6 +9,7 @@ mod cache;
 mod chunks;
 mod error;
 pub mod keys;
+pub mod lease;
 mod packs;
 mod refs;
 mod several;

@@ -14,7 +14,7 @@ use crate::cli::args::Looking;
 use crate::cli::output::{Output, print_error};
 use crate::cli::rows::{Format, Rows};
 use crate::cli::session::Session;
-use crate::ops::OpError;
+use crate::ops::{OpError, QueryError};
 use crate::procedures::Caller;
 use crate::procedures::sql::{install, parse_call};
 use crate::query::{RowSink, is_complete, split};
@@ -87,7 +87,7 @@ impl<W: io::Write> Shell<'_, W> {
     fn command(&mut self, line: &str) -> Result<Next, OpError> {
         let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
-        let wrong = |reason: String| OpError::Sql { reason };
+        let wrong = |reason: String| OpError::from(QueryError::Sql { reason });
         let shown = match command {
             ".quit" | ".exit" => return Ok(Next::Leave),
             ".help" => HELP.lines().map(str::to_owned).collect(),
@@ -122,7 +122,7 @@ pub(crate) fn run(
 ) -> Result<Output, OpError> {
     let opened = Opened::new(session, spec, looking)?;
     let caller = session.caller();
-    let refused = |error: rusqlite::Error| OpError::Sql { reason: error.to_string() };
+    let refused = |error: rusqlite::Error| OpError::from(QueryError::Sql { reason: error.to_string() });
     install(opened.queries.connection(), caller.clone()).map_err(refused)?;
     let mut shell = Shell { opened, caller, rows: to_stdout(format(session, asked)), begun: String::new() };
     let ran = match script {

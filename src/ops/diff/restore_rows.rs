@@ -23,7 +23,7 @@ use super::shape::ColumnKind;
 use super::side::Side;
 use super::states::{LiveRows, Shelf, SnapshotRows};
 use super::tables::{Matching, Table};
-use super::{Changed, Counts, DiffOptions, DiffSink, Pair, SchemaChange, diff};
+use super::{Changed, Counts, DiffError, DiffOptions, DiffSink, Pair, SchemaChange, diff};
 use crate::ops::{Context, OpError};
 use crate::rows::{DatabaseHeader, Encoding, SchemaEntry, Value};
 
@@ -110,7 +110,7 @@ pub fn restore_rows(
     if options.dry_run {
         return compared();
     }
-    let refused = |source| OpError::Refused { path: into.clone(), source };
+    let refused = |source| OpError::from(DiffError::Refused { path: into.clone(), source });
     let mut target = open(&into, options.lock_wait).map_err(refused)?;
     let seen = version(&target).map_err(refused)?;
     let mut report = compared()?;
@@ -143,7 +143,9 @@ fn plan(
         Ok(DatabaseHeader::read(pages)?.map_or(Encoding::Utf8, |header| header.encoding))
     };
     let (into, of) = (encoding(pair.a)?, encoding(pair.b)?);
-    let literals = |of| Literals::new(of, into).map_err(|source| OpError::Schema { table: String::new(), source });
+    let literals = |of| {
+        Literals::new(of, into).map_err(|source| OpError::from(DiffError::Schema { table: String::new(), source }))
+    };
     let mut wanted = Wanted {
         options,
         schema: Side::open(pair.b)?.schema,
@@ -170,7 +172,7 @@ fn plan(
 /// Ends here when there are conflicts and none may be.
 fn settle(report: &RestoreRowsReport, options: &RestoreRowsOptions) -> Result<(), OpError> {
     if report.conflicts > 0 && options.on_conflict == OnConflict::Abort {
-        return Err(OpError::RowConflicts { count: report.conflicts, rows: report.told.join(", ") });
+        return Err(DiffError::RowConflicts { count: report.conflicts, rows: report.told.join(", ") }.into());
     }
     Ok(())
 }
@@ -313,7 +315,7 @@ impl DiffSink for Wanted<'_> {
 
     fn row(&mut self, table: &Table, change: RowChange) -> Result<(), OpError> {
         if let Matching::Apart(reason) = table.matching {
-            return Err(OpError::NotMatched { table: table.name.clone(), reason });
+            return Err(DiffError::NotMatched { table: table.name.clone(), reason }.into());
         }
         let row = match &change {
             RowChange::Removed(_) => return Ok(()),

@@ -14,7 +14,7 @@ use super::Changed;
 use crate::base::FileNumber;
 use crate::format::record::FileEntry;
 use crate::map::State;
-use crate::ops::{Context, Database, History, OpError, Spec, database_in};
+use crate::ops::{Context, Database, History, OpError, QueryError, Spec, database_in};
 use crate::pages::{PagePlace, SnapshotPages};
 use crate::rows::Pages;
 use crate::store::{Packs, Store};
@@ -131,7 +131,7 @@ impl Shelf {
             (_, Some(file)) => database.source().join(file),
             (_, None) => {
                 let snapshot = format!("{} as it is now", database.name);
-                return Err(OpError::WhichFile { snapshot, file: None, known: Vec::new() });
+                return Err(QueryError::WhichFile { snapshot, file: None, known: Vec::new() }.into());
             }
         })
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::shape::{ColumnKind, Shape};
 use super::side::Side;
-use super::{Changed, DiffOptions, schema};
+use super::{Changed, DiffError, DiffOptions, schema};
 use crate::ops::OpError;
 use crate::rows::{Encoding, Item, PageSet, RowsError, SchemaEntry, walk};
 
@@ -106,7 +106,7 @@ fn choose(
         if !is_virtual && !names.contains_key(&name) {
             let mut known: Vec<String> = names.values().filter_map(|(a, b)| Some(b.or(*a)?.name.clone())).collect();
             known.sort();
-            return Err(OpError::NoTable { name, known });
+            return Err(DiffError::NoTable { name, known }.into());
         }
         wanted.push((name, is_virtual));
     }
@@ -138,7 +138,7 @@ fn table_side(side: &Side<'_>, entry: &SchemaEntry) -> Result<TableSide, OpError
         Ok(shape) => shape,
         // An index that SQLite does not understand, but the table it may.
         Err(_) => {
-            let failed = |source| OpError::Schema { table: entry.name.clone(), source };
+            let failed = |source| OpError::from(DiffError::Schema { table: entry.name.clone(), source });
             shape(&[]).map_err(failed)?.with_anything_unique()
         }
     };

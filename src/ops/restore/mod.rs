@@ -4,6 +4,7 @@
 //! root computed from what was written equals the snapshot's. On any failure it is as it was.
 
 mod content;
+mod error;
 mod existing;
 mod fetch;
 mod load;
@@ -26,6 +27,7 @@ use crate::map::State;
 use crate::remote::RequestCounts;
 use crate::store::Store;
 
+pub use error::TargetError;
 pub use existing::Known;
 pub(super) use target::refuse_if_open;
 

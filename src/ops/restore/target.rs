@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use super::content::{Output, fill};
 use super::existing::recognise;
-use super::{Context, Done, OpError, RestoreOptions, single_entry};
+use super::{Context, Done, OpError, RestoreOptions, TargetError, single_entry};
 use crate::base::progress::Phase;
 use crate::map::State;
 use crate::ops::proof::Proof;
@@ -66,7 +66,9 @@ pub(super) fn file(
     if let Err(error) = put {
         take_back(&set_aside);
         return Err(match error.error.kind() {
-            io::ErrorKind::AlreadyExists => OpError::TargetExists { what: "database", path: destination.to_owned() },
+            io::ErrorKind::AlreadyExists => {
+                TargetError::Exists { what: "database", path: destination.to_owned() }.into()
+            }
             _ => OpError::io("replace", destination)(error.error),
         });
     }
@@ -90,12 +92,14 @@ fn check_file(destination: &Path, file_name: &Path, force: bool) -> Result<PathB
         Ok(metadata) if metadata.is_dir() => {
             let example = destination.join(file_name);
             let reason = format!("it is a directory; name the file to make, like {}", example.display());
-            return Err(OpError::BadTarget { path: destination.to_owned(), reason });
+            return Err(TargetError::Unfit { path: destination.to_owned(), reason }.into());
         }
         Ok(metadata) if !metadata.is_file() && !metadata.is_symlink() => {
-            return Err(OpError::BadTarget { path: destination.to_owned(), reason: "it is a special file".into() });
+            return Err(
+                TargetError::Unfit { path: destination.to_owned(), reason: "it is a special file".into() }.into()
+            );
         }
-        Ok(_) if !force => return Err(OpError::TargetExists { what: "database", path: destination.to_owned() }),
+        Ok(_) if !force => return Err(TargetError::Exists { what: "database", path: destination.to_owned() }.into()),
         Ok(_) => refuse_if_open(destination)?,
     }
     Ok(folder)
@@ -113,7 +117,7 @@ fn resolve(destination: &Path) -> Result<PathBuf, OpError> {
 
 /// The folder of a destination, which must be there and not be our own.
 pub(super) fn existing_folder(destination: &Path) -> Result<PathBuf, OpError> {
-    let bad = |reason: String| OpError::BadTarget { path: destination.to_owned(), reason };
+    let bad = |reason: String| OpError::from(TargetError::Unfit { path: destination.to_owned(), reason });
     if destination.file_name().is_none() {
         return Err(bad("it is a directory; name what to make in it".into()));
     }
@@ -125,7 +129,7 @@ pub(super) fn existing_folder(destination: &Path) -> Result<PathBuf, OpError> {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Err(bad(format!("{} is not a folder", folder.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(OpError::FolderMissing { path: destination.to_owned(), folder: folder.to_owned() });
+            return Err(TargetError::FolderMissing { path: destination.to_owned(), folder: folder.to_owned() }.into());
         }
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(bad(format!("{} is not a folder", folder.display())));
@@ -155,7 +159,7 @@ pub(in crate::ops) fn refuse_if_open(path: &Path) -> Result<(), OpError> {
         if open.flatten().any(|file| identity(&file.path()).is_some_and(|found| wanted.contains(&found))) {
             let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             let holder = format!("{} (process {id})", name.trim());
-            return Err(OpError::TargetInUse { path: path.to_owned(), holder });
+            return Err(TargetError::InUse { path: path.to_owned(), holder }.into());
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::content::{Output, fill};
 use super::target::{aside, existing_folder, refuse_if_open, sync_folder};
 use super::temporary::Folder;
-use super::{Context, Done, OpError, RestoreOptions};
+use super::{Context, Done, OpError, RestoreOptions, TargetError};
 use crate::base::progress::Phase;
 use crate::format::record::{FileEntry, FileKind};
 use crate::map::State;
@@ -33,10 +33,10 @@ pub(super) fn directory(
     let folder = existing_folder(destination)?;
     let there = fs::symlink_metadata(destination).is_ok();
     if there && !options.force && !is_empty_folder(destination) {
-        return Err(OpError::TargetExists { what: "directory", path: destination.to_owned() });
+        return Err(TargetError::Exists { what: "directory", path: destination.to_owned() }.into());
     }
     if there && !destination.is_dir() {
-        return Err(OpError::BadTarget { path: destination.to_owned(), reason: "it is not a directory".into() });
+        return Err(TargetError::Unfit { path: destination.to_owned(), reason: "it is not a directory".into() }.into());
     }
     refuse_open_databases(state, destination)?;
     let temporary = Folder::create(context, &folder)?;
