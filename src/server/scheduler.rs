@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -36,6 +36,7 @@ struct Plan {
 pub(crate) async fn run(server: Arc<Server>, preset: Arc<Preset>) {
     let mut stopping = server.stopping.subscribe();
     let looks = Arc::new(Semaphore::new(LOOKS));
+    let under_way = Arc::new(Mutex::new(BTreeSet::new()));
     let mut plan = Plan::default();
     let mut refreshed = std::time::Instant::now();
     plan.renew(&server, &preset, true);
@@ -44,9 +45,16 @@ pub(crate) async fn run(server: Arc<Server>, preset: Arc<Preset>) {
         server.alive.store(now.as_second(), Relaxed);
         for (due, name) in plan.take_due(now) {
             plan.put_next(&name, now);
-            // Whatever was missed meanwhile is made up by this one.
-            let run = Run { server: Arc::clone(&server), preset: Arc::clone(&preset), name, due };
-            tokio::spawn(run.look(Arc::clone(&looks)));
+            if !lock(&under_way).insert(name.clone()) {
+                tracing::warn!("{name}: due, but its last run has not begun yet; left out");
+                continue;
+            }
+            let run = Run { server: Arc::clone(&server), preset: Arc::clone(&preset), name: name.clone(), due };
+            let (looks, under_way) = (Arc::clone(&looks), Arc::clone(&under_way));
+            tokio::spawn(async move {
+                run.look(&looks).await;
+                lock(&under_way).remove(&name);
+            });
         }
         let until = plan.due.first().map_or(REFRESH_EVERY, |(due, _)| {
             due.duration_since(now).try_into().unwrap_or(Duration::ZERO).min(REFRESH_EVERY)
@@ -67,6 +75,10 @@ pub(crate) async fn run(server: Arc<Server>, preset: Arc<Preset>) {
         }
     }
     server.runs.save();
+}
+
+fn lock(names: &Mutex<BTreeSet<Name>>) -> MutexGuard<'_, BTreeSet<Name>> {
+    names.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Plan {
@@ -144,10 +156,10 @@ enum Came {
 
 impl Run {
     /// Looks whether anything is to be done, and begins a job if so.
-    async fn look(self, looks: Arc<Semaphore>) {
-        let Ok(turn) = looks.acquire_owned().await else { return };
+    async fn look(self, looks: &Semaphore) {
         let mut run = self;
         loop {
+            let Ok(turn) = looks.acquire().await else { return };
             let (back, came) = match tokio::task::spawn_blocking(move || {
                 let came = run.begin();
                 (run, came)
@@ -158,6 +170,7 @@ impl Run {
                 Err(error) => return tracing::error!("a look at a database failed: {error}"),
             };
             run = back;
+            drop(turn);
             let name = &run.name;
             match came {
                 Ok(Came::Idle) => tracing::debug!("{name}: nothing changed"),
@@ -182,7 +195,6 @@ impl Run {
             run.server.runs.note(&run.name, run.due.max(run.server.runs.last(&run.name).unwrap_or(run.due)));
             break;
         }
-        drop(turn);
     }
 
     fn begin(&self) -> Result<Came, OpError> {

@@ -17,6 +17,8 @@ fn the_life_of_a_snapshot() {
     );
     let first = machine.restored(".", "@1");
     machine.insert(&path, 5);
+    // The name that it has as a file tells seconds only.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
     let second = served.post("/api/v1/databases/shop/snapshots", json!({}));
     served.ended(second.data()["id"].as_str().unwrap());
 
@@ -32,7 +34,7 @@ fn the_life_of_a_snapshot() {
         let found = served.get(&format!("/api/v1/databases/shop/snapshots/{name}")).data();
         assert_eq!(found["snapshot"], "shop@1", "{name}");
     }
-    served.get("/api/v1/databases/shop/snapshots/7").refused(404, "no_snapshot", "shop@7");
+    served.get("/api/v1/databases/shop/snapshots/700").refused(404, "no_snapshot", "shop@700");
     served.get("/api/v1/databases/shop/snapshots/other@1").refused(404, "not_found", "no snapshot of the database");
     served.get("/api/v1/databases/nothing").refused(404, "not_found", "no database");
 
@@ -62,6 +64,15 @@ fn the_life_of_a_snapshot() {
         (&all["total"], &all["databases"][0]["snapshot"], &all["next"]),
         (&json!(1), &json!("shop@2"), &json!(null))
     );
+    // Of two snapshots of one second, none is meant.
+    let both = served.until(|| {
+        for _ in 0..2 {
+            machine.ok(&["backup", "create"]);
+        }
+        let newest = served.get("/api/v1/databases/shop/snapshots?limit=2").data();
+        (newest[0]["file_name"] == newest[1]["file_name"]).then(|| newest[0]["file_name"].as_str().unwrap().to_owned())
+    });
+    served.get(&format!("/api/v1/databases/shop/snapshots/{both}")).refused(409, "conflict", "in the same second");
 }
 
 #[test]

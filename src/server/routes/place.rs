@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::base::Name;
+use crate::base::{Name, SnapshotNumber};
+use crate::format::record::Header;
 use crate::ops::{Database, History, OpError, Reach, Spec, Version, title};
 use crate::procedures::{Call, Caller, Rows};
 use crate::server::Server;
@@ -73,7 +74,7 @@ impl Place {
             return Ok(text.to_owned());
         }
         if let Some(file) = FileName::parse(text) {
-            return self.of_file(&file).ok_or_else(|| self.not_ours(text));
+            return self.of_file(&file, text);
         }
         let (place, version) = text.split_once('@').unwrap_or_else(|| match self.is_own(text) {
             true => (text, "latest"),
@@ -102,15 +103,24 @@ impl Place {
         [&self.name, &self.database.name, &self.database.handle].iter().any(|own| own.as_str() == text)
     }
 
-    fn of_file(&self, file: &FileName) -> Option<String> {
+    /// The snapshot made in the second that a file's name tells; of several none is meant.
+    fn of_file(&self, file: &FileName, text: &str) -> Result<String, Failure> {
         if !self.is_own(file.database.as_str()) {
-            return None;
+            return Err(self.not_ours(text));
         }
-        let history = self.history().ok()?;
-        let version = Version::Time(file.end());
-        let spec = Spec { version, ..Spec::latest() };
-        let header = history.resolve(&spec).ok()?.header;
-        file.fits(header.created_at).then(|| title(&header.database, &header.line, header.number))
+        let history = self.history()?;
+        let at = |version| history.resolve(&Spec { version, ..Spec::latest() }).ok().map(|record| record.header);
+        let made_then = |header: &Header| file.fits(header.created_at);
+        let Some(header) = at(Version::Time(file.end())).filter(made_then) else { return Err(self.not_ours(text)) };
+        let title = |header: &Header| title(&header.database, &header.line, header.number);
+        let before = header.number.0.checked_sub(1).map(|number| Version::Number(SnapshotNumber(number)));
+        match before.and_then(at).filter(made_then) {
+            None => Ok(title(&header)),
+            Some(other) => {
+                let told = format!("{} and {} were made in the same second", title(&other), title(&header));
+                Err(Failure::conflict(told).hint("name one of them by its number"))
+            }
+        }
     }
 
     /// The database's own line in the local store.
