@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod backup;
+mod live;
 mod refs;
 mod rows;
 pub(crate) mod serve;
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 use super::rows::Format;
 
 pub(crate) use backup::Backup;
+pub(crate) use live::{Live, Reset};
 use refs::NO_MERGE;
 pub(crate) use refs::{Branch, Tag};
 pub(crate) use rows::{Diff, OnConflict, RestoreRows};

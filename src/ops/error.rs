@@ -287,6 +287,9 @@ pub enum OpError {
     /// Rows of two states.
     #[error(transparent)]
     Diff(#[from] DiffError),
+    /// A database in service gets no other state.
+    #[error(transparent)]
+    Live(#[from] super::LiveError),
     /// What failed lies in a layer that builds on operations; it says itself what it is.
     #[error("{failure}")]
     Built {

@@ -14,10 +14,12 @@ mod graph;
 mod history;
 mod lineage;
 mod lines;
+mod live;
 mod proof;
 mod push;
 mod reach;
 mod read_from;
+mod rebase;
 mod recover;
 mod refs;
 mod remotes;
@@ -48,6 +50,10 @@ pub use graph::{Graph, Row, graph};
 pub use history::{History, Listed};
 pub use lineage::{AddReport, add_remote};
 pub use lines::{Line, lines};
+pub use live::{
+    Kept, LiveError, LiveOptions, LiveReport, Migrations, ResetOptions, ResetPlan, plan_reset, reset, restore_live,
+    restore_live_kept, unfinished_restore,
+};
 pub use reach::{Reach, ReachError};
 pub use read_from::ReadFrom;
 pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};

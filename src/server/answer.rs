@@ -29,7 +29,7 @@ pub(crate) struct Refusal {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Told {
     /// The kind of failure, as on the command line: usage, conflict, busy, no_snapshot …; besides those not_found,
-    /// unauthorized, forbidden, too_large, too_many, not_ready and internal.
+    /// unauthorized, forbidden, too_large, too_slow, too_many, restoring, not_ready and internal.
     code: &'static str,
     /// What and why.
     message: String,

@@ -150,6 +150,8 @@ enum Came {
     Idle,
     /// A job was begun.
     Begun(String),
+    /// A restore of the database is not finished.
+    Restoring(String),
     /// The one before is not done.
     Piled(PathBuf),
 }
@@ -175,6 +177,9 @@ impl Run {
             match came {
                 Ok(Came::Idle) => tracing::debug!("{name}: nothing changed"),
                 Ok(Came::Begun(id)) => tracing::debug!("{name}: due, {id}"),
+                Ok(Came::Restoring(to)) => {
+                    tracing::warn!("{name}: due, but a restore to {to} is not finished; left out");
+                }
                 Ok(Came::Piled(home)) => {
                     tracing::warn!(
                         "{name}: due, but its last run still waits or is at work in {}; left out",
@@ -204,6 +209,9 @@ impl Run {
             return Ok(Came::Piled(entry.home));
         }
         let database = server.catalog.database(name, &server.base.settings)?;
+        if let Some(restoring) = ops::unfinished_restore(&database) {
+            return Ok(Came::Restoring(restoring.to));
+        }
         let caller = server.own_caller(name)?;
         if preset.is_missing(&database) {
             for call in preset.missing(&database) {

@@ -68,6 +68,7 @@ fn no_path_leads_out_whatever_the_name_says() {
         ("backup", json!({"verb": "add", "name": "x", "url": machine.text("remote")})),
         ("backup", json!({"verb": "sync_url", "url": format!("file://{}", machine.text("remote"))})),
         ("backup_log", json!({"from": "/var/tmp/anything"})),
+        ("sp_backup_restore", json!({"database": "shop", "id": "1", "live": true, "migrations": machine.text("sql")})),
     ];
     for (name, given) in cases {
         let reply = served.post(&format!("/api/v1/procedures/{name}"), given.clone());
@@ -119,4 +120,33 @@ fn tasks_of_a_cluster_have_request_ids() {
     let now = served.send("POST", "/backup/now", &[], b"");
     assert_eq!(now.status, 202);
     assert_eq!(served.ended(now.data()["id"].as_str().unwrap())["state"], "completed");
+}
+
+#[test]
+fn a_database_that_a_restore_left_unfinished_takes_nothing_but_a_restore() {
+    let (machine, path, served) = served();
+    machine.ok(&["backup", "create"]);
+    let open = rusqlite::Connection::open(&path).unwrap();
+    machine.insert(&path, 4);
+    // As a restore leaves it whose process was killed.
+    let mark = machine.path(".pagekeep/state/shop.restoring");
+    let noted = json!({
+        "to": "shop@1", "again": "pagekeep backup restore . shop.db --live --at shop@1", "back": null, "phase": "applying",
+        "since": "2026-11-21T10:00:00Z", "failure": null,
+    });
+    std::fs::write(&mark, noted.to_string()).unwrap();
+    let refused = served.post("/api/v1/databases/shop/snapshots", json!({}));
+    refused.refused(503, "restoring", "being restored to shop@1 (applying)");
+    assert!(refused.head.contains("retry-after: "), "{}", refused.head);
+    served.post("/api/v1/procedures/sp_backup_create", json!({})).refused(503, "restoring", "");
+    served.get("/api/v1/databases/shop/diff?a=1").refused(503, "restoring", "");
+    assert_eq!(served.get("/api/v1/databases/shop").data()["restoring"], "shop@1");
+    // While another program has it open: that one goes on, and sees the new state.
+    let back = served.post("/api/v1/databases/shop/restore", json!({"snapshot": "1"})).data();
+    let done = served.ended(back["id"].as_str().unwrap());
+    assert_eq!(done["state"], "completed", "{done}");
+    assert!(!mark.exists());
+    let rows: u32 = open.query_row("SELECT count(*) FROM item", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 200);
+    assert_eq!(served.post("/api/v1/databases/shop/snapshots", json!({})).status, 202);
 }

@@ -65,6 +65,8 @@ pub(super) struct Summary {
     next_run: Option<String>,
     /// Whether a job waits or is at work.
     busy: bool,
+    /// What a restore that is not finished puts it back to; it takes no other job meanwhile.
+    restoring: Option<String>,
     remotes: Vec<Remote>,
 }
 
@@ -213,6 +215,7 @@ impl Server {
             schedule: schedule.map(crate::workspace::Schedule::in_words),
             next_run: next.and_then(|table| table.next_after(now)).map(|next| next.to_string()),
             busy: self.runner.has(&entry.home, handle),
+            restoring: workspace.restoring(handle).map(|restoring| restoring.to),
             remotes: remotes.collect(),
         })
     }

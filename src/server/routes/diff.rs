@@ -19,6 +19,7 @@ use crate::ops::{ErrorKind, OpError};
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, Success, done};
 use crate::server::input::{Asked, At};
+use crate::workspace::Task;
 
 /// Rows when it is not said how many, and at most.
 const ROWS: [usize; 2] = [1000, 10_000];
@@ -117,6 +118,10 @@ fn difference(place: &Place, wanted: &Wanted) -> Result<Difference, Failure> {
     let context = &place.caller.context;
     let mut old = place.spec(&wanted.a)?;
     let new = wanted.b.as_deref().map(|text| place.spec(text)).transpose()?;
+    if new.is_none() {
+        // The live state of a database that is being restored is nobody's.
+        place.is_whole(&Task::Create { note: None })?;
+    }
     let store = place.database.local_store(context)?;
     let shelf = Shelf::open(context, store, &mut old, Some(place.database.clone()))?;
     let tables = wanted.table.iter().cloned().collect();

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use serde_json::{Map, Value};
 
 use crate::base::{Name, SnapshotNumber};
 use crate::format::record::Header;
-use crate::ops::{Database, History, OpError, Reach, Spec, Version, title};
+use crate::ops::{Database, History, OpError, Reach, Spec, Version, title, unfinished_restore};
 use crate::procedures::{Call, Caller, Rows};
 use crate::server::Server;
 use crate::server::access::{Scope, Who};
@@ -132,6 +133,20 @@ impl Place {
     fn not_ours(&self, text: &str) -> Failure {
         Failure::not_found(format!("{:?} is no snapshot of the database '{}'", short(text), self.name))
             .hint(format!("list what there is: GET /api/v1/databases/{}/snapshots", self.name))
+    }
+
+    /// Whether the database is as somebody left it, and not as a restore that goes on, or broke off, has it. Only another
+    /// restore puts that right.
+    ///
+    /// # Errors
+    /// When it is not, and the task is none.
+    pub(super) fn is_whole(&self, task: &Task) -> Result<(), Failure> {
+        let restores = matches!(task, Task::Call { name, .. } if name == "sp_backup_restore");
+        let Some(restoring) = unfinished_restore(&self.database).filter(|_| !restores) else { return Ok(()) };
+        let told = format!("'{}' is being restored to {} ({})", self.name, restoring.to, restoring.phase);
+        Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "restoring", told)
+            .hint("wait for it; if it broke off, restore again: POST …/restore")
+            .retry_after(5))
     }
 
     /// Calls a procedure that only looks.

@@ -19,7 +19,7 @@ use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, Success, done};
 use crate::server::input::{Asked, At, MOST_JSON, parse};
 use crate::server::names::FileName;
-use crate::workspace::is_job_id;
+use crate::workspace::{Task, is_job_id};
 
 /// How long a procedure is waited for when it is not said.
 const WAIT_S: u64 = 60;
@@ -154,6 +154,9 @@ pub(super) async fn call(
             let id = given.iter().find(|(key, _)| is_called(procedure, key, "id")).and_then(|(_, id)| id.as_str());
             let id = id.ok_or_else(|| Failure::usage("sp_backup_download needs 'id'"))?;
             return Ok(Called::File(Box::new(download::open(&place, id, None)?)));
+        }
+        if procedure.name == "sp_backup_create" {
+            place.is_whole(&Task::Create { note: None })?;
         }
         if procedure.returns_at_once() {
             return Ok(Called::Rows(place.call(procedure.name, given)?.to_objects()));

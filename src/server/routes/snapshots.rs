@@ -16,7 +16,7 @@ use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, Success, done};
 use crate::server::input::{Asked, At, Body};
 use crate::server::names::FileName;
-use crate::workspace::Task;
+use crate::workspace::{SourceKind, Task};
 
 /// Snapshots on a page when it is not said how many.
 const PAGE: usize = 100;
@@ -154,7 +154,7 @@ pub(super) struct Back {
     snapshot: String,
 }
 
-/// Begins to put a database back to a snapshot. Its present state is kept first.
+/// Begins to put a database back to a snapshot, while programs use it. Its present state is kept first.
 #[utoipa::path(post, path = "/api/v1/databases/{database}/restore", tag = "snapshots", params(("database" = String, Path), Beginning), request_body = Back, responses((status = 202, body = Success<JobView>)))]
 pub(super) async fn restore(
     State(server): Shared,
@@ -179,6 +179,12 @@ pub(super) fn restoring(place: &Place, snapshot: &str) -> Result<Task, Failure> 
     history.line = spec.line.clone().unwrap_or(history.line);
     let header = history.resolve(&spec)?.header;
     let id: Value = json!(title(&header.database, &header.line, header.number));
-    let given = arguments([("database", Some(json!(place.database.handle))), ("backup_id", Some(id))]);
+    // In service: programs that have it open go on, and see the new state. There is nothing to put it into when it is gone.
+    let live = place.database.config().kind == SourceKind::Sqlite && place.database.source().exists();
+    let given = arguments([
+        ("database", Some(json!(place.database.handle))),
+        ("backup_id", Some(id)),
+        ("live", Some(json!(live))),
+    ]);
     Ok(place.task("sp_backup_restore", given))
 }

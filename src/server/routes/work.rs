@@ -130,6 +130,7 @@ impl Server {
     /// Begins a job. Blocks for moments.
     pub(super) fn begin(&self, place: &Place, task: Task, if_busy: IfBusy) -> Result<Job, Failure> {
         let workspace = &place.database.workspace;
+        place.is_whole(&task)?;
         if if_busy == IfBusy::Refuse {
             let busy = match workspace.lock(Duration::ZERO) {
                 Ok(_) => self.runner.is_busy(workspace.home()),
