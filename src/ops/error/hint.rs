@@ -52,6 +52,8 @@ impl OpError {
             }
             OpError::Ref { next, .. } => next.clone(),
             OpError::Retention(error) => error.hint(),
+            OpError::Reach(error) => error.hint(),
+            OpError::Built { hint, .. } => return hint.clone(),
             OpError::RefConflict { name, .. } => {
                 let name = name.as_ref().map_or("NAME", Name::as_str);
                 format!(
