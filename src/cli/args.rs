@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod backup;
+mod proof;
 mod refs;
 mod rows;
 
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 use super::rows::Format;
 
 pub(crate) use backup::Backup;
+pub(crate) use proof::{Assert, Hook};
 use refs::NO_MERGE;
 pub(crate) use refs::{Branch, Tag};
 pub(crate) use rows::{Diff, OnConflict, RestoreRows};
@@ -49,6 +51,9 @@ pub(crate) struct Globals {
     /// How long to wait for a locked database, or for another pagekeep, like 30s or 5m
     #[arg(long, global = true, value_name = "TIME")]
     pub(crate) lock_wait: Option<String>,
+    /// Leave metrics in this file, in the OpenMetrics form, after each run; replaced as a whole
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) metrics_file: Option<PathBuf>,
     /// Override a setting for this run; `pagekeep config show` lists them
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) set: Vec<(String, String)>,
@@ -353,6 +358,10 @@ pub(crate) enum Config {
         #[arg(long)]
         origin: bool,
     },
+    /// What is called when something happens to a database; alone: what is configured
+    Hook(Hook),
+    /// What a drill expects of a database; alone: what is configured
+    Assert(Assert),
     /// Set one in this folder's .pagekeep/config.toml
     Set {
         /// Its name

@@ -57,7 +57,7 @@ fn with_query(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item =
         if at > 0 && is_sql.is_none() && !is_flag && !is_value {
             is_sql = Some(argument == "sql");
         }
-        is_value = ["--db", "--lock-wait", "--set"].iter().any(|flag| argument == *flag);
+        is_value = ["--db", "--lock-wait", "--set", "--metrics-file"].iter().any(|flag| argument == *flag);
         if is_sql == Some(true) && argument == "-q" { "--execute".into() } else { argument }
     })
 }

@@ -16,7 +16,9 @@ use crate::format::refs::{RefName, RefTarget};
 use crate::map::State;
 use crate::remote::RemoteErrorKind;
 use crate::store::{Packs, Store, StoreError, keys};
-use crate::workspace::{Config, DatabaseConfig, DatabaseMemory, Lock, RemoteMemory, Workspace, WorkspaceError};
+use crate::workspace::{
+    Config, DatabaseConfig, DatabaseMemory, Expectations, Hooks, Lock, RemoteMemory, Workspace, WorkspaceError,
+};
 
 /// How to check out.
 #[derive(Clone, Debug, Default)]
@@ -261,6 +263,8 @@ fn make(
         lineage: record.header.lineage.clone(),
         line: line.clone(),
         database: (handle != database.name).then(|| database.name.clone()),
+        hooks: Hooks::default(),
+        drill: Expectations::default(),
     };
     workspace.config.databases.insert(handle.clone(), config.clone());
     let mut copy = Database::new(workspace, handle.clone(), database.settings.clone())?;

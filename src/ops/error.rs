@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
+use crate::ops::HookError;
 use crate::ops::diff::DiffError;
 use crate::ops::restore::TargetError;
 use crate::remote::{OpenError, UrlError};
@@ -286,6 +287,9 @@ pub enum OpError {
     /// Rows of two states.
     #[error(transparent)]
     Diff(#[from] DiffError),
+    /// A hook.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -14,14 +14,15 @@ use bytes::Bytes;
 use super::scrub::check_frames;
 use super::turn::Turn;
 use super::verify::{
-    Finding, FindingKind, Looked, Object, Survey, note_structure, recall_health, remember_health, survey,
+    Finding, FindingKind, Looked, Object, Survey, note_structure, recall_health, remember_health, survey, trouble,
 };
+use super::watch::{Ended, Watched};
 use super::{Context, Database, ErrorKind, OpError, OpenRemote, ReadFrom};
 use crate::base::progress::Phase;
 use crate::format::store_file::StoreFile;
-use crate::remote::PutOutcome;
+use crate::remote::{PutOutcome, RequestCounts};
 use crate::store::{Store, StoreError};
-use crate::workspace::Health;
+use crate::workspace::{Health, RunVerb};
 
 /// Rounds of looking and healing: what was healed may show what else is lacking.
 const ROUNDS: usize = 8;
@@ -48,6 +49,8 @@ pub struct RepairReport {
     pub left: Vec<Finding>,
     /// How much was looked at, the last time.
     pub looked: Looked,
+    /// Requests made to the store.
+    pub requests: RequestCounts,
     /// Time it took.
     pub elapsed: Duration,
 }
@@ -57,6 +60,16 @@ pub struct RepairReport {
 /// # Errors
 /// When a store cannot be read or written, or somebody else is at work. What was healed until then stays so.
 pub fn repair(context: &Context, from: &ReadFrom, with: Option<&ReadFrom>) -> Result<RepairReport, OpError> {
+    let began = Instant::now();
+    let done = repair_in_turn(context, from, with);
+    if let Some(run) = Watched::reading(from, RunVerb::Repair) {
+        let ended = done.as_ref().map(|report| Ended { trouble: trouble(&report.left), requests: report.requests });
+        run.note(context, began, ended);
+    }
+    done
+}
+
+fn repair_in_turn(context: &Context, from: &ReadFrom, with: Option<&ReadFrom>) -> Result<RepairReport, OpError> {
     let known = from.database.as_ref().filter(|_| from.is_local() || from.remote.is_some());
     let _lock = known.map(|database| database.workspace.lock(database.settings.lock_wait())).transpose()?;
     let mut from = from.clone();
@@ -134,6 +147,7 @@ fn sources(context: &Context, from: &ReadFrom) -> Vec<Store> {
 
 fn locked_repair(context: &Context, from: &ReadFrom, sources: &[Store]) -> Result<RepairReport, OpError> {
     let started = Instant::now();
+    let before_it = from.store.remote().counts();
     let (mut healed, mut looked_again) = (Vec::new(), BTreeSet::new());
     let mut health = recall_health(from);
     for round in 1.. {
@@ -187,6 +201,7 @@ fn locked_repair(context: &Context, from: &ReadFrom, sources: &[Store]) -> Resul
             healed,
             left,
             looked,
+            requests: from.store.remote().counts().since(&before_it),
             elapsed: started.elapsed(),
         });
     }

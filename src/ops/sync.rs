@@ -15,13 +15,14 @@ use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
 use super::turn::Turn;
-use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near, refs};
-use crate::base::SnapshotNumber;
+use super::watch::{Ended, Watched};
+use super::{Context, Database, ErrorKind, OpError, OpenRemote, hooks, is_near, refs};
+use crate::base::{Name, SnapshotNumber};
 use crate::format::refs::RefName;
 use crate::format::store_file::StoreFile;
 use crate::remote::RequestCounts;
 use crate::store::{Store, StoreError, keys};
-use crate::workspace::{Keep, Pushed, RemoteMemory};
+use crate::workspace::{Keep, Pushed, RemoteMemory, RunVerb};
 
 /// After so long a remote is asked whether it still has what it is known to have.
 const TRUSTED: Duration = Duration::from_secs(24 * 3600);
@@ -63,7 +64,19 @@ pub struct SyncReport {
 /// # Errors
 /// See [`snapshot`](super::snapshot()).
 pub fn create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
+    let began = Instant::now();
+    let mut done = locked_create(context, database, options);
+    let ended = done.as_ref().map(|_| Ended { trouble: None, requests: RequestCounts::default() });
+    let told = Watched::on(database, RunVerb::Create, None).note(context, began, ended);
+    if let Ok(Outcome::Created(report)) = &mut done {
+        report.warnings.extend(told);
+    }
+    done
+}
+
+fn locked_create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
+    hooks::before_snapshot(context, database)?;
     settle(context, database)?;
     let remark = recover(context, &mut database.clone(), false)?;
     let make = || snapshot(context, database, &local_targets(context, database)?, options);
@@ -97,14 +110,34 @@ pub fn sync(
     remote: &OpenRemote,
     options: &SyncOptions,
 ) -> Result<SyncReport, OpError> {
-    let _lock = database.workspace.lock(database.settings.lock_wait())?;
-    let outcome = locked_sync(context, database, remote, options).map_err(|error| match error {
-        OpError::Overtaken { database, number, remote: place, host, time, .. } => {
-            OpError::Overtaken { database, number, name: remote.name.clone(), remote: place, host, time }
-        }
-        other => other.at_remote(remote.name.as_ref(), &remote.url, true),
-    });
-    if let (Some(name), Err(error)) = (&remote.name, &outcome)
+    let began = Instant::now();
+    let before = remote.store.remote().counts();
+    let lock = database.workspace.lock(database.settings.lock_wait()).map_err(OpError::from);
+    let mut outcome =
+        lock.and_then(|_lock| locked_sync(context, database, remote, options)).map_err(|error| match error {
+            OpError::Overtaken { database, number, remote: place, host, time, .. } => {
+                OpError::Overtaken { database, number, name: remote.name.clone(), remote: place, host, time }
+            }
+            other => other.at_remote(remote.name.as_ref(), &remote.url, true),
+        });
+    let requests = remote.store.remote().counts().since(&before);
+    let told = note_sync(context, database, remote.name.as_ref(), began, requests, outcome.as_ref().map(drop));
+    if let Ok(report) = &mut outcome {
+        report.remarks.extend(told);
+    }
+    outcome
+}
+
+/// Remembers how a sync ended, and tells whoever is to know. Returns what a person should know of that.
+pub(super) fn note_sync(
+    context: &Context,
+    database: &Database,
+    name: Option<&Name>,
+    began: Instant,
+    requests: RequestCounts,
+    outcome: Result<(), &OpError>,
+) -> Option<String> {
+    if let (Some(name), Err(error)) = (name, outcome)
         && error.kind() != ErrorKind::Interrupted
     {
         let mut memory = database.workspace.recall_remote(name);
@@ -112,7 +145,11 @@ pub fn sync(
         // Should that fail too, why the sync failed matters more.
         let _ = database.workspace.remember_remote(name, &memory);
     }
-    outcome
+    let run = match name {
+        Some(_) => Watched::on(database, RunVerb::Sync, name),
+        None => Watched::nameless(database, RunVerb::Sync),
+    };
+    run.note(context, began, outcome.map(|()| Ended { trouble: None, requests }))
 }
 
 fn locked_sync(
@@ -123,6 +160,7 @@ fn locked_sync(
 ) -> Result<SyncReport, OpError> {
     let started = Instant::now();
     let before = remote.store.remote().counts();
+    hooks::before_snapshot(context, database)?;
     settle(context, database)?;
     let mut recovered = recover(context, database, false)?;
     let mut turn = match Turn::take(context, database, remote) {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::WorkspaceError;
 use super::settings::nearest;
+use super::{Expectations, Hooks, WorkspaceError, care};
 use crate::base::{Name, Nonce};
 use crate::format::record::SourceKind;
 
@@ -29,6 +29,12 @@ pub struct DatabaseConfig {
     /// The database's name in stores, when it is another than the one it has here: a working copy beside its original.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Name>,
+    /// What is called when something happens to it.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
+    /// What a drill expects of it.
+    #[serde(default, skip_serializing_if = "Expectations::is_empty")]
+    pub drill: Expectations,
 }
 
 /// A named remote.
@@ -85,6 +91,9 @@ impl Config {
         let config: Config = table.try_into().map_err(|error: toml::de::Error| fail(error.message().to_owned()))?;
         for (key, value) in &config.settings {
             super::settings::check(key, value).map_err(fail)?;
+        }
+        for (name, database) in &config.databases {
+            care::check(&database.hooks, &database.drill).map_err(|reason| fail(format!("'{name}': {reason}")))?;
         }
         Ok(config)
     }

@@ -3,6 +3,7 @@
 pub(crate) mod about;
 pub(crate) mod backup;
 pub(crate) mod call;
+mod care;
 pub(crate) mod checkout;
 pub(crate) mod clone;
 pub(crate) mod config;
