@@ -15,7 +15,7 @@ use clap_complete::Shell;
 use super::rows::Format;
 
 pub(crate) use backup::Backup;
-pub(crate) use proof::{Assert, Hook};
+pub(crate) use proof::{Assert, Doctor, Drill, Hook};
 use refs::NO_MERGE;
 pub(crate) use refs::{Branch, Tag};
 pub(crate) use rows::{Diff, OnConflict, RestoreRows};
@@ -239,6 +239,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "OTHER")]
         with: Option<OsString>,
     },
+    /// Restore for real, to a scratch folder, and let the database check itself
+    ///
+    /// The copy is checked by SQLite (integrity, foreign keys), by the assertions of `pagekeep config assert`, and by its rows
+    /// against those of the last good drill; then it is removed. What was found, and how long the restore took, is kept.
+    /// Exit code 13 when bytes are missing or wrong, 7 when they are right and say something unexpected.
+    Drill(Drill),
+    /// Look whether all is well here and at the remotes: a line for each check, with what to do
+    ///
+    /// Exit code 8 when a check failed; a warning fails nothing.
+    Doctor(Doctor),
     /// Copy a whole store to a new folder, restore its databases there, and go on from there
     Clone {
         /// The store's address

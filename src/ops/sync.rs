@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::bring::{Brought, bring, finish};
+use super::drill::remove_left;
 use super::lineage::{newest_of, rebase};
 use super::lines::{known, note, unpushed};
 use super::recover::recover;
@@ -22,7 +23,7 @@ use crate::format::refs::RefName;
 use crate::format::store_file::StoreFile;
 use crate::remote::RequestCounts;
 use crate::store::{Store, StoreError, keys};
-use crate::workspace::{Keep, Pushed, RemoteMemory, RunVerb};
+use crate::workspace::{DRILLS, Keep, Pushed, RemoteMemory, RunVerb};
 
 /// After so long a remote is asked whether it still has what it is known to have.
 const TRUSTED: Duration = Duration::from_secs(24 * 3600);
@@ -76,6 +77,7 @@ pub fn create(context: &Context, database: &Database, options: &SnapshotOptions)
 
 fn locked_create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
+    remove_left(&database.workspace.path(DRILLS));
     hooks::before_snapshot(context, database)?;
     settle(context, database)?;
     let remark = recover(context, &mut database.clone(), false)?;
@@ -160,6 +162,7 @@ fn locked_sync(
 ) -> Result<SyncReport, OpError> {
     let started = Instant::now();
     let before = remote.store.remote().counts();
+    remove_left(&database.workspace.path(DRILLS));
     hooks::before_snapshot(context, database)?;
     settle(context, database)?;
     let mut recovered = recover(context, database, false)?;

@@ -16,6 +16,8 @@
 //!   state/health.json, state/remotes/<name>.health   when each object of a store was last read, and which were damaged
 //!   state/runs/<database>/<verb>@<remote>.json   when runs of a kind last ended well, and since when they fail
 //!   state/remotes/<name>.turn   the lock that a run puts at a remote where writers take turns
+//!   state/drills/<database>/<time>-<place>-<number>.json   what each drill did and found
+//!   drills/                 what drills restore; removed when they end
 //!   uploads/<where>/<database>/   notes about packs that an unfinished run stored: at a remote, or here (`local`)
 //!   jobs/<id>.…             work that goes on in the background: see `jobs.rs`
 //!   tmp/                    scratch; emptied at the start of each run
@@ -23,6 +25,7 @@
 
 mod care;
 mod config;
+mod drills;
 mod error;
 mod health;
 pub mod ids;
@@ -48,6 +51,7 @@ use crate::store::Store;
 pub use crate::format::record::SourceKind;
 pub use care::{Assertion, Expectations, HookEvent, Hooks};
 pub use config::{Config, DatabaseConfig, RemoteConfig};
+pub use drills::{CheckResult, DRILLS, DrillCheck, DrillEvidence};
 pub use error::WorkspaceError;
 pub use health::Health;
 pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Task, is_job_id};

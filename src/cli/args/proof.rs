@@ -1,5 +1,8 @@
 //! What can be said about proofs: hooks, expectations, drills, the doctor.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use crate::workspace::HookEvent;
@@ -60,4 +63,33 @@ pub(crate) struct Assert {
     /// The rows that a table may lose between two drills, in percent
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100), conflicts_with = "name")]
     pub(crate) max_drop: Option<u8>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Drill {
+    /// A remote's name, an address, or . for the local store; all remotes when not said
+    pub(crate) from: Option<OsString>,
+    /// The snapshot, like app@3; the newest when not said
+    pub(crate) spec: Option<String>,
+    /// The newest snapshot, which is also what happens when nothing is said
+    #[arg(long, conflicts_with_all = ["spec", "sample"])]
+    pub(crate) latest: bool,
+    /// So many snapshots of the history, by chance
+    #[arg(long, value_name = "N", conflicts_with = "spec", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) sample: Option<u32>,
+    /// Take what is found, rows lost and rows that refer to nothing, as the measure for the drills to come
+    #[arg(long)]
+    pub(crate) accept: bool,
+    /// A folder with room for what is restored; it is removed there afterwards
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) scratch: Option<PathBuf>,
+    /// The drills that were done, newest first
+    #[arg(long, conflicts_with_all = ["spec", "latest", "sample", "accept", "scratch"])]
+    pub(crate) list: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Only this remote, by its name; all remotes when not said
+    pub(crate) from: Option<OsString>,
 }

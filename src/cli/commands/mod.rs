@@ -9,6 +9,8 @@ pub(crate) mod clone;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod diff;
+pub(crate) mod doctor;
+pub(crate) mod drill;
 pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod jobs;

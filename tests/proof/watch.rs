@@ -1,8 +1,5 @@
 //! Runs that are watched: hooks, failures that repeat, metrics that a parser of somebody else's reads.
 
-#[path = "support/cli.rs"]
-mod cli;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -10,8 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cli::Machine;
 use serde_json::Value;
+
+use crate::cli::Machine;
 
 fn kept() -> Machine {
     let machine = Machine::new();
