@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod backup;
+mod live;
 mod proof;
 mod refs;
 mod rows;
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 use super::rows::Format;
 
 pub(crate) use backup::Backup;
+pub(crate) use live::{Live, Reset};
 pub(crate) use proof::{Assert, Doctor, Drill, Hook};
 use refs::NO_MERGE;
 pub(crate) use refs::{Branch, Tag};

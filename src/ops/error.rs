@@ -290,6 +290,9 @@ pub enum OpError {
     /// A hook.
     #[error(transparent)]
     Hook(#[from] HookError),
+    /// A database in service gets no other state.
+    #[error(transparent)]
+    Live(#[from] super::LiveError),
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -17,10 +17,12 @@ mod history;
 mod hooks;
 mod lineage;
 mod lines;
+mod live;
 mod metrics;
 mod proof;
 mod push;
 mod read_from;
+mod rebase;
 mod recover;
 mod refs;
 mod remotes;
@@ -54,6 +56,10 @@ pub use history::{History, Listed};
 pub use hooks::HookError;
 pub use lineage::{AddReport, add_remote};
 pub use lines::{Line, lines};
+pub use live::{
+    Kept, LiveError, LiveOptions, LiveReport, Migrations, ResetOptions, ResetPlan, plan_reset, reset, restore_live,
+    restore_live_kept, unfinished_restore,
+};
 pub use read_from::ReadFrom;
 pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};
 pub use remotes::{OpenRemote, is_near};

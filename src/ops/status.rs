@@ -25,6 +25,8 @@ pub struct RemoteStatus {
     pub behind: u32,
     /// Bytes a sync would move for them, as far as they are in the local store.
     pub behind_bytes: u64,
+    /// Tags and lines that were set here, and are not known to be so there.
+    pub refs_behind: u32,
     /// Since when, and why, syncs fail.
     pub failing: Option<(Timestamp, String)>,
     /// How many of them failed since one ended well.
@@ -38,7 +40,7 @@ pub struct RemoteStatus {
 impl RemoteStatus {
     /// Whether nothing needs to be done.
     pub fn is_up_to_date(&self) -> bool {
-        self.behind == 0 && self.newest.is_some() && self.failing.is_none()
+        self.behind == 0 && self.refs_behind == 0 && self.newest.is_some() && self.failing.is_none()
     }
 }
 
@@ -53,6 +55,7 @@ pub fn status(context: &Context, database: &Database, max_age: Duration) -> Resu
     let local = database.local_store(context)?;
     let line = &database.config().line;
     let before = super::lines::start(&local, &database.name, line)?.map_or(0, |start| start.number.0);
+    let refs = local.refs(&database.name)?;
     let remotes = database.workspace.config.remotes.iter().map(|(name, config)| {
         let memory = database.workspace.recall_remote(name);
         let runs = database.workspace.recall_run(&database.handle, RunVerb::Sync, Some(name));
@@ -65,6 +68,7 @@ pub fn status(context: &Context, database: &Database, max_age: Duration) -> Resu
             let record = local.record(&database.name, line, SnapshotNumber(number));
             record.map_or(0, |record| record.header.totals.added_bytes)
         };
+        let refs_behind = super::refs::unpushed(database, &refs, &memory);
         RemoteStatus {
             name: name.clone(),
             url: config.url.clone(),
@@ -73,6 +77,7 @@ pub fn status(context: &Context, database: &Database, max_age: Duration) -> Resu
             newest,
             behind: missing.len() as u32,
             behind_bytes: missing.map(added).sum(),
+            refs_behind,
             failing: memory.failure.get(&database.handle).cloned(),
             failures: runs.failing.map_or(0, |failing| failing.times),
             stale: age.is_none_or(|age| age > max_age),

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::sync::note_sync;
+use super::watch::note_sync;
 use super::{Context, Database, ErrorKind, OpError, SnapshotOptions, SyncOptions, SyncReport, sync};
 use crate::base::Name;
 use crate::remote::RequestCounts;

@@ -121,3 +121,27 @@ impl Watched {
         facts
     }
 }
+
+/// Remembers how a sync ended, and tells whoever is to know. Returns what a person should know of that.
+pub(super) fn note_sync(
+    context: &Context,
+    database: &Database,
+    name: Option<&Name>,
+    began: Instant,
+    requests: RequestCounts,
+    outcome: Result<(), &OpError>,
+) -> Option<String> {
+    if let (Some(name), Err(error)) = (name, outcome)
+        && error.kind() != ErrorKind::Interrupted
+    {
+        let mut memory = database.workspace.recall_remote(name);
+        memory.failure.entry(database.handle.clone()).or_insert_with(|| (context.now(), error.to_string()));
+        // Should that fail too, why the sync failed matters more.
+        let _ = database.workspace.remember_remote(name, &memory);
+    }
+    let run = match name {
+        Some(_) => Watched::on(database, RunVerb::Sync, name),
+        None => Watched::nameless(database, RunVerb::Sync),
+    };
+    run.note(context, began, outcome.map(|()| Ended { trouble: None, requests }))
+}

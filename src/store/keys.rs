@@ -24,9 +24,14 @@ pub const LEASES: &str = "leases";
 /// The folders of keys.
 pub const FOLDERS: [&str; 6] = [SNAPSHOTS, PACKS, REFS, PROBES, LOCKS, LEASES];
 
+/// Below it lie the records of all lines of a database.
+pub fn database_folder(database: &Name) -> String {
+    format!("{SNAPSHOTS}/{}", database.to_key())
+}
+
 /// Below it lie the records of one line.
 pub fn line_folder(database: &Name, line: &Name) -> String {
-    format!("{SNAPSHOTS}/{}/{}", database.to_key(), line.to_key())
+    format!("{}/{}", database_folder(database), line.to_key())
 }
 
 /// A snapshot's record. The key begins with the complement of the number, so that listings, which are in order of keys

@@ -88,6 +88,7 @@ fn every_command_gives_one_object() {
     run(2, &["config", "hook", "after_sync", "true"]);
     run(2, &["config", "assert", "one", "SELECT 1", "1"]);
     run(1, &["demo"]);
+    run(2, &["backup", "reset", "--yes"]);
     run(2, &["backup", "remove", "usb"]);
     left.remove("job");
     assert!(left.is_empty(), "these were not tried: {left:?}");

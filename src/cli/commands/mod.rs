@@ -14,6 +14,7 @@ pub(crate) mod drill;
 pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod jobs;
+mod live;
 pub(crate) mod log;
 pub(crate) mod query;
 pub(crate) mod refs;

@@ -40,6 +40,7 @@ impl OpError {
                 format!("repair that first; or replace it nevertheless: {command}")
             }
             OpError::Workspace(WorkspaceError::NoJob { .. }) => "list what there is: pagekeep jobs".into(),
+            OpError::Live(error) => return error.hint(),
             OpError::NoRemotes => "add one: pagekeep backup add NAME URL".into(),
             OpError::WhichDatabase { .. } => "`pagekeep init PATH` begins to keep a database".into(),
             OpError::NoBackup { known, .. } if known.is_empty() => "add one: pagekeep backup add NAME URL".into(),

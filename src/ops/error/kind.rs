@@ -103,6 +103,7 @@ impl OpError {
             OpError::Open { .. } => ErrorKind::Usage,
             OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => ErrorKind::Corruption,
             OpError::BadRemote { .. } | OpError::NoRemotes | OpError::BadCall { .. } => ErrorKind::Usage,
+            OpError::Live(error) => error.kind(),
             OpError::NotSafe { source, .. } => source.kind(),
             OpError::Query(error) => error.kind(),
             OpError::Diff(error) => error.kind(),
