@@ -9,5 +9,7 @@ mod doctor;
 mod drill;
 #[path = "proof/json.rs"]
 mod json;
+#[path = "proof/matrix.rs"]
+mod matrix;
 #[path = "proof/watch.rs"]
 mod watch;

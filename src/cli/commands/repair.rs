@@ -37,5 +37,5 @@ pub(crate) fn run(session: &Session, from: &OsStr, with: Option<&OsStr>) -> Resu
     }
     let next = "next: name another place that may have them: pagekeep repair --with OTHER; snapshots that are not \
                 named restore as before";
-    Ok(closed(output, left.is_empty(), next))
+    Ok(closed(output, report.kind(), next))
 }

@@ -6,6 +6,8 @@ mod finding;
 mod fits;
 mod gaps;
 mod held;
+mod needed;
+mod newer;
 mod object;
 mod states;
 mod survey;
@@ -14,7 +16,7 @@ mod touched;
 use std::time::{Duration, Instant};
 
 use super::watch::{Ended, Watched};
-use super::{Context, Database, OpError, ReadFrom, Spec};
+use super::{Context, Database, ErrorKind, OpError, ReadFrom, Spec};
 use crate::base::SnapshotNumber;
 use crate::format::record::Record;
 use crate::remote::RequestCounts;
@@ -47,10 +49,23 @@ impl VerifyReport {
         !self.findings.iter().any(Finding::is_bad)
     }
 
+    /// What kind of failure the findings are, if they are one: of a newer format when nothing else is wrong.
+    pub fn kind(&self) -> Option<ErrorKind> {
+        kind_of(&self.findings)
+    }
+
     /// What is remembered of it.
     pub(super) fn ended(&self) -> Ended {
         Ended { trouble: trouble(&self.findings), requests: self.requests }
     }
+}
+
+/// See [`VerifyReport::kind`].
+pub(super) fn kind_of(findings: &[Finding]) -> Option<ErrorKind> {
+    let mut bad = findings.iter().filter(|finding| finding.is_bad()).peekable();
+    bad.peek()?;
+    let is_newer = bad.all(|finding| finding.kind == FindingKind::TooNew);
+    Some(if is_newer { ErrorKind::TooNew } else { ErrorKind::Corruption })
 }
 
 /// What is wrong, in one line.
