@@ -58,7 +58,7 @@ fn with_query(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item =
         if at > 0 && is_sql.is_none() && !is_flag && !is_value {
             is_sql = Some(argument == "sql");
         }
-        is_value = ["--db", "--lock-wait", "--set"].iter().any(|flag| argument == *flag);
+        is_value = ["--db", "--lock-wait", "--set", "--metrics-file"].iter().any(|flag| argument == *flag);
         if is_sql == Some(true) && argument == "-q" { "--execute".into() } else { argument }
     })
 }
@@ -110,6 +110,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         Command::Hold(wanted) => commands::retention::hold(session, &wanted),
         Command::Release(wanted) => commands::retention::release(session, &wanted),
         Command::Stats(wanted) => commands::stats::run(session, &wanted),
+        Command::Drill(wanted) => commands::drill::run(session, &wanted),
+        Command::Doctor(wanted) => commands::doctor::run(session, &wanted),
         Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
         Command::Call { name, list: true, .. } => commands::call::list(name.as_deref()),
         Command::Call { name, arguments, by_name, .. } => {

@@ -9,7 +9,7 @@ use crate::base::{Name, Progress};
 use crate::format::record::SourceKind;
 use crate::map::State;
 use crate::store::{Store, StoreError, keys};
-use crate::workspace::{DatabaseConfig, DatabaseMemory, Pushed, RemoteConfig, Workspace};
+use crate::workspace::{DatabaseConfig, DatabaseMemory, Expectations, Hooks, Pushed, RemoteConfig, Workspace};
 
 /// The name a cloned store's origin gets.
 const ORIGIN: &str = "origin";
@@ -74,10 +74,16 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
         let state = State::load(&local, record)?;
         let path = place(&state, &name)?;
         let (lineage, kind) = (state.header.lineage.clone(), state.header.source);
-        workspace
-            .config
-            .databases
-            .insert(name.clone(), DatabaseConfig { path: path.clone(), kind, lineage, line, database: None });
+        let own = DatabaseConfig {
+            path: path.clone(),
+            kind,
+            lineage,
+            line,
+            database: None,
+            hooks: Hooks::default(),
+            drill: Expectations::default(),
+        };
+        workspace.config.databases.insert(name.clone(), own);
         workspace.save()?;
         let options = RestoreOptions { ids_path: Some(workspace.ids_path(&name)), ..RestoreOptions::default() };
         restore(context, &local, &state, &folder.join(&path), options)?;

@@ -14,6 +14,7 @@ use super::ReachError;
 use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
+use crate::ops::HookError;
 use crate::ops::diff::DiffError;
 use crate::ops::restore::TargetError;
 use crate::ops::retention::RetentionError;
@@ -288,6 +289,9 @@ pub enum OpError {
     /// Rows of two states.
     #[error(transparent)]
     Diff(#[from] DiffError),
+    /// A hook.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// A database in service gets no other state.
     #[error(transparent)]
     Live(#[from] super::LiveError),

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::WorkspaceError;
 use super::schedule::Schedule;
 use super::settings::nearest;
+use super::{Expectations, Hooks, WorkspaceError, care};
 use crate::base::policy::Policy;
 use crate::base::{Name, Nonce};
 use crate::format::record::SourceKind;
@@ -31,6 +31,12 @@ pub struct DatabaseConfig {
     /// The database's name in stores, when it is another than the one it has here: a working copy beside its original.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Name>,
+    /// What is called when something happens to it.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
+    /// What a drill expects of it.
+    #[serde(default, skip_serializing_if = "Expectations::is_empty")]
+    pub drill: Expectations,
 }
 
 /// A named remote.
@@ -102,6 +108,9 @@ impl Config {
         }
         for (name, schedule) in &config.schedules {
             super::schedule::check(schedule).map_err(|reason| fail(format!("schedule of '{name}': {reason}")))?;
+        }
+        for (name, database) in &config.databases {
+            care::check(&database.hooks, &database.drill).map_err(|reason| fail(format!("'{name}': {reason}")))?;
         }
         Ok(config)
     }

@@ -194,6 +194,7 @@ impl Workspace {
     /// When its file cannot be removed.
     pub fn forget_remote(&self, remote: &Name) -> Result<(), WorkspaceError> {
         self.forget_health(remote)?;
+        self.forget_runs(remote)?;
         remove(self.remote_memory_path(remote))
     }
 }

@@ -3,11 +3,14 @@
 pub(crate) mod about;
 pub(crate) mod backup;
 pub(crate) mod call;
+mod care;
 pub(crate) mod checkout;
 pub(crate) mod clone;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod diff;
+pub(crate) mod doctor;
+pub(crate) mod drill;
 pub(crate) mod forget;
 pub(crate) mod graph;
 pub(crate) mod init;

@@ -15,13 +15,17 @@ pub(crate) fn run(session: &Session, from: &OsStr, spec: Option<&str>) -> Result
     let report = ops::verify(&session.context, &reached, spec.as_ref())?;
     let next = format!("next: pagekeep repair {}", from.to_string_lossy());
     let output = Output::new(findings(&report.findings), json_of(&report));
-    Ok(closed(output.say(walked(&report)), report.is_whole(), &next))
+    Ok(closed(output.say(walked(&report)), report.kind(), &next))
 }
 
-/// The last line, and the exit code: 13 when something is lost or wrong.
-pub(super) fn closed(output: Output, is_whole: bool, next: &str) -> Output {
-    let mut output = output.say(if is_whole { "all is well" } else { next });
-    output.exit = if is_whole { exit::OK } else { exit::code(ErrorKind::Corruption) };
+/// The last line, and the exit code: 13 when something is lost or wrong, 17 when it is only newer than this pagekeep.
+pub(super) fn closed(output: Output, wrong: Option<ErrorKind>, next: &str) -> Output {
+    let mut output = output.say(match wrong {
+        None => "all is well",
+        Some(ErrorKind::TooNew) => "next: use the pagekeep that made it, or a newer one",
+        Some(_) => next,
+    });
+    output.exit = wrong.map_or(exit::OK, exit::code);
     output
 }
 

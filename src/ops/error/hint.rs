@@ -71,6 +71,7 @@ impl OpError {
             }
             OpError::Query(error) => return error.hint(),
             OpError::Diff(error) => return error.hint(),
+            OpError::Hook(error) => return error.hint(),
             OpError::Target(error) => return error.hint(),
             OpError::KeptHere { failure, .. } => return failure.hint(),
             OpError::OnlyHere { path, .. } => format!(
@@ -111,6 +112,9 @@ impl OpError {
             OpError::Store(error) | OpError::Workspace(WorkspaceError::Store(error)) => return store_hint(error),
             OpError::Workspace(WorkspaceError::Busy { .. }) => "wait until it is done, or raise --lock-wait".into(),
             OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => CORRUPTION_HINT.into(),
+            OpError::Workspace(WorkspaceError::Untrusted { path, .. }) => {
+                format!("look at what it says; if it is yours: chown $(id -u) {0} && chmod go-w {0}", shown(path))
+            }
             OpError::Workspace(WorkspaceError::TooNew { .. }) => TOO_NEW_HINT.into(),
             OpError::Workspace(WorkspaceError::Config { path, .. }) => config_hint(path),
             _ if self.kind() == ErrorKind::Temporary => "nothing is lost: try again later".into(),

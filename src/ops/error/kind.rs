@@ -107,6 +107,7 @@ impl OpError {
             OpError::NotSafe { source, .. } => source.kind(),
             OpError::Query(error) => error.kind(),
             OpError::Diff(error) => error.kind(),
+            OpError::Hook(error) => error.kind(),
             OpError::Target(error) => error.kind(),
             OpError::Demo { .. } => ErrorKind::Other,
             OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
