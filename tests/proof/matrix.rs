@@ -39,7 +39,7 @@ impl Matrix {
     fn new() -> Self {
         let machine = Machine::new();
         let path = machine.database("shop.db", "delete");
-        machine.insert(&path, 15_000);
+        machine.insert(&path, 40_000);
         machine.ok(&["init", "shop.db"]);
         machine.ok(&["config", "set", "keep", "all"]);
         machine.ok(&["backup", "add", "usb", "usb"]);
