@@ -4,7 +4,10 @@ mod backup;
 mod live;
 mod proof;
 mod refs;
+mod retention;
 mod rows;
+pub(crate) mod serve;
+mod stats;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -20,7 +23,9 @@ pub(crate) use live::{Live, Reset};
 pub(crate) use proof::{Assert, Doctor, Drill, Hook};
 use refs::NO_MERGE;
 pub(crate) use refs::{Branch, Tag};
+pub(crate) use retention::{Delete, Forget, Hold, Release, Retention};
 pub(crate) use rows::{Diff, OnConflict, RestoreRows};
+pub(crate) use stats::Stats;
 
 /// Keeps every past state of SQLite databases, here and elsewhere.
 ///
@@ -241,6 +246,23 @@ pub(crate) enum Command {
         #[arg(long, value_name = "OTHER")]
         with: Option<OsString>,
     },
+    /// What is kept at each place, and for how long
+    Retention {
+        #[command(subcommand)]
+        command: Retention,
+    },
+    /// Forget snapshots: those a policy does not keep, or those that are named
+    ///
+    /// What is forgotten is no longer listed, nor found by `latest`, by a time or by the beginning of its id. It can be
+    /// restored by its number, and taken back with --undo, until `pagekeep prune` removes it. The newest snapshot of a line,
+    /// what a tag stands for, what a line starts from and what is held are never forgotten.
+    Forget(Forget),
+    /// Hold a snapshot: nothing forgets it until it is released
+    Hold(Hold),
+    /// Take the hold of a snapshot away
+    Release(Release),
+    /// How much is stored, what each snapshot adds to it, and what that costs
+    Stats(Stats),
     /// Restore for real, to a scratch folder, and let the database check itself
     ///
     /// The copy is checked by SQLite (integrity, foreign keys), by the assertions of `pagekeep config assert`, and by its rows
@@ -286,6 +308,28 @@ pub(crate) enum Command {
         follow: bool,
         #[command(subcommand)]
         command: Option<JobCommand>,
+    },
+    /// Backups that come by themselves: what is configured, and the next runs
+    Schedule {
+        /// So many runs of each
+        #[arg(long, short = 'n', default_value_t = 3)]
+        count: usize,
+    },
+    /// Serve databases over HTTP, and run their schedules
+    Serve(serve::Serve),
+    /// Users of the server
+    User {
+        #[command(flatten)]
+        place: serve::Place,
+        #[command(subcommand)]
+        command: serve::User,
+    },
+    /// Tokens for the server
+    Token {
+        #[command(flatten)]
+        place: serve::Place,
+        #[command(subcommand)]
+        command: serve::Token,
     },
     /// Settings
     Config {

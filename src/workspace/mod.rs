@@ -20,6 +20,7 @@
 //!   drills/                 what drills restore; removed when they end
 //!   uploads/<where>/<database>/   notes about packs that an unfinished run stored: at a remote, or here (`local`)
 //!   jobs/<id>.…             work that goes on in the background: see `jobs.rs`
+//!   server/                 what a server of this folder remembers: users, tokens, runs, its audit log
 //!   tmp/                    scratch; emptied at the start of each run
 //!   state/<database>.restoring   what a restore of a database in service was about, while it is not finished
 //!   stage/                  a state made ready before it is put into a database; emptied at the start of each restore
@@ -37,6 +38,7 @@ mod memory;
 mod path_form;
 mod restoring;
 mod runs;
+mod schedule;
 mod settings;
 mod uploads;
 mod user;
@@ -57,11 +59,12 @@ pub use config::{Config, DatabaseConfig, RemoteConfig};
 pub use drills::{CheckResult, DRILLS, DrillCheck, DrillEvidence};
 pub use error::WorkspaceError;
 pub use health::Health;
-pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Task, is_job_id};
+pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Root, Task, is_job_id};
 pub use lock::Lock;
 pub use memory::{DatabaseMemory, Pushed, RemoteMemory};
 pub use restoring::Restoring;
 pub use runs::{Failing, RunMemory, RunVerb};
+pub use schedule::{SHORTEST, Schedule, Timetable};
 pub use settings::{KEYS, Keep, Key, Origin, Settings, byte_size, duration};
 pub use uploads::{UploadedChunks, Uploads};
 

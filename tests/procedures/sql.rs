@@ -24,10 +24,11 @@ pub(super) fn caller(machine: &Machine) -> Caller {
         clock: Timestamp::now,
         zone: TimeZone::UTC,
         patience: OpenOptions::default(),
+        reach: pagekeep::ops::Reach::default(),
         progress: Arc::new(Progress::new()),
     };
     let program = env!("CARGO_BIN_EXE_pagekeep").into();
-    Caller { context, settings: Settings::default(), database: None, program, open_files: Vec::new() }
+    Caller { context, settings: Settings::default(), database: None, program, open_files: Vec::new(), queue: None }
 }
 
 fn kept() -> (Machine, std::path::PathBuf) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{About, Live, Reset};
+use super::{About, Delete, Live, Reset};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Backup {
@@ -75,8 +75,16 @@ pub(crate) enum Backup {
         #[command(flatten)]
         live: Live,
     },
+    /// Forget snapshots that are named; asks first
+    ///
+    /// As `pagekeep forget`, which takes it back with --undo until `pagekeep prune` removes them.
+    Delete(Delete),
     /// Empty a database, after its state was kept and brought to every remote
     Reset(Reset),
+    /// When this database is backed up by itself, while `pagekeep serve` runs
+    ///
+    /// Times in a pattern are those of a clock on the wall: in a night of 23 or 25 hours a daily run comes once, too.
+    Configure(super::serve::Configure),
     /// How old and how complete each remote is; exit code 6 when one is too old
     Status {
         /// The oldest a remote may be

@@ -51,6 +51,9 @@ impl OpError {
                 format!("nothing is lost; put this machine's state after theirs: pagekeep backup sync {name} --rebase")
             }
             OpError::Ref { next, .. } => next.clone(),
+            OpError::Retention(error) => error.hint(),
+            OpError::Reach(error) => error.hint(),
+            OpError::Built { hint, .. } => return hint.clone(),
             OpError::RefConflict { name, .. } => {
                 let name = name.as_ref().map_or("NAME", Name::as_str);
                 format!(
@@ -138,6 +141,10 @@ fn store_hint(error: &StoreError) -> Option<String> {
             RemoteErrorKind::WrongAnswer => format!("{CORRUPTION_HINT}; check that nothing answers in its place"),
         },
         StoreError::Damaged { source: FormatError::TooNew { .. }, .. } => TOO_NEW_HINT.into(),
+        StoreError::Damaged { key, .. } if keys::parse_marks(key).is_some() => format!(
+            "snapshots are not touched by it, and restore by their numbers; move {key} there away, and the marks as they \
+             were before it count again"
+        ),
         StoreError::Damaged { .. } | StoreError::PackMissing { .. } | StoreError::WrongChunk { .. } => {
             CORRUPTION_HINT.into()
         }

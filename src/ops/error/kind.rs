@@ -118,6 +118,9 @@ impl OpError {
             }
             OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
             OpError::Ref { .. } => ErrorKind::Usage,
+            OpError::Retention(error) => error.kind(),
+            OpError::Reach(error) => error.kind(),
+            OpError::Built { kind, .. } => *kind,
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::workspace::{Health, Keep, RunVerb};
 
 pub use finding::{Finding, FindingKind};
 pub(super) use object::Object;
+pub(super) use states::States;
 pub use survey::Looked;
 pub(super) use survey::Survey;
 

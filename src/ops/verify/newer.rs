@@ -12,7 +12,7 @@ use super::object::Object;
 /// nobody puts anything over it then.
 pub(super) fn is_newer(store: &Store, key: &str) -> bool {
     match Object::parse(key) {
-        Some(Object::Record(_) | Object::Ref(..)) => {
+        Some(Object::Record(_) | Object::Ref(..) | Object::Marks(..)) => {
             let Ok(bytes) = store.remote().get(key, MAX_RECORD_BYTES) else { return true };
             let Some((before, digest)) = bytes.split_last_chunk::<32>() else { return false };
             bytes.len() > TRAILER_LEN && blake3::hash(before) == *digest
