@@ -9,8 +9,14 @@ use crate::cli::session::Session;
 use crate::ops::{self, Listed, OpError, Spec, Whereabouts, title};
 
 pub(crate) fn log(session: &Session, spec: Option<&str>, from: Option<&str>, limit: usize) -> Result<Output, OpError> {
+    let named = spec.is_some();
     let mut spec = spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let found = session.from(from.unwrap_or("."))?.history(&mut spec)?.list_from(&spec, limit)?;
+    let history = session.from(from.unwrap_or("."))?.history(&mut spec)?;
+    let found = history.list_from(&spec, limit)?;
+    if found.is_empty() && named {
+        // A name that stands for nothing is told as that.
+        history.resolve(&spec)?;
+    }
     let rows = found.iter().map(|one| {
         let header = &one.header;
         vec![
@@ -23,7 +29,7 @@ pub(crate) fn log(session: &Session, spec: Option<&str>, from: Option<&str>, lim
     });
     let text = rows_or_nothing(&["SNAPSHOT", "TIME", "CHANGED", "ADDED", "NOTE"], rows.collect());
     let output = Output::new(text, json!({"snapshots": found.iter().map(json_of).collect::<Vec<_>>()}));
-    Ok(if found.is_empty() { output.say("no snapshot yet") } else { output })
+    Ok(if found.is_empty() && limit > 0 { output.say("no snapshot yet") } else { output })
 }
 
 pub(crate) fn list(session: &Session, from: Option<&str>) -> Result<Output, OpError> {

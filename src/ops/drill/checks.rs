@@ -98,6 +98,10 @@ fn tables(database: &Connection) -> rusqlite::Result<Tables> {
     Ok(Tables { ordinary: list("rootpage > 0")?, virtuals: list("ifnull(rootpage, 0) = 0")? })
 }
 
+/// What follows when the copy is what the snapshot says, and SQLite finds it damaged.
+const DAMAGED_BEFORE: &str =
+    "the bytes are those of the snapshot, so the database was damaged already when that was made";
+
 /// What only the program that made the database has, when that is why SQLite refused.
 fn lacks(text: &str) -> bool {
     const TEXTS: [&str; 6] = [
@@ -106,7 +110,7 @@ fn lacks(text: &str) -> bool {
         "no such function",
         "unknown function",
         "no such tokenizer",
-        "unsafe use of",
+        "safe use of",
     ];
     TEXTS.iter().any(|begin| text.contains(begin))
 }
@@ -115,7 +119,7 @@ fn refused(name: &str, error: &rusqlite::Error) -> DrillCheck {
     let text = error.to_string();
     match lacks(&text) {
         true => check(name, CheckResult::Unchecked, format!("{text}: only the program that made the database has it")),
-        false => check(name, CheckResult::Damaged, text),
+        false => check(name, CheckResult::Damaged, format!("{text}; {DAMAGED_BEFORE}")),
     }
 }
 
@@ -156,10 +160,7 @@ fn integrity(database: &Connection, tables: &Tables) -> DrillCheck {
 fn told(name: &str, faults: &[String], lacking: &[String]) -> DrillCheck {
     let shown = |lines: &[String]| lines[..lines.len().min(SHOWN_FAULTS)].join("; ");
     if !faults.is_empty() {
-        let detail = format!(
-            "{}; the bytes are those of the snapshot, so the database was damaged already when that was made",
-            shown(faults)
-        );
+        let detail = format!("{}; {DAMAGED_BEFORE}", shown(faults));
         return check(name, CheckResult::Damaged, detail);
     }
     if !lacking.is_empty() {

@@ -173,7 +173,10 @@ fn config_hint(path: &Path) -> String {
 fn io_hint(error: &io::Error, path: &Path) -> Option<String> {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            let folder = path.parent().unwrap_or(path);
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let Some(folder) = folder else {
+                return Some("make room where the output goes, then run this again".into());
+            };
             Some(format!("make room in {}, then run this again: nothing is lost", shown(folder)))
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
