@@ -2,6 +2,8 @@
 
 #[path = "support/cli.rs"]
 mod cli;
+#[path = "support/s3_double.rs"]
+mod s3_double;
 
 #[path = "proof/doctor.rs"]
 mod doctor;

@@ -94,9 +94,11 @@ impl Chart {
 
     /// A failure in the words in which any command would tell it.
     fn error(&mut self, check: &'static str, error: &OpError) {
-        let causes = error.untold_causes().into_iter().map(|cause| format!(": {cause}"));
-        let detail = format!("{error}{}", causes.collect::<String>());
-        self.add(check, DoctorState::Failed, detail, error.hint());
+        // A line each: clients' causes repeat whole answers of servers.
+        let cause = error.untold_causes().into_iter().next().filter(|_| !matches!(error, OpError::Store(_)));
+        let text = [error.to_string()].into_iter().chain(cause).collect::<Vec<_>>().join(": ");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        self.add(check, DoctorState::Failed, words.join(" "), error.hint());
     }
 }
 

@@ -55,6 +55,10 @@ pub(super) fn classify(error: &object_store::Error) -> RemoteErrorKind {
             None => RemoteErrorKind::Credentials,
         },
         _ if is_past_the_end(error) || is_wrong(error) => RemoteErrorKind::WrongAnswer,
+        // Deletions are asked for in lots, and each may be refused in an answer that is a good one.
+        _ if causes(error).any(|cause| cause.to_string().ends_with("(code: AccessDenied)")) => {
+            RemoteErrorKind::Credentials
+        }
         _ => match status(error) {
             Some(401 | 403) => RemoteErrorKind::Credentials,
             Some(404) => RemoteErrorKind::NotFound,

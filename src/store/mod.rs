@@ -233,7 +233,11 @@ impl Store {
         let first = self.remote.put_new(&key, Bytes::from_static(b"first"))?;
         let second = self.remote.put_new(&key, Bytes::from_static(b"second"))?;
         let kept = self.remote.get(&key, 64)?;
-        self.remote.delete(&key)?;
+        match self.remote.delete(&key) {
+            // Credentials that may not delete are good ones for a backup; a few bytes stay.
+            Err(error) if matches!(error.kind, RemoteErrorKind::Credentials | RemoteErrorKind::ReadOnly) => {}
+            other => other?,
+        }
         Ok(first == PutOutcome::Created && second == PutOutcome::Exists && &kept[..] == b"first")
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::Value;
 
 use crate::cli::Machine;
+use crate::s3_double::{Fault, S3Double};
 
 fn kept() -> Machine {
     let machine = Machine::new();
@@ -115,4 +116,30 @@ fn rollback_mode_and_a_missing_remote_are_warnings() {
     for check in ["source", "remotes", "last snapshot"] {
         assert_eq!(state(&found, "here", check), "warn", "{check}");
     }
+}
+
+/// Credentials that may add and read, and delete nothing: what a backup should have where a thief may come.
+#[test]
+fn credentials_that_may_not_delete_serve_for_everything_but_deletion() {
+    let machine = Machine::new().with("AWS_ACCESS_KEY_ID", "key").with("AWS_SECRET_ACCESS_KEY", "secret");
+    let server = S3Double::start();
+    server.fail(Fault::DeniesDelete);
+    let path = machine.database("shop.db", "wal");
+    machine.ok(&["init", "shop.db"]);
+    let added = machine.ok(&["backup", "add", "far", &server.url(), "--json"]).json();
+    assert_eq!(added["conditional_put"], true);
+    machine.ok(&["backup", "sync", "far"]);
+    machine.insert(&path, 10);
+    machine.ok(&["backup", "sync", "far"]);
+    for command in ["verify", "scrub", "drill"] {
+        machine.ok(&[command, "far"]);
+    }
+    machine.ok(&["clone", &server.url(), "cloned"]);
+    // The double's clock stands still, which is the only thing that is wrong.
+    let found = states(&machine, 8);
+    let failed: Vec<_> = found.iter().filter(|(.., state)| state == "fail").collect();
+    assert_eq!(failed, [&("far".to_owned(), "clock".to_owned(), "fail".to_owned())]);
+    let ran = machine.run(&["doctor", "far"]);
+    assert!(ran.stdout.contains("these credentials may not delete") && ran.stdout.contains("clocks differ by"));
+    assert!(server.objects().keys().any(|key| key.contains("/probes/")), "nothing was refused");
 }

@@ -36,6 +36,8 @@ pub enum Fault {
     IgnoresConditions,
     /// Reads find nothing where something was listed.
     Forgets,
+    /// Nothing may be deleted, as with credentials that may only add.
+    DeniesDelete,
 }
 
 #[derive(Default)]
@@ -162,6 +164,11 @@ fn answer(request: &Request, state: &mut State, fault: Fault) -> Vec<u8> {
             let keys: Vec<&str> = body.split("<Key>").skip(1).filter_map(|part| part.split("</Key>").next()).collect();
             let mut text = String::from("<DeleteResult>");
             for key in keys {
+                if fault == Fault::DeniesDelete {
+                    let denied = "<Code>AccessDenied</Code><Message>Access Denied.</Message>";
+                    text.push_str(&format!("<Error><Key>{key}</Key>{denied}</Error>"));
+                    continue;
+                }
                 state.objects.remove(key);
                 text.push_str(&format!("<Deleted><Key>{key}</Key></Deleted>"));
             }

@@ -233,7 +233,8 @@ impl Probes<'_> {
 /// `12 ms`, `3.4 s`.
 fn shown(time: Duration) -> String {
     match time.as_millis() {
-        ms @ 0..1000 => format!("{ms} ms"),
+        0 => "less than 1 ms".into(),
+        ms @ 1..1000 => format!("{ms} ms"),
         ms => format!("{:.1} s", ms as f64 / 1000.0),
     }
 }
