@@ -136,17 +136,17 @@ pub fn drill_places(database: &Database) -> Vec<String> {
     if names.is_empty() { vec![".".into()] } else { names }
 }
 
-/// So many snapshots of a line by chance, each at most once.
+/// So many snapshots of a line by chance, each at most once; of those that are listed.
 fn sample(context: &Context, history: &History, count: u32) -> Result<Vec<Spec>, OpError> {
-    let mut numbers = history.store.numbers(&history.database, &history.line, usize::MAX)?;
-    if numbers.is_empty() {
+    let mut names = history.names(usize::MAX)?;
+    if names.is_empty() {
         // Says what there is instead.
         history.resolve(&Spec::latest())?;
     }
     let chance = Nonce::fresh();
-    numbers.sort_by_key(|number| *blake3::hash(format!("{chance} {number}").as_bytes()).as_bytes());
-    numbers.truncate(count as usize);
-    numbers.into_iter().map(|number| context.spec(&title(&history.database, &history.line, number))).collect()
+    names.sort_by_key(|name| *blake3::hash(format!("{chance} {}@{}", name.line, name.number).as_bytes()).as_bytes());
+    names.truncate(count as usize);
+    names.into_iter().map(|name| context.spec(&title(&history.database, &name.line, name.number))).collect()
 }
 
 struct Drill<'a> {
