@@ -1,6 +1,7 @@
 //! Every key of a store, in one place. FORMAT.md, "Keys".
 
-use crate::base::{Name, PackId, RefNumber, SnapshotNumber};
+use crate::base::{Name, Nonce, PackId, RefNumber, SnapshotNumber};
+use crate::format::record::SnapshotName;
 use crate::format::refs::{RefKind, RefName};
 
 /// The description of the store.
@@ -17,8 +18,17 @@ pub const PROBES: &str = "probes";
 /// Below it lie the locks of those who write to a place that overwrites whatever it is asked.
 pub const LOCKS: &str = "locks";
 
+/// Below it lie packs that were put together, and what says which lie where.
+pub const BUNDLES: &str = "bundles";
+/// Below it lie maps that were written anew.
+pub const MAPS: &str = "maps";
+/// Below it lie the sessions of writers.
+pub const SESSIONS: &str = "sessions";
+/// Below it lies what a prune is going to remove.
+pub const TOMBSTONES: &str = "tombstones";
+
 /// The folders of keys.
-pub const FOLDERS: [&str; 5] = [SNAPSHOTS, PACKS, REFS, PROBES, LOCKS];
+pub const FOLDERS: [&str; 9] = [SNAPSHOTS, PACKS, REFS, PROBES, LOCKS, BUNDLES, MAPS, SESSIONS, TOMBSTONES];
 
 /// Below it lie the records of one line.
 pub fn line_folder(database: &Name, line: &Name) -> String {
@@ -77,6 +87,92 @@ pub fn pack(id: &PackId) -> String {
 pub fn parse_pack(key: &str) -> Option<PackId> {
     let id: PackId = key.rsplit('/').next()?.parse().ok()?;
     (pack(&id) == key).then_some(id)
+}
+
+/// A bundle.
+pub fn bundle(id: &Nonce) -> String {
+    format!("{BUNDLES}/{id}")
+}
+
+/// The index of a bundle.
+pub fn bundle_index(id: &Nonce) -> String {
+    format!("{BUNDLES}/{id}.idx")
+}
+
+/// The bundle of a key, and whether it is the key of its index; `None` for keys that are neither.
+pub fn parse_bundle(key: &str) -> Option<(Nonce, bool)> {
+    let name = key.strip_prefix(BUNDLES)?.strip_prefix('/')?;
+    let (id, is_index) = match name.strip_suffix(".idx") {
+        Some(id) => (id, true),
+        None => (name, false),
+    };
+    Some((id.parse().ok()?, is_index))
+}
+
+/// Below it lie the maps of one snapshot that were written anew.
+pub fn new_maps_of(database: &Name, name: &SnapshotName) -> String {
+    format!("{MAPS}/{}/{}/{}", database.to_key(), name.line.to_key(), name.number)
+}
+
+/// A map that was written anew; `writing` is the mark of all that were written together.
+pub fn new_map(database: &Name, name: &SnapshotName, writing: &Nonce) -> String {
+    format!("{}/{writing}", new_maps_of(database, name))
+}
+
+/// The database, snapshot and writing of a map's key; `None` for keys that are not a map's.
+pub fn parse_new_map(key: &str) -> Option<(Name, SnapshotName, Nonce)> {
+    let mut parts = key.strip_prefix(MAPS)?.strip_prefix('/')?.split('/');
+    let (database, line) = (Name::from_key(parts.next()?)?, Name::from_key(parts.next()?)?);
+    let number = SnapshotNumber(parts.next()?.parse().ok()?);
+    let (name, writing) = (SnapshotName { line, number }, parts.next()?.parse().ok()?);
+    (number.0 > 0 && new_map(&database, &name, &writing) == key).then_some((database, name, writing))
+}
+
+/// A writer's session.
+pub fn session(mark: &Nonce) -> String {
+    format!("{SESSIONS}/{mark}")
+}
+
+/// The session of a key.
+pub fn parse_session(key: &str) -> Option<Nonce> {
+    key.strip_prefix(SESSIONS)?.strip_prefix('/')?.parse().ok()
+}
+
+/// The steps of a prune, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PruneStep {
+    /// What it is going to remove is known.
+    Marked,
+    /// Whom it waits for is known.
+    Waiting,
+    /// It removes.
+    Sweeping,
+    /// It has removed all.
+    Swept,
+}
+
+impl PruneStep {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Marked, Self::Waiting, Self::Sweeping, Self::Swept];
+}
+
+/// The object that says that a prune came to a step.
+pub fn tombstone(number: u32, step: PruneStep) -> String {
+    let ending = match step {
+        PruneStep::Marked => "",
+        PruneStep::Waiting => "-sessions",
+        PruneStep::Sweeping => "-sweeping",
+        PruneStep::Swept => "-swept",
+    };
+    format!("{TOMBSTONES}/{number:08x}{ending}")
+}
+
+/// The prune and step of a key; `None` for other keys.
+pub fn parse_tombstone(key: &str) -> Option<(u32, PruneStep)> {
+    let name = key.strip_prefix(TOMBSTONES)?.strip_prefix('/')?;
+    let number = u32::from_str_radix(name.get(..8)?, 16).ok()?;
+    let step = PruneStep::ALL.into_iter().find(|step| tombstone(number, *step) == key)?;
+    Some((number, step))
 }
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ fn store_hint(error: &StoreError) -> Option<String> {
              for 30 minutes is taken over"
                 .into()
         }
-        StoreError::LockLost { .. } => "nothing is lost: run this again".into(),
+        StoreError::LockLost { .. } | StoreError::Moved { .. } => "nothing is lost: run this again".into(),
         StoreError::NoSnapshot { remote, .. } => {
             format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
         }

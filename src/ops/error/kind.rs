@@ -146,6 +146,7 @@ fn store_kind(error: &StoreError) -> ErrorKind {
         StoreError::NoStore { .. } => ErrorKind::NoStore,
         StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
         StoreError::Locked { .. } | StoreError::LockLost { .. } => ErrorKind::Busy,
+        StoreError::Moved { .. } => ErrorKind::Temporary,
     }
 }
 

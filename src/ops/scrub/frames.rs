@@ -40,7 +40,7 @@ pub(in crate::ops) fn check_frames(
 
     let with_deltas = user.is_some() || place != Home::Object;
     let check = Check { open: &open, reader: ChunkReader::over(&packs), database: &database, key: &key, store };
-    let mut chunks = Vec::with_capacity(open.table.chunk_lens.len());
+    let mut chunks = Vec::with_capacity(open.table.slot_count() as usize);
     let (mut frames, mut deltas, mut buffer) = (FrameDecoder::new(), DeltaDecoder::new(), Vec::new());
     for frame in &open.table.frames {
         let end = frame.offset + u64::from(frame.stored_len);
@@ -101,7 +101,7 @@ impl Check<'_> {
                 }
             }
             let at = ids.len() * 32 + delta.offset as usize;
-            let len = table.chunk_lens[slot as usize] as usize;
+            let len = table.len_of(frame, SlotNumber(slot)) as usize;
             let bytes = &stored[at..at + delta.len as usize];
             decoder.decode(&bases, bytes, len, &mut chunk).map_err(|source| self.wrong(source))?;
             if ChunkId::of(&chunk) != ids[(slot - frame.first_slot) as usize] {

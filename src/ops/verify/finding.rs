@@ -76,7 +76,10 @@ impl Finding {
             StoreError::NoSnapshot { .. } | StoreError::PackMissing { .. } => {
                 (FindingKind::Missing, "it is not there".to_owned())
             }
-            StoreError::NoStore { .. } | StoreError::Locked { .. } | StoreError::LockLost { .. } => {
+            StoreError::NoStore { .. }
+            | StoreError::Locked { .. }
+            | StoreError::LockLost { .. }
+            | StoreError::Moved { .. } => {
                 return Err(error.into());
             }
         };

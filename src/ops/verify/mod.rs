@@ -21,7 +21,8 @@ use crate::store::{Store, StoreError, keys};
 use crate::workspace::{Health, Keep};
 
 pub use finding::{Finding, FindingKind};
-pub(super) use object::Object;
+pub(super) use object::{Object, SnapshotPlace};
+pub(super) use states::States;
 pub use survey::Looked;
 pub(super) use survey::Survey;
 
