@@ -31,6 +31,8 @@ pub enum ObjectKind {
     Snapshot = 2,
     /// A ref's record.
     Ref = 3,
+    /// A record of marks.
+    Marks = 4,
     /// What holds the place of a record.
     Husk = 5,
     /// A pack of which slots were left out, as part of a bundle.
@@ -60,6 +62,7 @@ impl ObjectKind {
             ObjectKind::Session => "the session",
             ObjectKind::Tombstone => "the tombstone",
             ObjectKind::SessionList => "the list of sessions",
+            ObjectKind::Marks => "the record of marks",
         }
     }
 }

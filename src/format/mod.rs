@@ -11,6 +11,7 @@ mod error;
 pub mod husk;
 pub mod map;
 pub mod new_map;
+pub mod marks;
 pub mod pack;
 pub mod protocol;
 pub mod record;

@@ -119,9 +119,10 @@ fn place(state: &State, name: &Name) -> Result<PathBuf, OpError> {
 fn copy(context: &Context, from: &Store, to: &Store) -> Result<CloneReport, OpError> {
     let mut report = CloneReport::default();
     let refs = from.remote().list(keys::REFS).map_err(StoreError::from)?;
+    let marks = from.remote().list(keys::MARKS).map_err(StoreError::from)?;
     let records = from.remote().list(keys::SNAPSHOTS).map_err(StoreError::from)?;
     let packs = from.remote().list(keys::PACKS).map_err(StoreError::from)?;
-    for objects in [packs, records, refs] {
+    for objects in [packs, records, refs, marks] {
         let total: u64 = objects.iter().map(|object| object.size).sum();
         Progress::add(&context.progress.total_bytes, total);
         ordered(

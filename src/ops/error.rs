@@ -11,6 +11,8 @@ use jiff::Timestamp;
 use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
+use crate::ops::prune::PruneError;
+use crate::ops::retention::RetentionError;
 use crate::remote::{OpenError, UrlError};
 use crate::rows::RowsError;
 use crate::source::SourceError;
@@ -412,6 +414,12 @@ pub enum OpError {
         #[source]
         source: rusqlite::Error,
     },
+    /// What is kept and what is forgotten.
+    #[error(transparent)]
+    Retention(#[from] RetentionError),
+    /// What nothing needs could not be removed.
+    #[error(transparent)]
+    Prune(#[from] PruneError),
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -155,7 +155,7 @@ fn locked_repair(context: &Context, from: &ReadFrom, sources: &[Store]) -> Resul
             Object::StoreFile => 0,
             Object::Pack(_) => 1,
             Object::Record(_) => 2,
-            Object::Ref(..) => 3,
+            Object::Ref(..) | Object::Marks(..) => 3,
         };
         for wanted in 0..4 {
             for object in bad.iter().filter(|object| rank(object) == wanted) {

@@ -1,6 +1,6 @@
 //! Every key of a store, in one place. FORMAT.md, "Keys".
 
-use crate::base::{Name, Nonce, PackId, RefNumber, SnapshotNumber};
+use crate::base::{MarksNumber, Name, Nonce, PackId, RefNumber, SnapshotNumber};
 use crate::format::record::SnapshotName;
 use crate::format::refs::{RefKind, RefName};
 
@@ -12,6 +12,8 @@ pub const SNAPSHOTS: &str = "snapshots";
 pub const PACKS: &str = "packs";
 /// Below it lie the records of tags and lines.
 pub const REFS: &str = "refs";
+/// Below it lie the records of marks on snapshots.
+pub const MARKS: &str = "marks";
 /// Below it lie objects that probe what the remote can do; they mean nothing and may be removed.
 pub const PROBES: &str = "probes";
 
@@ -28,7 +30,8 @@ pub const SESSIONS: &str = "sessions";
 pub const TOMBSTONES: &str = "tombstones";
 
 /// The folders of keys.
-pub const FOLDERS: [&str; 9] = [SNAPSHOTS, PACKS, REFS, PROBES, LOCKS, BUNDLES, MAPS, SESSIONS, TOMBSTONES];
+pub const FOLDERS: [&str; 10] =
+    [SNAPSHOTS, PACKS, REFS, MARKS, PROBES, LOCKS, BUNDLES, MAPS, SESSIONS, TOMBSTONES];
 
 /// Below it lie the records of one line.
 pub fn line_folder(database: &Name, line: &Name) -> String {
@@ -75,6 +78,25 @@ pub fn parse_ref(key: &str) -> Option<(Name, RefName, RefNumber)> {
     let name = RefName { kind: RefKind::from_key(kind)?, name: Name::from_key(name)? };
     let database = Name::from_key(database)?;
     (number.0 > 0 && ref_record(&database, &name, number) == key).then_some((database, name, number))
+}
+
+/// Below it lie the records of marks of a database.
+pub fn marks_folder(database: &Name) -> String {
+    format!("{MARKS}/{}", database.to_key())
+}
+
+/// A record of marks; as with snapshots, listings begin with the newest.
+pub fn marks(database: &Name, number: MarksNumber) -> String {
+    format!("{}/{:08x}-{}", marks_folder(database), u32::MAX - number.0, number.0)
+}
+
+/// The database and number of a record of marks; `None` for keys that are not one's.
+pub fn parse_marks(key: &str) -> Option<(Name, MarksNumber)> {
+    let rest = key.strip_prefix(MARKS)?.strip_prefix('/')?;
+    let (database, last) = rest.split_once('/')?;
+    let number = MarksNumber(last.split_once('-')?.1.parse().ok()?);
+    let database = Name::from_key(database)?;
+    (number.0 > 0 && marks(&database, number) == key).then_some((database, number))
 }
 
 /// A pack.
@@ -145,15 +167,13 @@ pub enum PruneStep {
     Marked,
     /// Whom it waits for is known.
     Waiting,
-    /// It removes.
-    Sweeping,
     /// It has removed all.
     Swept,
 }
 
 impl PruneStep {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Marked, Self::Waiting, Self::Sweeping, Self::Swept];
+    pub const ALL: [Self; 3] = [Self::Marked, Self::Waiting, Self::Swept];
 }
 
 /// The object that says that a prune came to a step.
@@ -161,10 +181,21 @@ pub fn tombstone(number: u32, step: PruneStep) -> String {
     let ending = match step {
         PruneStep::Marked => "",
         PruneStep::Waiting => "-sessions",
-        PruneStep::Sweeping => "-sweeping",
         PruneStep::Swept => "-swept",
     };
     format!("{TOMBSTONES}/{number:08x}{ending}")
+}
+
+/// The object by which one of those who sweep says that it may still remove something.
+pub fn sweeper(number: u32, mark: &Nonce) -> String {
+    format!("{TOMBSTONES}/{number:08x}-sweep-{mark}")
+}
+
+/// The prune and the mark of a sweeper's key; `None` for other keys.
+pub fn parse_sweeper(key: &str) -> Option<(u32, Nonce)> {
+    let name = key.strip_prefix(TOMBSTONES)?.strip_prefix('/')?;
+    let (number, mark) = name.split_once("-sweep-")?;
+    Some((u32::from_str_radix(number, 16).ok()?, mark.parse().ok()?))
 }
 
 /// The prune and step of a key; `None` for other keys.
@@ -198,6 +229,12 @@ mod tests {
             ["refs/a/tags/v/fffffffd-3", "refs/a/heads/v/fffffffd-2", "refs/a/tags/v", "refs/a/tags/v/x/fffffffd-2"]
         {
             assert_eq!(parse_ref(bad), None, "{bad}");
+        }
+        let key = marks(&Name::new("my app").unwrap(), MarksNumber(3));
+        assert_eq!(key, "marks/my!20app/fffffffc-3");
+        assert_eq!(parse_marks(&key), Some((Name::new("my app").unwrap(), MarksNumber(3))));
+        for bad in ["marks/a/fffffffc-2", "marks/a/b/fffffffc-3", "marks/fffffffc-3", "marks/a/ffffffff-0"] {
+            assert_eq!(parse_marks(bad), None, "{bad}");
         }
         let id = PackId([0xab; 32]);
         assert_eq!(parse_pack(&pack(&id)), Some(id));

@@ -12,6 +12,7 @@ mod chunks;
 mod error;
 pub mod keys;
 mod maps;
+mod marks;
 mod packs;
 mod refs;
 mod session;
@@ -35,6 +36,7 @@ pub use cache::ObjectCache;
 pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::StoreError;
+pub use marks::CreatedMarks;
 pub use packs::{OpenPack, Packs};
 pub use refs::CreatedRef;
 pub use session::Session;
@@ -244,6 +246,9 @@ impl Store {
         }
         if let Some((database, name, number)) = keys::parse_ref(key) {
             self.decode_ref(&database, &name, number, &bytes)?;
+        }
+        if let Some((database, number)) = keys::parse_marks(key) {
+            self.decode_marks(&database, number, &bytes)?;
         }
         Ok(bytes)
     }

@@ -3,11 +3,18 @@
 //! Tombstones are numbered, and each step of a prune is one more object, created once. Only the one with the highest number
 //! counts; the next number is given when it has come to its end, and the last stays until then. So of two prunes that begin at
 //! once one is refused, also when the other came and went in between.
+//!
+//! Several may sweep at once, as when one was taken for dead: each says so before it decides, and takes that back when it
+//! removes nothing any more. Until all have, what a tombstone condemns stays condemned: a key that was condemned is not used
+//! again while somebody may still delete it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use jiff::Timestamp;
 
 use super::keys::{self, PruneStep};
 use super::{Store, StoreError};
+use crate::base::Nonce;
 use crate::format::FormatError;
 use crate::format::protocol::{SessionList, Tombstone};
 use crate::format::text::MAX_TEXT_BYTES;
@@ -17,6 +24,7 @@ use crate::remote::{Listed, PutOutcome};
 #[derive(Clone, Debug, Default)]
 pub struct Tombstones {
     steps: BTreeMap<(u32, PruneStep), Listed>,
+    sweepers: BTreeMap<u32, Vec<Nonce>>,
 }
 
 impl Tombstones {
@@ -35,18 +43,19 @@ impl Tombstones {
         self.newest().filter(|_| self.step(PruneStep::Swept).is_none())
     }
 
-    /// All objects, of older ones too.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.steps.values().map(|object| object.key.as_str())
+    /// Whether what this one condemns may still be deleted.
+    fn is_in_force(&self, number: u32) -> bool {
+        let swept = self.steps.contains_key(&(number, PruneStep::Swept));
+        self.steps.contains_key(&(number, PruneStep::Marked)) && (!swept || self.sweepers.contains_key(&number))
     }
 
     /// The keys of what is going to be removed. What lies under the key of a tombstone and cannot be read is an error: it may
     /// condemn anything.
     pub(super) fn condemned(&self, store: &Store) -> Result<HashSet<String>, StoreError> {
         let mut condemned = HashSet::new();
-        let swept = |number: u32| self.steps.contains_key(&(number, PruneStep::Swept));
-        for ((number, _), _) in self.steps.iter().filter(|((number, step), _)| *step == PruneStep::Marked && !swept(*number)) {
-            match store.tombstone(*number) {
+        let numbers: BTreeSet<u32> = self.steps.keys().map(|(number, _)| *number).collect();
+        for number in numbers.into_iter().filter(|number| self.is_in_force(*number)) {
+            match store.tombstone(number) {
                 Ok(tombstone) => condemned.extend(tombstone.condemned.into_iter().map(|one| one.key)),
                 // It came to its end after it was listed.
                 Err(error) if error.is_absence() => {}
@@ -64,8 +73,32 @@ impl Store {
     /// When the remote cannot be listed.
     pub fn tombstones(&self) -> Result<Tombstones, StoreError> {
         let listed = self.remote().list(keys::TOMBSTONES)?.into_iter();
-        let steps = listed.filter_map(|object| Some((keys::parse_tombstone(&object.key)?, object))).collect();
-        Ok(Tombstones { steps })
+        let mut found = Tombstones::default();
+        for object in listed {
+            if let Some((number, mark)) = keys::parse_sweeper(&object.key) {
+                found.sweepers.entry(number).or_default().push(mark);
+            } else if let Some(step) = keys::parse_tombstone(&object.key) {
+                found.steps.insert(step, object);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The time at the remote: of an object that is put and listed there, and removed again.
+    ///
+    /// # Errors
+    /// When the remote fails.
+    pub fn now(&self, mark: &Nonce) -> Result<Timestamp, StoreError> {
+        let key = format!("{}/{mark}", keys::PROBES);
+        self.remote().put_new(&key, bytes::Bytes::from_static(b"now"))?;
+        let listed = self.remote().list(keys::PROBES);
+        self.remote().delete(&key)?;
+        let own = listed?.into_iter().find(|object| object.key == key);
+        let missing = || {
+            let detail = "what was put there is not in the listing".into();
+            self.damaged(&key, FormatError::Inconsistent { what: "the listing", detail })
+        };
+        Ok(own.ok_or_else(missing)?.modified)
     }
 
     /// Reads a tombstone.
@@ -94,8 +127,8 @@ impl Store {
         {
             return Ok(false);
         }
-        // One with a higher number was there before: this one was made from a listing older than that.
-        if self.tombstones()?.newest() != Some(tombstone.number) {
+        // One of this number, or a higher, came to its end before: this one was made from a listing older than that.
+        if self.tombstones()?.pending() != Some(tombstone.number) {
             self.remote().delete(&key)?;
             return Ok(false);
         }
@@ -111,16 +144,36 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that a prune has come to its end, and removes what only it needed; its number stays taken.
+    /// Says, before it is decided what goes, that `mark` may remove what this prune condemns.
     ///
     /// # Errors
     /// When the remote fails.
-    pub fn end_prune(&self, number: u32) -> Result<(), StoreError> {
+    pub fn begin_sweep(&self, number: u32, mark: &Nonce) -> Result<(), StoreError> {
+        self.create_object(&keys::sweeper(number, mark), bytes::Bytes::from_static(b"sweeping"))?;
+        Ok(())
+    }
+
+    /// Notes that a prune has come to its end, and that `mark` removes nothing any more. Its number stays taken; what only it
+    /// needed goes once nobody sweeps. `alone`: all others who said that they sweep are known to be dead.
+    ///
+    /// # Errors
+    /// When the remote fails.
+    pub fn end_prune(&self, number: u32, mark: &Nonce, alone: bool) -> Result<(), StoreError> {
         self.note_step(number, PruneStep::Swept, Vec::new())?;
-        for object in self.tombstones()?.steps.into_iter().filter(|((found, step), _)| {
-            *found < number || (*found == number && *step != PruneStep::Swept)
-        }) {
-            self.remote().delete(&object.1.key)?;
+        self.remote().delete(&keys::sweeper(number, mark))?;
+        let mut listed = self.tombstones()?;
+        if alone {
+            for (number, mark) in std::mem::take(&mut listed.sweepers).iter().flat_map(|(number, marks)| {
+                marks.iter().map(move |mark| (*number, mark))
+            }) {
+                self.remote().delete(&keys::sweeper(number, mark))?;
+            }
+        }
+        for ((found, step), object) in &listed.steps {
+            let is_done = *found < number || (*found == number && *step != PruneStep::Swept);
+            if is_done && !listed.sweepers.contains_key(found) {
+                self.remote().delete(&object.key)?;
+            }
         }
         Ok(())
     }

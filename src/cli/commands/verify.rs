@@ -31,7 +31,7 @@ pub(super) fn walked(report: &VerifyReport) -> String {
 }
 
 pub(super) fn counted(looked: &Looked) -> String {
-    let Looked { records, refs, packs, elsewhere, bytes } = looked;
+    let Looked { records, refs, marks: _, packs, elsewhere, bytes } = looked;
     let mut text = format!("{} records, {} refs, {} packs", count(*records), count(*refs), count(*packs));
     if *elsewhere > 0 {
         text.push_str(&format!(" ({} more are kept at remotes only)", count(*elsewhere)));
@@ -62,13 +62,14 @@ fn shortened(names: &[String]) -> String {
 }
 
 pub(super) fn json_of(report: &VerifyReport) -> Value {
-    let Looked { records, refs, packs, elsewhere, bytes } = report.looked;
+    let Looked { records, refs, marks, packs, elsewhere, bytes } = report.looked;
     json!({
         "place": report.place,
         "whole": report.is_whole(),
         "findings": report.findings.iter().map(finding_json).collect::<Vec<_>>(),
         "records": records,
         "refs": refs,
+        "marks": marks,
         "packs": packs,
         "elsewhere_packs": elsewhere,
         "read_bytes": bytes,

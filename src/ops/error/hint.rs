@@ -51,6 +51,8 @@ impl OpError {
                 format!("nothing is lost; put this machine's state after theirs: pagekeep backup sync {name} --rebase")
             }
             OpError::Ref { next, .. } => next.clone(),
+            OpError::Retention(error) => error.hint(),
+            OpError::Prune(error) => error.hint(),
             OpError::RefConflict { name, .. } => {
                 let name = name.as_ref().map_or("NAME", Name::as_str);
                 format!(
@@ -166,6 +168,10 @@ fn store_hint(error: &StoreError) -> Option<String> {
             RemoteErrorKind::WrongAnswer => format!("{CORRUPTION_HINT}; check that nothing answers in its place"),
         },
         StoreError::Damaged { source: FormatError::TooNew { .. }, .. } => TOO_NEW_HINT.into(),
+        StoreError::Damaged { key, .. } if keys::parse_marks(key).is_some() => format!(
+            "snapshots are not touched by it, and restore by their numbers; move {key} there away, and the marks as they \
+             were before it count again"
+        ),
         StoreError::Damaged { .. } | StoreError::PackMissing { .. } | StoreError::WrongChunk { .. } => {
             CORRUPTION_HINT.into()
         }

@@ -121,6 +121,8 @@ impl OpError {
             }
             OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
             OpError::Ref { .. } => ErrorKind::Usage,
+            OpError::Retention(error) => error.kind(),
+            OpError::Prune(error) => error.kind(),
             OpError::TargetExists { .. }
             | OpError::CloneTarget { .. }
             | OpError::BadTarget { .. }

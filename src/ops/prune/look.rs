@@ -8,7 +8,7 @@ use crate::format::bundle::BundleIndex;
 use crate::format::husk::MAX_HUSK_BYTES;
 use crate::format::record::SnapshotName;
 use crate::format::refs::{RefKind, RefTarget};
-use crate::ops::OpError;
+use crate::ops::{OpError, retention};
 use crate::ops::verify::SnapshotPlace;
 use crate::remote::Listed;
 use crate::store::{Store, StoreError, keys};
@@ -30,8 +30,6 @@ pub(super) struct Found {
     pub(super) maps: BTreeMap<SnapshotPlace, BTreeMap<Nonce, u64>>,
     /// Snapshots that are forgotten.
     pub(super) forgotten: BTreeSet<SnapshotPlace>,
-    /// What is said about snapshots: keys and lengths.
-    pub(super) marks: BTreeMap<SnapshotPlace, Vec<(String, u64)>>,
     /// Snapshots that tags and lines stand for.
     pub(super) named: BTreeSet<SnapshotPlace>,
 }
@@ -62,9 +60,12 @@ impl Found {
             }
         }
         found.refs(store)?;
-        let marks = (env.marks)(store)?;
-        found.forgotten = marks.forgotten;
-        found.marks = marks.keys;
+        let databases: BTreeSet<&Name> = found.records.keys().map(|(database, ..)| database).collect();
+        for database in databases {
+            let marks = retention::marks(store, database)?;
+            let of_it = found.records.keys().filter(|place| place.0 == *database);
+            found.forgotten.extend(of_it.filter(|place| marks.is_forgotten(&Self::name(place))).cloned());
+        }
         Ok(found)
     }
 

@@ -144,12 +144,6 @@ impl Plan {
                 }
             }
         }
-        for (place, marks) in &found.marks {
-            // What is said of a record that stays, kept or not, stays true.
-            if !choice.records.contains(place) {
-                marks.iter().for_each(|(key, bytes)| add(key.clone(), *bytes, Fate::Delete, Why::OfForgotten));
-            }
-        }
         condemned.sort_by(|a, b| a.key.cmp(&b.key));
         self.condemned = condemned;
     }
@@ -181,9 +175,8 @@ impl Found {
         let bundles = self.bundles.values().map(|(index, bytes)| index.len + bytes);
         let halves = self.halves.iter().map(|half| half.size);
         let maps = self.maps.values().flat_map(BTreeMap::values).copied();
-        let marks = self.marks.values().flatten().map(|(_, bytes)| *bytes);
         let records = self.records.values().chain(self.packs.values()).copied();
-        records.chain(bundles).chain(halves).chain(maps).chain(marks).sum()
+        records.chain(bundles).chain(halves).chain(maps).sum()
     }
 }
 

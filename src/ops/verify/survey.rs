@@ -4,6 +4,7 @@
 //! oldest on, then whatever was named and not seen yet. Only a store with something wrong is walked twice, to say whom it
 //! touches.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::states::States;
 use crate::base::ordered::ordered;
 use crate::base::{Name, Nonce, PackId, RefNumber, SnapshotId};
 use crate::format::map::{MapPart, Place};
+use crate::format::marks::Marks;
 use crate::format::record::Record;
 use crate::format::refs::{RefKind, RefName, RefTarget};
 use crate::ops::{Context, OpError};
@@ -37,6 +39,8 @@ pub struct Looked {
     pub records: u64,
     /// Records of tags and lines.
     pub refs: u64,
+    /// Records of marks on snapshots.
+    pub marks: u64,
     /// Packs, those that ride in records too.
     pub packs: u64,
     /// Packs that this store need not have: remotes keep them.
@@ -59,6 +63,7 @@ pub(in crate::ops) struct Survey<'a> {
     pub(in crate::ops) refs: BTreeMap<(Name, RefName), BTreeSet<RefNumber>>,
     pub(in crate::ops) targets: Vec<(Name, RefName, RefTarget)>,
     pub(super) starts: BTreeMap<(Name, Name), RefTarget>,
+    pub(super) marks: BTreeMap<Name, Marks>,
     pub(super) held: HashMap<String, Held>,
     /// What maps and bases name: the home's key, the pack, and the database; with the first slot that is not needed.
     uses: BTreeMap<(String, PackId, Name), u32>,
@@ -89,6 +94,7 @@ impl<'a> Survey<'a> {
             refs: BTreeMap::new(),
             targets: Vec::new(),
             starts: BTreeMap::new(),
+            marks: BTreeMap::new(),
             held: HashMap::new(),
             uses: BTreeMap::new(),
             unchecked: BTreeSet::new(),
@@ -135,8 +141,8 @@ impl<'a> Survey<'a> {
     /// Looks at everything that is listed.
     pub(super) fn all(&mut self) -> Result<(), OpError> {
         self.look_at([Object::StoreFile], &mut Role::Wanted)?;
-        let mut found: [Vec<Object>; 3] = Default::default();
-        for (folder, found) in [keys::REFS, keys::PACKS, keys::SNAPSHOTS].into_iter().zip(&mut found) {
+        let mut found: [Vec<Object>; 4] = Default::default();
+        for (folder, found) in [keys::REFS, keys::MARKS, keys::PACKS, keys::SNAPSHOTS].into_iter().zip(&mut found) {
             for listed in self.store.remote().list(folder).map_err(StoreError::from)? {
                 match Object::parse(&listed.key) {
                     Some(object) => found.push(object),
@@ -148,12 +154,13 @@ impl<'a> Survey<'a> {
         if self.is_bad(keys::STORE_FILE) && found.iter().all(Vec::is_empty) {
             return Err(StoreError::NoStore { remote: self.store.remote().name().to_owned() }.into());
         }
-        let [refs, packs, mut records] = found;
+        let [refs, marks, packs, mut records] = found;
         records.sort_by_key(|object| match object {
             Object::Record(place) => Some(place.clone()),
             _ => None,
         });
         self.look_at(refs, &mut Role::Wanted)?;
+        self.look_at(marks, &mut Role::Wanted)?;
         let listed: Vec<String> = packs.iter().map(Object::key).collect();
         self.look_at(packs, &mut Role::Wanted)?;
         self.look_at(records, &mut Role::Laid(States::new(self.store)))?;
@@ -261,6 +268,13 @@ impl<'a> Survey<'a> {
                 }
                 if self.targets.last().is_none_or(|(last, known, _)| (last, known) != (&database, &name)) {
                     self.targets.push((database, name, target));
+                }
+            }
+            // Newest first, and the newest says all that holds.
+            (Object::Marks(database, _), Look::Marks(record)) => {
+                self.looked.marks += 1;
+                if let (Entry::Vacant(free), Ok(marks)) = (self.marks.entry(database), Marks::of(&record.header)) {
+                    free.insert(marks);
                 }
             }
             _ => {}
