@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod backup;
+mod prune;
 mod refs;
 mod rows;
 
@@ -15,6 +16,7 @@ use super::rows::Format;
 
 pub(crate) use backup::Backup;
 use refs::NO_MERGE;
+pub(crate) use prune::Prune;
 pub(crate) use refs::{Branch, Tag};
 pub(crate) use rows::{Diff, OnConflict, RestoreRows};
 
@@ -234,6 +236,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "OTHER")]
         with: Option<OsString>,
     },
+    /// Remove what no kept snapshot needs: what was forgotten, and what unfinished runs left
+    ///
+    /// The first run says what is going to be removed and why, and condemns it; a run after the time of grace removes it.
+    /// Writers may be at work all the while. In the local store both happen at once.
+    Prune(Prune),
     /// Copy a whole store to a new folder, restore its databases there, and go on from there
     Clone {
         /// The store's address

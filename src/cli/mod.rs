@@ -104,6 +104,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
             commands::scrub::run(session, &from, max_bytes.as_deref(), max_time.as_deref(), max_age.as_deref())
         }
         Command::Repair { from, with } => commands::repair::run(session, &from, with.as_deref()),
+        Command::Prune(wanted) => commands::prune::run(session, &wanted),
         Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
         Command::Call { name, list: true, .. } => commands::call::list(name.as_deref()),
         Command::Call { name, arguments, by_name, .. } => {

@@ -49,7 +49,7 @@ pub use graph::{Graph, Row, graph};
 pub use history::{History, Listed};
 pub use lineage::{AddReport, add_remote};
 pub use lines::{Line, lines};
-pub use prune::{PruneError, PruneOptions, PruneReport, Pruned, prune, prune_store};
+pub use prune::{GRACE, PruneError, PruneOptions, PruneReport, Pruned, prune, prune_store};
 pub use read_from::ReadFrom;
 pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};
 pub use remotes::{OpenRemote, is_near};

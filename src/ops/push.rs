@@ -41,6 +41,10 @@ impl Push<'_> {
         let mut pushed = Pushed::default();
         for number in numbers.map(SnapshotNumber) {
             self.context.progress.check()?;
+            // A number that was pruned, or never given, here.
+            if self.from[0].husk(&self.database.name, self.line, number).is_ok() {
+                continue;
+            }
             match self.snapshot(number) {
                 Ok(()) => pushed.numbers.push(number),
                 Err(OpError::Prune(PruneError::Expired { .. })) => pushed.expired.push(number),

@@ -18,6 +18,7 @@ use super::trim::trim;
 use super::turn::Turn;
 use super::{Context, Database, ErrorKind, OpError, OpenRemote, PruneError, is_near, refs};
 use crate::base::{Nonce, SnapshotNumber};
+use crate::format::husk::{Husk, HuskReason};
 use crate::format::refs::RefName;
 use crate::format::store_file::StoreFile;
 use crate::remote::RequestCounts;
@@ -196,7 +197,11 @@ fn attempt(
             session.end(&remote.store);
         }
         match done {
-            Err(OpError::Prune(PruneError::Expired { number, .. })) => after = Some(number),
+            Err(OpError::Prune(PruneError::Expired { number, .. })) => {
+                let husk = Husk { reason: HuskReason::Expired, number };
+                database.local_store(context)?.fence(&database.name, &database.config().line, &husk)?;
+                after = Some(number);
+            }
             Ok((outcome, brought)) if brought.expired.contains(&outcome.number()) => {
                 (after, options.snapshot.always) = (Some(outcome.number()), true);
             }

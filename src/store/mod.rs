@@ -28,6 +28,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::format::bundle::BundleIndex;
+use crate::format::husk::{Husk, MAX_HUSK_BYTES};
+use crate::format::new_map::NewMap;
 use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteErrorKind};
 
@@ -241,8 +244,18 @@ impl Store {
             return self.pack_bytes(&id);
         }
         let bytes = self.remote.get(key, object.size)?;
+        let damaged = |source| self.damaged(key, source);
         if let Some((database, line, number)) = keys::parse_snapshot(key) {
-            self.decode_record(&database, &line, number, &bytes)?;
+            match bytes.len() as u64 > MAX_HUSK_BYTES {
+                true => drop(self.decode_record(&database, &line, number, &bytes)?),
+                false => drop(Husk::decode(&bytes).map_err(damaged)?),
+            }
+        }
+        if let Some((_, true)) = keys::parse_bundle(key) {
+            BundleIndex::decode(&bytes).map_err(damaged)?;
+        }
+        if keys::parse_new_map(key).is_some() {
+            NewMap::decode(&bytes).map_err(damaged)?;
         }
         if let Some((database, name, number)) = keys::parse_ref(key) {
             self.decode_ref(&database, &name, number, &bytes)?;

@@ -54,6 +54,14 @@ impl OpenPack {
         }
     }
 
+    /// The key of the bundle in which it lies, if it lies in one.
+    pub fn bundle_key(&self) -> Option<&str> {
+        match &self.bytes {
+            PackBytes::Bundled(part) => Some(&part.key),
+            _ => None,
+        }
+    }
+
     /// Notes that a slot that is needed is not here: a prune left it out, and the pack is elsewhere, too.
     pub(super) fn note_left_out(&self) {
         if let PackBytes::Bundled(part) = &self.bytes {

@@ -47,11 +47,6 @@ impl Session {
         self.state().aim.as_ref().map(|(_, snapshot)| snapshot.clone())
     }
 
-    /// Whether it has begun.
-    pub fn has_begun(&self) -> bool {
-        self.state().condemned.is_some()
-    }
-
     pub(super) fn is_condemned(&self, store: &Store, key: &str) -> Result<bool, StoreError> {
         let mut state = self.state();
         if let Some(condemned) = &state.condemned {
@@ -68,7 +63,7 @@ impl Session {
 
     /// Ends it, when it is certain what became of the record. One that cannot be removed is found by a prune.
     pub fn end(&self, store: &Store) {
-        if self.has_begun() {
+        if self.state().condemned.take().is_some() {
             let _ = store.remote().delete(&keys::session(&self.mark));
         }
     }

@@ -12,7 +12,7 @@ use crate::format::record::{Record, SnapshotName};
 use crate::map::State;
 use crate::ops::OpError;
 use crate::ops::verify::{SnapshotPlace, States};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// A pack of which something is needed.
 #[derive(Clone, Debug, Default)]
@@ -121,9 +121,4 @@ fn ways(store: &Store, found: &Found, place: &SnapshotPlace, record: &Record) ->
         return Err(PruneError::Unreadable { snapshot, remote }.into());
     }
     Ok(ways)
-}
-
-/// What is not there may lie elsewhere, or is an error.
-pub(super) fn unless_partial(env: &Env<'_>, error: StoreError) -> Result<(), OpError> {
-    if env.partial && error.is_absence() { Ok(()) } else { Err(error.into()) }
 }

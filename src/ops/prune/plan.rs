@@ -1,6 +1,6 @@
 //! What is going to be written and removed, and why. Pure: it reads what was looked at, and nothing of the store.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::choose::{Choice, Holder};
 use super::live::{Live, Way};
@@ -192,9 +192,4 @@ fn place(database: &crate::base::Name, name: &SnapshotName) -> SnapshotPlace {
 /// The keys that are condemned.
 pub(super) fn keys_of(condemned: &[Condemned]) -> HashSet<String> {
     condemned.iter().map(|one| one.key.clone()).collect()
-}
-
-/// Condemned objects by their keys.
-pub(super) fn by_key(condemned: &[Condemned]) -> HashMap<&str, &Condemned> {
-    condemned.iter().map(|one| (one.key.as_str(), one)).collect()
 }

@@ -6,6 +6,7 @@ mod finding;
 mod fits;
 mod gaps;
 mod held;
+mod moved;
 mod object;
 mod states;
 mod survey;
