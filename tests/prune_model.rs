@@ -46,19 +46,28 @@ fn run(seed: u64) -> Result<(), String> {
             let mut stage = Stage::new(&world, Some(actor), dice.next(), &told);
             let (world, rounds) = (&world, 1 + dice.below(6) as u32);
             scope.spawn(move || {
+                let _end = End(world, actor);
                 match actor {
                     0 | 1 => stage.write(rounds * 2),
                     2 => stage.forget(rounds * 3),
                     3 | 4 => stage.prune(rounds),
                     _ => stage.read(rounds),
                 }
-                world.done(actor);
             });
         }
         world.conduct();
     });
     let verdict = judge(&world, &quiet);
     verdict.map_err(|wrong| format!("seed {seed}: {wrong}\n{}", world.log().join("\n")))
+}
+
+/// Lets the others go on when an actor comes to its end, or falls.
+struct End<'a>(&'a Arc<World>, usize);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.done(self.1);
+    }
 }
 
 fn judge(world: &Arc<World>, quiet: &Stage) -> Result<(), String> {

@@ -21,6 +21,9 @@ use crate::format::text::MAX_TEXT_BYTES;
 /// Indexes read at once.
 const READING: usize = 8;
 
+/// Indexes for which a thread is begun.
+const READ_BY_ONE: usize = 4;
+
 /// A pack in a bundle.
 #[derive(Clone, Debug)]
 pub struct Located {
@@ -87,7 +90,8 @@ impl Store {
         let ids: Vec<Nonce> = indexes.map(|(id, _)| id).collect();
         let mut found = Vec::with_capacity(ids.len());
         ordered(
-            at_once.min(ids.len()).max(1),
+            // A few are read as fast one after the other as threads begin.
+            at_once.min(ids.len().div_ceil(READ_BY_ONE)).max(1),
             2 * at_once,
             |give| ids.into_iter().all(give),
             || (),

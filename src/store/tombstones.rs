@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::keys::{self, PruneStep};
 use super::{Store, StoreError};
@@ -19,6 +19,9 @@ use crate::format::FormatError;
 use crate::format::protocol::{SessionList, Tombstone};
 use crate::format::text::MAX_TEXT_BYTES;
 use crate::remote::{Listed, PutOutcome};
+
+/// Nobody tests a remote for so long.
+const PROBE_AGE: SignedDuration = SignedDuration::from_hours(24);
 
 /// The tombstones of a store, as they are listed.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +102,22 @@ impl Store {
             self.damaged(&key, FormatError::Inconsistent { what: "the listing", detail })
         };
         Ok(own.ok_or_else(missing)?.modified)
+    }
+
+    /// Removes what tests of the remote left more than a day ago.
+    ///
+    /// # Errors
+    /// When the remote fails.
+    pub fn remove_old_probes(&self, mark: &Nonce) -> Result<(), StoreError> {
+        let listed = self.remote().list(keys::PROBES)?;
+        if listed.is_empty() {
+            return Ok(());
+        }
+        let now = self.now(mark)?;
+        for object in listed.iter().filter(|object| now.duration_since(object.modified) >= PROBE_AGE) {
+            self.remote().delete(&object.key)?;
+        }
+        Ok(())
     }
 
     /// Reads a tombstone.

@@ -62,6 +62,8 @@ struct State {
     /// Milliseconds since 1970.
     now: i64,
     actors: Vec<Actor>,
+    /// Requests of each actor that wait. It makes one at a time, but for some that it makes together.
+    waiting: Vec<usize>,
     asleep: Vec<u64>,
     crashed: Vec<bool>,
     turn: Option<usize>,
@@ -83,6 +85,7 @@ impl World {
             objects: BTreeMap::new(),
             now: 1_800_000_000_000,
             actors: vec![Actor::Running; actors],
+            waiting: vec![0; actors],
             asleep: vec![0; actors],
             crashed: vec![false; actors],
             turn: None,
@@ -179,14 +182,19 @@ impl Client {
     /// Waits for its turn, then does something to the objects.
     fn step<T>(&self, verb: &str, key: &str, act: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
         let mut state = self.world.lock();
-        let Some(actor) = self.actor else { return act(&mut state) };
+        let Some(actor) = self.actor else {
+            state.log.push(format!("- {verb} {key}"));
+            return act(&mut state);
+        };
         state.actors[actor] = Actor::Waiting;
+        state.waiting[actor] += 1;
         self.world.changed.notify_all();
         while state.turn != Some(actor) {
             state = self.world.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
         state.turn = None;
-        state.actors[actor] = Actor::Running;
+        state.waiting[actor] -= 1;
+        state.actors[actor] = if state.waiting[actor] == 0 { Actor::Running } else { Actor::Waiting };
         let fate = self.fate(&mut state, actor, verb);
         let entry = format!("{actor} {verb} {key}");
         state.log.push(entry);

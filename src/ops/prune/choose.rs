@@ -13,6 +13,7 @@ use crate::base::ordered::ordered;
 use crate::base::{Name, Nonce, PackId, SlotNumber};
 use crate::format::bundle::BundledPack;
 use crate::format::pack::{PackRef, PackTable};
+use crate::format::record::SnapshotName;
 use crate::ops::OpError;
 use crate::ops::verify::SnapshotPlace;
 use crate::store::{Located, OpenPack, Store, StoreError, keys};
@@ -59,6 +60,8 @@ impl Holder {
 #[derive(Debug)]
 pub(super) struct Chosen {
     pub(super) holder: Holder,
+    /// Whether it is not found there by everybody who names the pack: its live slots must be written elsewhere.
+    pub(super) must_move: bool,
     pub(super) shape: Shape,
 }
 
@@ -83,16 +86,18 @@ impl Choice {
     ) -> Result<Self, OpError> {
         let mut choice = Self { records: live.kept.keys().cloned().collect(), ..Self::default() };
         choice.ways(found, live, condemned);
-        let mut chooser = Chooser { env, store, found, condemned, bundled: bundled(found), retained: &choice.records };
+        let mut chooser = Chooser { env, store, found, condemned, bundled: bundled(found) };
         let first: Vec<PackId> = live.packs.keys().copied().collect();
         let mut packs = chooser.choose_all(live, first)?;
         let more: Vec<PackId> = live.packs.keys().filter(|id| !packs.contains_key(*id)).copied().collect();
         packs.extend(chooser.choose_all(live, more)?);
-        // Bases that were found later may lie in slots that the first choice lacks.
-        let short: Vec<PackId> =
-            packs.iter().filter(|(id, one)| !one.shape.covers(&live.packs[*id].slots)).map(|(id, _)| *id).collect();
+        // Bases that were found later may lie in slots that the first choice lacks, or be named elsewhere.
+        let is_short = |(id, one): &(&PackId, &Chosen)| {
+            let is_record = matches!(one.holder, Holder::Record(_));
+            !one.shape.covers(&live.packs[*id].slots) || (is_record && !chooser.is_in_records(live, id))
+        };
+        let short: Vec<PackId> = packs.iter().filter(is_short).map(|(id, _)| *id).collect();
         packs.extend(chooser.choose_all(live, short)?);
-        chooser.bundled.clear();
         choice.packs = packs;
         Ok(choice)
     }
@@ -156,8 +161,6 @@ struct Chooser<'a> {
     found: &'a Found,
     condemned: &'a HashSet<String>,
     bundled: HashMap<PackId, Vec<(Nonce, BundledPack)>>,
-    /// Records that stay.
-    retained: &'a BTreeSet<SnapshotPlace>,
 }
 
 /// A table that was read, in place of the pack: its shape, and the bases of its live deltas.
@@ -167,7 +170,16 @@ struct Examined {
 }
 
 impl Chooser<'_> {
-    /// Every place of a pack, the best first: records of kept snapshots are there in any case.
+    /// Whether everybody who names a pack names the record of a kept snapshot, which stays with the pack in it.
+    fn is_in_records(&self, live: &Live, id: &PackId) -> bool {
+        let is_kept = |(database, name): &(Name, Option<SnapshotName>)| {
+            let name = name.as_ref()?;
+            live.kept.contains_key(&(database.clone(), name.line.clone(), name.number)).then_some(())
+        };
+        live.packs[id].homes.iter().all(|home| is_kept(home).is_some())
+    }
+
+    /// Every place of a pack, the best first.
     fn holders(&self, live: &Live, id: &PackId) -> Vec<Holder> {
         let mut holders = Vec::new();
         for (database, name) in &live.packs[id].homes {
@@ -182,10 +194,11 @@ impl Chooser<'_> {
         }
         let parts = self.bundled.get(id).into_iter().flatten();
         holders.extend(parts.map(|(bundle, pack)| Holder::Bundle(bundle.clone(), pack.clone())));
-        let rank = |holder: &Holder| {
-            let is_free = matches!(holder, Holder::Record(place) if live.kept.contains_key(place));
-            let leaves = matches!(holder, Holder::Record(place) if !self.retained.contains(place));
-            (self.condemned.contains(&holder.key(id)), !is_free, leaves)
+        // A record is looked into only by those who name it; objects and bundles by everybody.
+        let in_records = self.is_in_records(live, id);
+        let rank = |holder: &Holder| match holder {
+            Holder::Record(place) => (!in_records, true, !live.kept.contains_key(place)),
+            Holder::Object | Holder::Bundle(..) => (in_records, false, self.condemned.contains(&holder.key(id))),
         };
         holders.sort_by_key(rank);
         holders
@@ -234,7 +247,8 @@ impl Chooser<'_> {
             let shape = Shape::of(&open.table);
             if shape.covers(slots) {
                 let bases = bases(&open.table, |slot| slots.has(slot));
-                return Ok(Some(Examined { chosen: Chosen { holder, shape }, bases }));
+                let must_move = matches!(holder, Holder::Record(_)) && !self.is_in_records(live, id);
+                return Ok(Some(Examined { chosen: Chosen { holder, must_move, shape }, bases }));
             }
         }
         if self.env.partial {

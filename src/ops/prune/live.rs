@@ -50,7 +50,7 @@ impl Live {
         let kept: Vec<SnapshotPlace> = found
             .records
             .keys()
-            .filter(|place| found.is_kept(place, &live.tips) || env.spared.contains(*place))
+            .filter(|place| found.is_kept(place, &live.tips) || (env.spared.contains(*place) && !found.pruned.contains(*place)))
             .cloned()
             .collect();
         for place in kept {

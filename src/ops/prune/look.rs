@@ -30,6 +30,8 @@ pub(super) struct Found {
     pub(super) maps: BTreeMap<SnapshotPlace, BTreeMap<Nonce, u64>>,
     /// Snapshots that are forgotten.
     pub(super) forgotten: BTreeSet<SnapshotPlace>,
+    /// Those of them of which it was said that they are gone for good.
+    pub(super) pruned: BTreeSet<SnapshotPlace>,
     /// Snapshots that tags and lines stand for.
     pub(super) named: BTreeSet<SnapshotPlace>,
 }
@@ -64,7 +66,14 @@ impl Found {
         for database in databases {
             let marks = retention::marks(store, database)?;
             let of_it = found.records.keys().filter(|place| place.0 == *database);
-            found.forgotten.extend(of_it.filter(|place| marks.is_forgotten(&Self::name(place))).cloned());
+            for place in of_it {
+                if marks.is_forgotten(&Self::name(place)) {
+                    found.forgotten.insert(place.clone());
+                }
+                if marks.is_pruned(&Self::name(place)) {
+                    found.pruned.insert(place.clone());
+                }
+            }
         }
         Ok(found)
     }
@@ -123,9 +132,10 @@ impl Found {
         tips.into_iter().map(|((database, line), number)| (database.clone(), line.clone(), number)).collect()
     }
 
-    /// Whether a snapshot is kept. `spared` are those that are kept for a reason of the caller's.
+    /// Whether a snapshot is kept.
     pub(super) fn is_kept(&self, place: &SnapshotPlace, tips: &BTreeSet<SnapshotPlace>) -> bool {
-        !self.forgotten.contains(place) || self.named.contains(place) || tips.contains(place)
+        let is_named = self.named.contains(place) && !self.pruned.contains(place);
+        !self.forgotten.contains(place) || is_named || tips.contains(place)
     }
 
     /// Numbers of a line that should be there and are not, one for each gap: with the snapshot after it.

@@ -164,8 +164,11 @@ fn prune_in(env: &Env<'_>, store: &Store, options: PruneOptions) -> Result<Prune
         pruned.taken_back = swept.taken_back.len() as u64;
         pruned.fenced = swept.fenced;
     }
+    if !options.dry_run {
+        store.remove_old_probes(&Nonce::fresh())?;
+    }
     mark(env, store, options, &mut pruned)?;
-    if grace.is_zero() && !options.dry_run && !pruned.condemned.is_empty() {
+    if grace.is_zero() && pruned.waits.is_some() {
         let number = store.tombstones()?.pending().ok_or_else(|| PruneError::Raced { remote: remote() })?;
         let swept = sweep::sweep(env, store, &store.tombstone(number)?)?;
         for (reason, (count, bytes)) in Plan::reasons(&swept.removed) {
@@ -207,7 +210,9 @@ fn mark(env: &Env<'_>, store: &Store, options: PruneOptions, pruned: &mut Pruned
     pruned.written_bytes = plan.written_bytes();
     pruned.bytes_after = plan.bytes_now + pruned.written_bytes - plan.freed_bytes();
     pruned.requests = plan.condemned.len() as u64;
-    if options.dry_run || plan.condemned.is_empty() {
+    // What writers left that did not come to their end goes in the same way.
+    let is_idle = || Ok::<bool, OpError>(store.is_private() || store.sessions()?.is_empty());
+    if options.dry_run || (plan.condemned.is_empty() && is_idle()?) {
         return Ok(());
     }
     pruned.written_bytes = rewrite::write(env, store, &found, &live, &plan)?;

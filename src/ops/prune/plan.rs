@@ -71,7 +71,7 @@ impl Plan {
             let order = named.filter_map(|(database, name)| name.as_ref().map(|name| place(database, name))).min();
             let one = Move { id: *id, holder: chosen.holder.clone(), bytes, order };
             match &chosen.holder {
-                Holder::Record(home) if !live.kept.contains_key(home) => self.moves.push(one),
+                Holder::Record(_) if chosen.must_move => self.moves.push(one),
                 Holder::Record(_) => {}
                 Holder::Object if is_worth_it(chosen.shape.len, bytes) && bytes <= budget => {
                     budget -= bytes;

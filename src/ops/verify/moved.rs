@@ -47,7 +47,14 @@ impl Survey<'_> {
             self.moved = Some(moved);
         }
         let moved = self.moved.as_ref().expect("BUG: read above");
-        let found = self.named_at(home).find_map(|id| moved.get(&id)).cloned();
+        let is_record = keys::parse_snapshot(home).is_some();
+        let apart = |id| match self.held.get(&keys::pack(&id)).filter(|_| is_record) {
+            Some(held) => Some(held.clone()),
+            None if is_record => self.store.open_pack(&id).ok().map(|open| Held::of(&open.table)),
+            None => None,
+        };
+        let find = |id| moved.get(&id).cloned().or_else(|| apart(id));
+        let found = self.named_at(home).find_map(find);
         let is_there = found.is_some();
         if let Some(held) = found {
             self.looked.packs += 1;
