@@ -50,6 +50,8 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "record_header" => vec![fixture("snapshot.json")],
         "marks" => vec![fixture("forget.marks")],
         "marks_text" => vec![fixture("forget.marks.json")],
+        "reference" => vec![fixture("tag.ref"), fixture("line.ref")],
+        "reference_text" => vec![fixture("tag.ref.json"), fixture("line.ref.json")],
         "store_file" => vec![fixture("store.json")],
         "frame" => [&b""[..], b"a frame of some words, words, words", &[0; 5000]]
             .iter()

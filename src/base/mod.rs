@@ -6,6 +6,7 @@ pub mod id;
 pub mod name;
 pub mod nonce;
 pub mod ordered;
+pub mod policy;
 pub mod progress;
 pub mod units;
 

@@ -2,8 +2,12 @@
 
 mod backup;
 mod prune;
+mod live;
 mod refs;
+mod retention;
 mod rows;
+pub(crate) mod serve;
+mod stats;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,10 +19,13 @@ use clap_complete::Shell;
 use super::rows::Format;
 
 pub(crate) use backup::Backup;
+pub(crate) use live::{Live, Reset};
 use refs::NO_MERGE;
 pub(crate) use prune::Prune;
 pub(crate) use refs::{Branch, Tag};
+pub(crate) use retention::{Delete, Forget, Hold, Release, Retention};
 pub(crate) use rows::{Diff, OnConflict, RestoreRows};
+pub(crate) use stats::Stats;
 
 /// Keeps every past state of SQLite databases, here and elsewhere.
 ///
@@ -241,6 +248,23 @@ pub(crate) enum Command {
     /// The first run says what is going to be removed and why, and condemns it; a run after the time of grace removes it.
     /// Writers may be at work all the while. In the local store both happen at once.
     Prune(Prune),
+    /// What is kept at each place, and for how long
+    Retention {
+        #[command(subcommand)]
+        command: Retention,
+    },
+    /// Forget snapshots: those a policy does not keep, or those that are named
+    ///
+    /// What is forgotten is no longer listed, nor found by `latest`, by a time or by the beginning of its id. It can be
+    /// restored by its number, and taken back with --undo, until `pagekeep prune` removes it. The newest snapshot of a line,
+    /// what a tag stands for, what a line starts from and what is held are never forgotten.
+    Forget(Forget),
+    /// Hold a snapshot: nothing forgets it until it is released
+    Hold(Hold),
+    /// Take the hold of a snapshot away
+    Release(Release),
+    /// How much is stored, what each snapshot adds to it, and what that costs
+    Stats(Stats),
     /// Copy a whole store to a new folder, restore its databases there, and go on from there
     Clone {
         /// The store's address
@@ -276,6 +300,28 @@ pub(crate) enum Command {
         follow: bool,
         #[command(subcommand)]
         command: Option<JobCommand>,
+    },
+    /// Backups that come by themselves: what is configured, and the next runs
+    Schedule {
+        /// So many runs of each
+        #[arg(long, short = 'n', default_value_t = 3)]
+        count: usize,
+    },
+    /// Serve databases over HTTP, and run their schedules
+    Serve(serve::Serve),
+    /// Users of the server
+    User {
+        #[command(flatten)]
+        place: serve::Place,
+        #[command(subcommand)]
+        command: serve::User,
+    },
+    /// Tokens for the server
+    Token {
+        #[command(flatten)]
+        place: serve::Place,
+        #[command(subcommand)]
+        command: serve::Token,
     },
     /// Settings
     Config {

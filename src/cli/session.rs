@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::args::Globals;
 use crate::base::progress::Phase;
 use crate::base::{Name, Progress};
-use crate::ops::{Context, Database, OpError, ReadFrom, Spec};
+use crate::ops::{Context, Database, OpError, Reach, ReadFrom, Spec};
 use crate::procedures::Caller;
 use crate::query::Place;
 use crate::remote::{Environment, OpenOptions, RemoteUrl};
@@ -67,6 +67,7 @@ impl Session {
             clock: Timestamp::now,
             zone: TimeZone::system(),
             patience: OpenOptions::default(),
+            reach: Reach::default(),
             progress: around.progress,
         };
         context.be_patient(globals.db.as_deref(), &settings);
@@ -95,6 +96,7 @@ impl Session {
             database: self.globals.db.clone(),
             program: self.program.clone(),
             open_files: Vec::new(),
+            queue: None,
         }
     }
 

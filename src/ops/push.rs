@@ -37,9 +37,9 @@ pub(super) struct Pushed {
 
 impl Push<'_> {
     /// Pushes the line's snapshots of these numbers.
-    pub(super) fn run(mut self, numbers: std::ops::RangeInclusive<u32>) -> Result<Pushed, OpError> {
+    pub(super) fn run(mut self, numbers: Vec<SnapshotNumber>) -> Result<Pushed, OpError> {
         let mut pushed = Pushed::default();
-        for number in numbers.map(SnapshotNumber) {
+        for number in numbers {
             self.context.progress.check()?;
             // A number that was pruned, or never given, here.
             if self.from[0].husk(&self.database.name, self.line, number).is_ok() {

@@ -2,10 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::arguments::Arguments;
+use super::jobs::JobQueue;
 use crate::base::Name;
-use crate::ops::{Context, Database, OpError, ReadFrom, Spec};
+use crate::ops::{Context, Database, OpError, ReadFrom, Spec, TargetError};
 use crate::workspace::{Settings, Workspace, WorkspaceError, is_job_id};
 
 /// Who calls.
@@ -21,6 +23,8 @@ pub struct Caller {
     pub program: PathBuf,
     /// Database files that the caller has open, and that must not be replaced under it.
     pub open_files: Vec<PathBuf>,
+    /// Where background jobs wait for their turn; without one they are started at once.
+    pub queue: Option<Arc<dyn JobQueue>>,
 }
 
 impl Caller {
@@ -85,7 +89,7 @@ impl Caller {
         let real = |path: &std::path::Path| self.context.current_folder.join(path).canonicalize().ok();
         let wanted = real(path);
         if wanted.is_some() && self.open_files.iter().any(|open| real(open) == wanted) {
-            return Err(OpError::TargetInUse { path: path.to_owned(), holder: "this very connection".into() });
+            return Err(TargetError::InUse { path: path.to_owned(), holder: "this very connection".into() }.into());
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Every key of a store, in one place. FORMAT.md, "Keys".
 
+use super::lease::BeatPlace;
 use crate::base::{MarksNumber, Name, Nonce, PackId, RefNumber, SnapshotNumber};
 use crate::format::record::SnapshotName;
 use crate::format::refs::{RefKind, RefName};
@@ -20,6 +21,8 @@ pub const PROBES: &str = "probes";
 /// Below it lie the locks of those who write to a place that overwrites whatever it is asked.
 pub const LOCKS: &str = "locks";
 
+/// Below it lie the beats of leases.
+pub const LEASES: &str = "leases";
 /// Below it lie packs that were put together, and what says which lie where.
 pub const BUNDLES: &str = "bundles";
 /// Below it lie maps that were written anew.
@@ -30,12 +33,17 @@ pub const SESSIONS: &str = "sessions";
 pub const TOMBSTONES: &str = "tombstones";
 
 /// The folders of keys.
-pub const FOLDERS: [&str; 10] =
-    [SNAPSHOTS, PACKS, REFS, MARKS, PROBES, LOCKS, BUNDLES, MAPS, SESSIONS, TOMBSTONES];
+pub const FOLDERS: [&str; 11] =
+    [SNAPSHOTS, PACKS, REFS, MARKS, PROBES, LOCKS, LEASES, BUNDLES, MAPS, SESSIONS, TOMBSTONES];
+
+/// Below it lie the records of all lines of a database.
+pub fn database_folder(database: &Name) -> String {
+    format!("{SNAPSHOTS}/{}", database.to_key())
+}
 
 /// Below it lie the records of one line.
 pub fn line_folder(database: &Name, line: &Name) -> String {
-    format!("{SNAPSHOTS}/{}/{}", database.to_key(), line.to_key())
+    format!("{}/{}", database_folder(database), line.to_key())
 }
 
 /// A snapshot's record. The key begins with the complement of the number, so that listings, which are in order of keys
@@ -97,6 +105,26 @@ pub fn parse_marks(key: &str) -> Option<(Name, MarksNumber)> {
     let number = MarksNumber(last.split_once('-')?.1.parse().ok()?);
     let database = Name::from_key(database)?;
     (number.0 > 0 && marks(&database, number) == key).then_some((database, number))
+}
+
+/// Below it lie the beats of one lease.
+pub fn lease_folder(name: &Name) -> String {
+    format!("{LEASES}/{}", name.to_key())
+}
+
+/// A beat; listings begin with the newest of the newest epoch.
+pub fn beat(name: &Name, place: BeatPlace) -> String {
+    let BeatPlace { epoch, beat } = place;
+    format!("{}/{:08x}-{epoch}/{:08x}-{beat}", lease_folder(name), u32::MAX - epoch, u32::MAX - beat)
+}
+
+/// The lease and the place of a beat's key; `None` for keys that are not a beat's.
+pub fn parse_beat(key: &str) -> Option<(Name, BeatPlace)> {
+    let mut parts = key.strip_prefix(LEASES)?.strip_prefix('/')?.split('/');
+    let name = Name::from_key(parts.next()?)?;
+    let mut number = || parts.next()?.split_once('-')?.1.parse().ok().filter(|number| *number > 0);
+    let place = BeatPlace { epoch: number()?, beat: number()? };
+    (beat(&name, place) == key).then_some((name, place))
 }
 
 /// A pack.
@@ -235,6 +263,14 @@ mod tests {
         assert_eq!(parse_marks(&key), Some((Name::new("my app").unwrap(), MarksNumber(3))));
         for bad in ["marks/a/fffffffc-2", "marks/a/b/fffffffc-3", "marks/fffffffc-3", "marks/a/ffffffff-0"] {
             assert_eq!(parse_marks(bad), None, "{bad}");
+        }
+        let lease = Name::new("my jobs").unwrap();
+        let place = BeatPlace { epoch: 3, beat: 12 };
+        let key = beat(&lease, place);
+        assert_eq!(key, "leases/my!20jobs/fffffffc-3/fffffff3-12");
+        assert_eq!(parse_beat(&key), Some((lease, place)));
+        for bad in ["leases/a/fffffffc-3", "leases/a/fffffffc-3/fffffff3-11", "leases/a/ffffffff-0/fffffff3-12"] {
+            assert_eq!(parse_beat(bad), None, "{bad}");
         }
         let id = PackId([0xab; 32]);
         assert_eq!(parse_pack(&pack(&id)), Some(id));

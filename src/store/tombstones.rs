@@ -180,7 +180,17 @@ impl Store {
     pub fn end_prune(&self, number: u32, mark: &Nonce, alone: bool) -> Result<(), StoreError> {
         self.note_step(number, PruneStep::Swept, Vec::new())?;
         self.remote().delete(&keys::sweeper(number, mark))?;
+        self.clean_tombstones(alone)
+    }
+
+    /// Removes what prunes that have come to their end, or were stopped, do not need any more.
+    ///
+    /// # Errors
+    /// When the remote fails.
+    pub fn clean_tombstones(&self, alone: bool) -> Result<(), StoreError> {
         let mut listed = self.tombstones()?;
+        let Some(newest) = listed.newest() else { return Ok(()) };
+        let pending = listed.pending();
         if alone {
             for (number, mark) in std::mem::take(&mut listed.sweepers).iter().flat_map(|(number, marks)| {
                 marks.iter().map(move |mark| (*number, mark))
@@ -189,7 +199,7 @@ impl Store {
             }
         }
         for ((found, step), object) in &listed.steps {
-            let is_done = *found < number || (*found == number && *step != PruneStep::Swept);
+            let is_done = *found < newest || (pending.is_none() && *step != PruneStep::Swept);
             if is_done && !listed.sweepers.contains_key(found) {
                 self.remote().delete(&object.key)?;
             }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::WorkspaceError;
+use super::schedule::Schedule;
 use super::settings::nearest;
+use crate::base::policy::Policy;
 use crate::base::{Name, Nonce};
 use crate::format::record::SourceKind;
 
@@ -58,12 +60,24 @@ pub struct Config {
     /// Remotes by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub remotes: BTreeMap<Name, RemoteConfig>,
+    /// What is kept at each place: `.` is the local store, others are remotes by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub retention: BTreeMap<String, Policy>,
+    /// Schedules by the names of their databases.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schedules: BTreeMap<Name, Schedule>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let (settings, databases, remotes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { format: CONFIG_FORMAT, settings, databases, remotes }
+        Self {
+            format: CONFIG_FORMAT,
+            settings: BTreeMap::new(),
+            databases: BTreeMap::new(),
+            remotes: BTreeMap::new(),
+            retention: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+        }
     }
 }
 
@@ -73,7 +87,7 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, WorkspaceError> {
         let fail = |reason: String| WorkspaceError::Config { path: path.to_owned(), reason };
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| fail(error.to_string()))?;
-        let known = ["format", "settings", "databases", "remotes"];
+        let known = ["format", "settings", "databases", "remotes", "retention", "schedules"];
         if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(fail(format!("unknown key '{key}'{}", nearest(key, known.into_iter()))));
         }
@@ -85,6 +99,9 @@ impl Config {
         let config: Config = table.try_into().map_err(|error: toml::de::Error| fail(error.message().to_owned()))?;
         for (key, value) in &config.settings {
             super::settings::check(key, value).map_err(fail)?;
+        }
+        for (name, schedule) in &config.schedules {
+            super::schedule::check(schedule).map_err(|reason| fail(format!("schedule of '{name}': {reason}")))?;
         }
         Ok(config)
     }

@@ -17,18 +17,13 @@ pub(crate) fn log(session: &Session, spec: Option<&str>, from: Option<&str>, lim
             title(&header.database, &header.line, header.number),
             moment(header.created_at),
             count(header.totals.changed_chunks),
-            size(added(one)),
+            size(one.added_bytes()),
             header.note.clone().unwrap_or_default(),
         ]
     });
     let text = rows_or_nothing(&["SNAPSHOT", "TIME", "CHANGED", "ADDED", "NOTE"], rows.collect());
     let output = Output::new(text, json!({"snapshots": found.iter().map(json_of).collect::<Vec<_>>()}));
     Ok(if found.is_empty() { output.say("no snapshot yet") } else { output })
-}
-
-/// Bytes a snapshot added to its store: packs of its own, and the record.
-pub(super) fn added(one: &Listed) -> u64 {
-    if one.rides { one.record_bytes } else { one.header.totals.added_bytes + one.record_bytes }
 }
 
 pub(crate) fn list(session: &Session, from: Option<&str>) -> Result<Output, OpError> {
@@ -80,7 +75,7 @@ pub(super) fn json_of(one: &Listed) -> Value {
         "chunks": header.totals.chunks,
         "changed_chunks": header.totals.changed_chunks,
         "new_chunks": header.totals.new_chunks,
-        "added_bytes": added(one),
+        "added_bytes": one.added_bytes(),
         "record_bytes": one.record_bytes,
     })
 }

@@ -90,6 +90,15 @@ impl Marks {
         self.pruned.get(line).map_or(&[], Vec::as_slice)
     }
 
+    /// All numbers that were forgotten or removed, by line: from the first to the last of each range, in no order.
+    pub fn forgotten_ranges(&self) -> BTreeMap<Name, Vec<(SnapshotNumber, SnapshotNumber)>> {
+        let mut ranges = self.pruned.clone();
+        for (name, _) in self.marked.iter().filter(|(_, one)| one.mark == Mark::Forgotten) {
+            ranges.entry(name.line.clone()).or_default().push((name.number, name.number));
+        }
+        ranges
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.marked.is_empty() && self.pruned.is_empty()

@@ -165,6 +165,7 @@ fn prune_in(env: &Env<'_>, store: &Store, options: PruneOptions) -> Result<Prune
         pruned.fenced = swept.fenced;
     }
     if !options.dry_run {
+        store.clean_tombstones(env.alone)?;
         store.remove_old_probes(&Nonce::fresh())?;
     }
     mark(env, store, options, &mut pruned)?;

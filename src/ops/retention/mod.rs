@@ -4,12 +4,29 @@
 //! back. `docs/decisions/0013-retention.md`.
 
 mod error;
+mod facts;
+mod forget;
+mod history;
+mod hold;
 mod marks;
+mod place;
+pub mod plan;
+mod settings;
+mod travel;
 
 pub use error::RetentionError;
+pub use forget::{ForgetOptions, ForgetReport, apply_policy, forget, recall};
+pub(super) use history::{carry_holds, set_aside};
+pub(super) use hold::push_holds;
+pub use hold::{HoldReport, hold, release};
 pub use marks::{Deed, marks};
+pub use settings::{clear_policy, policies, set_policy};
+pub(super) use travel::wanted;
 
 use crate::format::marks::Marked;
+
+/// The local store, as places are named that have a policy.
+pub const LOCAL: &str = ".";
 
 /// Why a held snapshot stays.
 fn held(snapshot: &str, held: &Marked) -> RetentionError {

@@ -78,6 +78,7 @@ impl Finding {
             }
             StoreError::NoStore { .. }
             | StoreError::Locked { .. }
+            | StoreError::LeaseLost { .. }
             | StoreError::LockLost { .. }
             | StoreError::Moved { .. } => {
                 return Err(error.into());
