@@ -70,9 +70,19 @@ fn take_pending(database: &Database, local: &Store) -> Result<Option<SnapshotNum
     Ok(taken)
 }
 
-/// The number after this one, when the local store has it.
+/// The snapshot after this one, when the local store has it. Numbers that a prune took are passed over.
 fn next_there(database: &Database, local: &Store, number: SnapshotNumber) -> Result<Option<SnapshotNumber>, OpError> {
-    let Some(next) = number.next() else { return Ok(None) };
-    let key = keys::snapshot(&database.name, &database.config().line, next);
-    Ok(local.remote().exists(&key).map_err(crate::store::StoreError::from)?.then_some(next))
+    let (name, line) = (&database.name, &database.config().line);
+    let mut next = number.next();
+    while let Some(number) = next {
+        let key = keys::snapshot(name, line, number);
+        if !local.remote().exists(&key).map_err(crate::store::StoreError::from)? {
+            return Ok(None);
+        }
+        if local.husk(name, line, number).is_err() {
+            return Ok(Some(number));
+        }
+        next = number.next();
+    }
+    Ok(None)
 }
