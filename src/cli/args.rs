@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod backup;
+mod key;
 mod refs;
 mod rows;
 
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 use super::rows::Format;
 
 pub(crate) use backup::Backup;
+pub(crate) use key::{Key, PasswordArgs};
 use refs::NO_MERGE;
 pub(crate) use refs::{Branch, Tag};
 pub(crate) use rows::{Diff, OnConflict, RestoreRows};
@@ -52,6 +54,8 @@ pub(crate) struct Globals {
     /// Override a setting for this run; `pagekeep config show` lists them
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) set: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) passwords: PasswordArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -240,6 +244,11 @@ pub(crate) enum Command {
         url: OsString,
         /// The new folder
         folder: PathBuf,
+    },
+    /// The keys of encrypted stores
+    Key {
+        #[command(subcommand)]
+        command: Key,
     },
     /// Call a procedure, as SQL would
     Call {

@@ -7,11 +7,13 @@ pub(crate) mod bytes;
 pub mod codec;
 pub mod envelope;
 mod error;
+pub mod key_slot;
 pub mod map;
 pub mod pack;
 pub mod record;
 pub mod refs;
 pub mod root;
+pub mod sealed;
 pub mod store_file;
 
 pub use error::FormatError;

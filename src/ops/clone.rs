@@ -9,7 +9,7 @@ use crate::base::{Name, Progress};
 use crate::format::record::SourceKind;
 use crate::map::State;
 use crate::store::{Store, StoreError, keys};
-use crate::workspace::{DatabaseConfig, DatabaseMemory, Pushed, RemoteConfig, Workspace};
+use crate::workspace::{DatabaseConfig, DatabaseMemory, EncryptionConfig, Pushed, RemoteConfig, Workspace};
 
 /// The name a cloned store's origin gets.
 const ORIGIN: &str = "origin";
@@ -42,7 +42,7 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
     if entries.is_err() && std::fs::symlink_metadata(&folder).is_ok_and(|there| !there.is_dir()) {
         return refused("it is not a directory");
     }
-    let (store, file) = Store::open(remote.store.remote().clone())?;
+    let (store, file) = Store::open(context.look_at(remote.store.clone())?.remote().clone())?;
     std::fs::create_dir_all(&folder).map_err(OpError::io("create", &folder))?;
     let folder = folder.canonicalize().map_err(OpError::io("open", &folder))?;
     let mut workspace = Workspace::create(&folder)?;
@@ -53,6 +53,7 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
     let config = RemoteConfig {
         url: remote.url.clone(),
         store_id: file.store_id,
+        encryption: file.encryption.map(|how| EncryptionConfig::of(how.key, context)),
         conditional_put: store.keeps_first_writer(&crate::base::Nonce::fresh()).unwrap_or(false),
     };
     workspace.config.remotes.insert(origin.clone(), config);

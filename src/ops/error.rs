@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::KeysError;
 use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
@@ -31,6 +32,9 @@ pub enum OpError {
     /// What lies in `.pagekeep`.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
+    /// The keys of an encrypted store.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// An address.
     #[error("{text:?} is not an address of a store")]
     Url {

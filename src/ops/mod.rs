@@ -12,6 +12,7 @@ pub mod diff;
 mod error;
 mod graph;
 mod history;
+mod keys;
 mod lineage;
 mod lines;
 mod proof;
@@ -44,7 +45,11 @@ pub use database::Database;
 pub use error::{ErrorKind, OpError};
 pub use graph::{Graph, Row, graph};
 pub use history::{History, Listed};
-pub use lineage::{AddReport, add_remote};
+pub use keys::{
+    Encrypt, KeyChange, KeyInfo, KeysError, NewPassword, PasswordSource, Passwords, Prompt, add_key, keys, remove_key,
+    rotate_key,
+};
+pub use lineage::{AddReport, add_remote, add_remote_as};
 pub use lines::{Line, lines};
 pub use read_from::ReadFrom;
 pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};

@@ -62,7 +62,7 @@ impl Push<'_> {
             if self.to.remote().exists(&keys::pack(&id)).map_err(StoreError::from)? {
                 continue;
             }
-            let bytes = first_of(self.from, |store| store.pack_bytes(&id))?;
+            let bytes = first_of(self.from, |store| store.pack_bytes_for(&id, self.to))?;
             sink.put_bytes(id, bytes)?;
         }
         Ok(sink.finish()?)

@@ -265,7 +265,12 @@ fn is_damaged_here(context: &Context, database: &Database, error: &OpError) -> b
 fn is_remote_trouble(error: &OpError) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::Temporary | ErrorKind::Credentials | ErrorKind::NoStore | ErrorKind::Busy | ErrorKind::Other
+        ErrorKind::Temporary
+            | ErrorKind::Credentials
+            | ErrorKind::NoStore
+            | ErrorKind::WrongKey
+            | ErrorKind::Busy
+            | ErrorKind::Other
     ) && matches!(error, OpError::Store(_))
 }
 
@@ -332,8 +337,9 @@ fn look_near(database: &Database, remote: &OpenRemote) -> Result<(), OpError> {
 
 /// Whether a folder lacks the newest snapshot that it is known to have, as when it was put back to an older state.
 fn lacks_known(database: &Database, remote: &OpenRemote, known: Option<&Pushed>) -> bool {
-    let (Some(folder), Some(known)) = (remote.store.remote().local_folder(), known) else { return false };
-    !folder.join(keys::snapshot(&database.name, &database.config().line, known.number)).exists()
+    let Some(known) = known else { return false };
+    let key = keys::snapshot(&database.name, &database.config().line, known.number);
+    remote.store.remote().local_path(&key).is_some_and(|path| !path.exists())
 }
 
 fn lost(database: &Database, remote: &OpenRemote, known: SnapshotNumber, found: String) -> OpError {

@@ -1,6 +1,6 @@
 //! Every key of a store, in one place. FORMAT.md, "Keys".
 
-use crate::base::{Name, PackId, RefNumber, SnapshotNumber};
+use crate::base::{Name, Nonce, PackId, RefNumber, SnapshotNumber};
 use crate::format::refs::{RefKind, RefName};
 
 /// The description of the store.
@@ -17,8 +17,16 @@ pub const PROBES: &str = "probes";
 /// Below it lie the locks of those who write to a place that overwrites whatever it is asked.
 pub const LOCKS: &str = "locks";
 
+/// Below it lie the key slots of an encrypted store.
+pub const KEYS: &str = "keys";
+
 /// The folders of keys.
-pub const FOLDERS: [&str; 5] = [SNAPSHOTS, PACKS, REFS, PROBES, LOCKS];
+pub const FOLDERS: [&str; 6] = [SNAPSHOTS, PACKS, REFS, PROBES, LOCKS, KEYS];
+
+/// A key slot.
+pub fn slot(id: &Nonce) -> String {
+    format!("{KEYS}/{id}")
+}
 
 /// Below it lie the records of one line.
 pub fn line_folder(database: &Name, line: &Name) -> String {

@@ -5,12 +5,15 @@
 //! but for the bytes of records ([`Store::record_bytes`]). It names databases and lines in keys, and does not know what
 //! lies in a database, nor where the chunks of a file are.
 
+mod border;
 mod cache;
 mod chunks;
 mod error;
+mod key_slots;
 pub mod keys;
 mod packs;
 mod refs;
+pub mod sealing;
 mod several;
 mod snapshots;
 mod writer;
@@ -22,15 +25,19 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
-use crate::remote::{PutOutcome, Remote, RemoteErrorKind};
+use crate::format::FormatError;
+use crate::format::store_file::{Encryption, MAX_STORE_FILE_BYTES, StoreFile};
+use crate::remote::{PutOutcome, Remote, RemoteError, RemoteErrorKind};
 
+pub use border::{Border, Unlock};
 pub use cache::ObjectCache;
 pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
-pub use error::StoreError;
+pub use error::{KeyError, StoreError};
+pub use key_slots::{Slots, StoredSlot, put_slot, read_slots, remove_slot};
 pub use packs::{OpenPack, Packs};
 pub use refs::CreatedRef;
+use sealing::sealed_limit;
 pub use several::first_of;
 pub use snapshots::{Created, MAX_RECORD_BYTES};
 pub use writer::{OnStored, PackSink, PackWriter, StoredPack, WriterOptions};
@@ -39,7 +46,7 @@ pub use writer_lock::{LockHolder, Look, STALE, WriterLock};
 /// A store at one place. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    remote: Remote,
+    remote: Border,
     overwrites: bool,
     lock: Option<Arc<WriterLock>>,
     cache: Option<Arc<ObjectCache>>,
@@ -49,8 +56,8 @@ pub struct Store {
 
 impl Store {
     /// A store that is known to be there: nothing is asked, so that a small sync is one request.
-    pub fn assume(remote: Remote) -> Self {
-        Self { remote, overwrites: false, lock: None, cache: None, listed: Arc::default() }
+    pub fn assume(remote: impl Into<Border>) -> Self {
+        Self { remote: remote.into(), overwrites: false, lock: None, cache: None, listed: Arc::default() }
     }
 
     /// The same store at a place that is known to overwrite although it is asked not to: it looks before it creates. That
@@ -58,6 +65,12 @@ impl Store {
     #[must_use]
     pub fn overwriting(self) -> Self {
         Self { overwrites: true, ..self }
+    }
+
+    /// The same store behind this border.
+    #[must_use]
+    pub fn across(self, border: Border) -> Self {
+        Self { remote: border, ..self }
     }
 
     /// Whether its place overwrites although it is asked not to.
@@ -74,26 +87,52 @@ impl Store {
     /// Opens a store, reading its description.
     ///
     /// # Errors
-    /// [`StoreError::NoStore`] when there is none; [`StoreError::Damaged`] for one of a newer format.
-    pub fn open(remote: Remote) -> Result<(Self, StoreFile), StoreError> {
+    /// [`StoreError::NoStore`] when there is none; [`StoreError::Damaged`] for one of a newer format, or one that does not
+    /// say of its encryption what is known; [`StoreError::Encrypted`] for an encrypted one without keys.
+    pub fn open(remote: impl Into<Border>) -> Result<(Self, StoreFile), StoreError> {
         let store = Self::assume(remote);
-        let text = store.remote.get(keys::STORE_FILE, MAX_STORE_FILE_BYTES).map_err(|error| match error.kind {
-            RemoteErrorKind::NotFound => StoreError::NoStore { remote: store.remote.name().to_owned() },
+        let file = Self::describe(store.remote.raw())?;
+        let wrong = |source| store.damaged(keys::STORE_FILE, source);
+        match (&file.encryption, store.remote.ring()?) {
+            (None, None) => {}
+            (Some(_), None) => return Err(StoreError::Encrypted { remote: store.remote.name().to_owned() }),
+            (Some(how), Some(ring)) if how.key == *ring.id() => {}
+            // Whoever can write there could ask for plain bytes, or for another key.
+            (how, Some(ring)) => {
+                let found = how.as_ref().map_or("no encryption".into(), |how| format!("the key {}", how.key));
+                let detail = format!("it speaks of {found}; this store lies under the key {}", ring.id());
+                return Err(wrong(FormatError::Inconsistent { what: "store.json", detail }));
+            }
+        }
+        Ok((store, file))
+    }
+
+    /// Reads the description of what lies at a place, whether it is encrypted or not.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn describe(remote: &Remote) -> Result<StoreFile, StoreError> {
+        let text = remote.get(keys::STORE_FILE, MAX_STORE_FILE_BYTES).map_err(|error| match error.kind {
+            RemoteErrorKind::NotFound => StoreError::NoStore { remote: remote.name().to_owned() },
             _ => error.into(),
         })?;
-        let file = StoreFile::decode(&text).map_err(|source| store.damaged(keys::STORE_FILE, source))?;
-        Ok((store, file))
+        let wrong =
+            |source| StoreError::Damaged { key: keys::STORE_FILE.to_owned(), remote: remote.name().to_owned(), source };
+        StoreFile::decode(&text).map_err(wrong)
     }
 
     /// Creates a store, or opens the one that is there.
     ///
     /// # Errors
     /// As [`Store::open`], and when the remote may not be written to.
-    pub fn create(remote: Remote, now: Timestamp, tool: &str) -> Result<(Self, StoreFile), StoreError> {
+    pub fn create(remote: impl Into<Border>, now: Timestamp, tool: &str) -> Result<(Self, StoreFile), StoreError> {
+        let remote = remote.into();
         match Self::open(remote.clone()) {
             Err(StoreError::NoStore { .. }) => {
                 // Whoever comes first decides the store's id; the other opens it.
-                remote.put_new(keys::STORE_FILE, StoreFile::new(now, tool).encode())?;
+                let encryption = remote.ring()?.map(|ring| Encryption::under(ring.id().clone()));
+                let file = StoreFile { encryption, ..StoreFile::new(now, tool) };
+                remote.put_new(keys::STORE_FILE, file.encode())?;
                 Self::open(remote)
             }
             other => other,
@@ -118,8 +157,20 @@ impl Store {
     }
 
     /// Where it lies.
-    pub fn remote(&self) -> &Remote {
+    pub fn remote(&self) -> &Border {
         &self.remote
+    }
+
+    /// Why an object that is not there cannot be read.
+    pub(crate) fn absent(&self, key: &str) -> StoreError {
+        StoreError::Remote(RemoteError {
+            kind: RemoteErrorKind::NotFound,
+            verb: "read",
+            key: key.to_owned(),
+            remote: self.remote.name().to_owned(),
+            reason: "it is not there".into(),
+            source: None,
+        })
     }
 
     /// Adds an object's name to what is wrong with it.

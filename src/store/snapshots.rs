@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Store, StoreError, keys};
 use crate::base::{Name, Nonce, SnapshotNumber};
 use crate::format::record::Record;
-use crate::remote::{PutOutcome, RemoteErrorKind};
+use crate::remote::PutOutcome;
 
 /// Largest record that is read: its header and map are bounded apart; a pack that rides along is below 1 MiB.
 pub const MAX_RECORD_BYTES: u64 = 1 << 30;
@@ -46,22 +46,24 @@ impl Store {
         if let Some(bytes) = self.cached_record(&key) {
             return Ok(bytes);
         }
-        let bytes = self.remote().get(&key, MAX_RECORD_BYTES).map_err(|error| match error.kind {
-            RemoteErrorKind::NotFound => StoreError::NoSnapshot {
+        let there = self.remote().get_there(&key, MAX_RECORD_BYTES).map_err(|error| match error.is_absence() {
+            true => StoreError::NoSnapshot {
                 database: database.to_string(),
                 number,
                 remote: self.remote().name().to_owned(),
             },
-            _ => StoreError::from(error),
+            false => error,
         })?;
+        let bytes = self.remote().open(&key, there.clone())?;
         // What is damaged there is asked for again, since it may be mended.
         if let Some(cache) = &self.cache
             && self.decode_record(database, line, number, &bytes).is_ok()
         {
-            let place = self.remote().name();
-            cache.keep_object(place, &key, &bytes);
+            // As it lies there: what is sealed stays sealed on this machine, and so does its name.
+            let (place, kept) = (self.remote().name(), self.remote().key_there(&key)?);
+            cache.keep_object(place, &kept, &there);
             if let Some(mark) = self.mark_of(&key) {
-                cache.keep_object(place, &marked(&key, &mark), &bytes);
+                cache.keep_object(place, &marked(&kept, &mark), &there);
             }
         }
         Ok(bytes)
@@ -70,10 +72,12 @@ impl Store {
     /// A record that was kept near. One that was listed must be the one that was listed.
     fn cached_record(&self, key: &str) -> Option<Bytes> {
         let (cache, place) = (self.cache.as_ref()?, self.remote().name());
-        match self.mark_of(key) {
-            Some(mark) => cache.object(place, &marked(key, &mark)),
-            None => cache.object(place, key),
-        }
+        let kept = self.remote().key_there(key).ok()?;
+        let there = match self.mark_of(key) {
+            Some(mark) => cache.object(place, &marked(&kept, &mark)),
+            None => cache.object(place, &kept),
+        };
+        self.remote().open(key, there?).ok()
     }
 
     fn mark_of(&self, key: &str) -> Option<String> {

@@ -14,9 +14,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, keys};
+use super::{Border, Store, StoreError, keys};
 use crate::base::Nonce;
-use crate::remote::{Listed, Remote, RemoteError, RemoteErrorKind};
+use crate::remote::{Listed, RemoteError, RemoteErrorKind};
 
 /// A lock that was not refreshed for so long is nobody's any more.
 pub const STALE: SignedDuration = SignedDuration::from_mins(30);
@@ -50,7 +50,7 @@ pub enum Look {
 /// A writer's lock, held until it is released.
 #[derive(Debug)]
 pub struct WriterLock {
-    remote: Remote,
+    remote: Border,
     key: String,
     text: String,
     keeper: Mutex<Option<Keeper>>,
@@ -112,8 +112,9 @@ impl WriterLock {
     fn holder(&self, lock: &Listed) -> Result<Option<LockHolder>, StoreError> {
         match self.remote.get(&lock.key, MAX_LOCK_BYTES) {
             Ok(text) => Ok(serde_json::from_slice(&text).ok()),
-            Err(error) if error.kind == RemoteErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
+            // Gone, or no lock that says anything.
+            Err(error) if error.is_absence() || matches!(error, StoreError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

@@ -14,6 +14,7 @@
 //!   state/<database>.ids.next, .pending   those of a snapshot being made, and its record on the way to a remote
 //!   state/remotes/<name>.json   what each remote is known to have
 //!   state/health.json, state/remotes/<name>.health   when each object of a store was last read, and which were damaged
+//!   state/remotes/<name>.slots  copies of an encrypted remote's key slots, which open with a password only
 //!   state/remotes/<name>.turn   the lock that a run puts at a remote where writers take turns
 //!   uploads/<where>/<database>/   notes about packs that an unfinished run stored: at a remote, or here (`local`)
 //!   jobs/<id>.…             work that goes on in the background: see `jobs.rs`
@@ -43,7 +44,7 @@ use crate::source::tree::OWN_FOLDER;
 use crate::store::Store;
 
 pub use crate::format::record::SourceKind;
-pub use config::{Config, DatabaseConfig, RemoteConfig};
+pub use config::{Config, DatabaseConfig, EncryptionConfig, RemoteConfig};
 pub use error::WorkspaceError;
 pub use health::Health;
 pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Task, is_job_id};

@@ -24,6 +24,7 @@ pub(super) fn caller(machine: &Machine) -> Caller {
         clock: Timestamp::now,
         zone: TimeZone::UTC,
         patience: OpenOptions::default(),
+        passwords: Default::default(),
         progress: Arc::new(Progress::new()),
     };
     let program = env!("CARGO_BIN_EXE_pagekeep").into();

@@ -11,6 +11,7 @@ pub(crate) mod diff;
 pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod jobs;
+pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod query;
 pub(crate) mod refs;

@@ -76,7 +76,11 @@ impl Finding {
             StoreError::NoSnapshot { .. } | StoreError::PackMissing { .. } => {
                 (FindingKind::Missing, "it is not there".to_owned())
             }
-            StoreError::NoStore { .. } | StoreError::Locked { .. } | StoreError::LockLost { .. } => {
+            StoreError::NoStore { .. }
+            | StoreError::Encrypted { .. }
+            | StoreError::Keys(_)
+            | StoreError::Locked { .. }
+            | StoreError::LockLost { .. } => {
                 return Err(error.into());
             }
         };

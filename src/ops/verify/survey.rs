@@ -17,7 +17,7 @@ use crate::format::map::{MapPart, Place};
 use crate::format::record::Record;
 use crate::format::refs::{RefKind, RefName, RefTarget};
 use crate::ops::{Context, OpError};
-use crate::store::{Store, StoreError, keys};
+use crate::store::{Store, StoreError, keys, read_slots};
 
 /// Requests under way at once.
 const LOOKS: usize = 8;
@@ -158,6 +158,7 @@ impl<'a> Survey<'a> {
         self.look_at(packs, &mut Role::Wanted)?;
         self.look_at(records, &mut Role::Laid(States::new(self.store)))?;
         self.look_at_named()?;
+        self.key_slots()?;
         for key in listed {
             let used = self.users(&key).next().is_some();
             if !used && !self.findings.contains_key(&key) {
@@ -166,6 +167,24 @@ impl<'a> Survey<'a> {
             }
         }
         self.gaps();
+        Ok(())
+    }
+
+    /// Looks at the keys of an encrypted store.
+    fn key_slots(&mut self) -> Result<(), OpError> {
+        let remote = self.store.remote();
+        let Some(ring) = remote.ring()? else { return Ok(()) };
+        let slots = read_slots(remote.raw())?;
+        for (key, error) in slots.damaged {
+            let detail = format!("{error}; its password opens nothing: pagekeep key remove, then add");
+            self.add(Finding::new(&key, FindingKind::Damaged, detail));
+        }
+        for stored in slots.whole {
+            if ring.label(&stored.slot).is_none() {
+                let detail = "a key of another store, which opens nothing here";
+                self.add(Finding::new(&keys::slot(&stored.id), FindingKind::Unexpected, detail));
+            }
+        }
         Ok(())
     }
 
