@@ -6,6 +6,7 @@ use std::path::Path;
 
 use pagekeep::base::name::MAX_NAME_BYTES;
 use pagekeep::format::envelope::{FORMAT_VERSION, HEADER_LEN, ObjectKind, SKIPPABLE, TRAILER_LEN};
+use pagekeep::format::key_slot::{KEY_SLOT_LEN, MAX_MEMORY_KIB, MAX_PASSES, MAX_WORK_KIB};
 use pagekeep::format::map::MAX_MAP_BYTES;
 use pagekeep::format::pack::{
     FOOTER_LEN, IDS_HASH_LEN, MAX_BASES, MAX_CHUNK_BYTES, MAX_FRAME_RAW_BYTES, MAX_PACK_BYTES, MAX_SLOTS,
@@ -14,6 +15,7 @@ use pagekeep::format::pack::{
 use pagekeep::format::record::{MAX_CHAIN, MAX_HEADER_BYTES, SECTION_MAP, SECTION_PACK};
 use pagekeep::format::refs::MAX_REF_BYTES;
 use pagekeep::format::root::FAN_OUT;
+use pagekeep::format::sealed::SEAL_LEN;
 use pagekeep::format::store_file::MAX_STORE_FILE_BYTES;
 use pagekeep::store::MAX_RECORD_BYTES;
 
@@ -28,6 +30,14 @@ fn code() -> BTreeMap<String, u64> {
         ("ObjectKind::Pack", ObjectKind::Pack as u64),
         ("ObjectKind::Snapshot", ObjectKind::Snapshot as u64),
         ("ObjectKind::Ref", ObjectKind::Ref as u64),
+        ("ObjectKind::Sealed", ObjectKind::Sealed as u64),
+        ("ObjectKind::SealedPack", ObjectKind::SealedPack as u64),
+        ("ObjectKind::KeySlot", ObjectKind::KeySlot as u64),
+        ("SEAL_LEN", SEAL_LEN as u64),
+        ("KEY_SLOT_LEN", KEY_SLOT_LEN as u64),
+        ("MAX_MEMORY_KIB", MAX_MEMORY_KIB.into()),
+        ("MAX_PASSES", MAX_PASSES.into()),
+        ("MAX_WORK_KIB", MAX_WORK_KIB),
         ("SECTION_MAP", SECTION_MAP.into()),
         ("SECTION_PACK", SECTION_PACK.into()),
         ("FAN_OUT", FAN_OUT as u64),
