@@ -27,11 +27,11 @@ fn machine() -> (Machine, Vec<Vec<u8>>) {
     let machine = Machine::new();
     std::fs::write(machine.path("pw"), "correct horse\n").unwrap();
     let path = machine.database("secret-shop.db", "delete");
-    machine.insert(&path, 12_000);
+    machine.insert(&path, 40_000);
     machine.ok(&["init", "secret-shop.db"]);
     machine.ok(&["config", "set", "keep", "all"]);
     machine.ok(&["backup", "add", "usb", "usb", "--encrypt", "--password-file", "pw"]);
-    let steps = ["SELECT 1", "UPDATE item SET price = 7 WHERE id % 900 = 0", "DELETE FROM item WHERE id > 11000"];
+    let steps = ["SELECT 1", "UPDATE item SET price = 7 WHERE id % 900 = 0", "DELETE FROM item WHERE id > 38000"];
     let mut states = Vec::new();
     for step in steps {
         Connection::open(&path).unwrap().execute_batch(step).unwrap();

@@ -31,14 +31,14 @@ fn commands_that_read_and_prove_work_as_on_plain_stores() {
     let log = machine.ok(&["log", "--from", "usb"]);
     assert_eq!(log.stdout.matches("secret-shop@").count(), states.len());
     let asked = ["query", "secret-shop@1", "SELECT count(*) AS n FROM item", "--from", "usb", "--json"];
-    assert!(machine.ok(&asked).stdout.contains("12200"));
+    assert!(machine.ok(&asked).stdout.contains("40200"));
     let sql = machine.ok(&["sql", "secret-shop@3", "--from", "usb", "-e", "SELECT max(id) FROM item"]);
-    assert!(sql.stdout.contains("11000"), "{sql:?}");
+    assert!(sql.stdout.contains("38000"), "{sql:?}");
     let diff = machine.ok(&["diff", "secret-shop@1", "secret-shop@2", "--from", "usb", "--stat"]);
     assert!(diff.stdout.contains("item"), "{diff:?}");
     assert!(machine.ok(&["tag", "--from", "usb"]).stdout.contains("sealed-tag"));
     machine.ok(&["checkout", "secret-shop@2", "copy.db", "-b", "try", "--from", "usb"]);
-    machine.ok(&["--db", "try", "backup", "sync", "usb"]);
+    machine.ok(&["--db", "copy.db", "backup", "sync", "usb"]);
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn exchanged_and_replayed_records_are_damage() {
 fn changed_and_exchanged_packs_are_damage() {
     let machine = alone();
     let path = machine.path("secret-shop.db");
-    machine.insert(&path, 12_000);
+    machine.insert(&path, 40_000);
     machine.ok(&["backup", "sync", "usb"]);
     let mut packs = files(machine.path("usb/packs"));
     packs.sort_by_key(|path| std::fs::metadata(path).unwrap().modified().unwrap());
