@@ -30,6 +30,7 @@ def diff(bench):
         bench.say("  diff: sqldiff is not on the PATH; pagekeep is measured alone")
     if not bench.started_empty(tool):
         return
+    live.home.mkdir(parents=True, exist_ok=True)
     tool.backup()
     older = bench.copy_of(tool.database, "older", "app.db")
     bench.change("mixed", tool.database)

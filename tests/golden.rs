@@ -226,6 +226,7 @@ fn header() -> Header {
         source: SourceKind::Directory,
         parent: Some(SnapshotId([3; 32])),
         created_at: "2026-11-21T02:00:00.5Z".parse().unwrap(),
+        ascends_from: None,
         host: "shop".into(),
         tool: "pagekeep 0.1.0".into(),
         nonce,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ops::{Kept, far, names, restore_to};
-use pagekeep::ops::{ErrorKind, OpError};
+use pagekeep::ops::{ErrorKind, OpError, TargetError};
 use pagekeep::remote::double::{Fault, Plan, Verb};
 
 #[test]
@@ -34,7 +34,7 @@ fn what_comes_to_the_destination_during_a_restore_stays() {
             done.unwrap();
             assert_eq!(fs::read(&path).unwrap(), kept.pages());
         } else {
-            assert!(matches!(done, Err(OpError::TargetExists { .. })), "{done:?}");
+            assert!(matches!(done, Err(OpError::Target(TargetError::Exists { .. }))), "{done:?}");
             assert_eq!(names(folder.path()), ["app.db", "app.db-wal"]);
             assert_eq!(fs::read(&path).unwrap(), b"somebody's");
         }

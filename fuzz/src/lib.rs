@@ -13,6 +13,7 @@ use pagekeep::format::key_slot::{KEY_SLOT_LEN, KeySlot, MAX_WORK_KIB};
 use pagekeep::format::map::MapPart;
 use pagekeep::format::pack::{FOOTER_LEN, PackFooter, PackTable, frame_ids};
 use pagekeep::format::record::Record;
+use pagekeep::format::refs::RefRecord;
 use pagekeep::format::store_file::StoreFile;
 use pagekeep::ops::Spec;
 use pagekeep::remote::RemoteUrl;
@@ -36,6 +37,8 @@ pub const TARGETS: &[Target] = &[
     ("record_content", record_content),
     ("record_header", record_header),
     ("store_file", store_file),
+    ("reference", reference),
+    ("reference_text", reference_text),
     ("frame", frame),
     ("delta", delta),
     ("spec", spec),
@@ -212,6 +215,27 @@ pub fn record_header(bytes: &[u8]) {
         object.extend_from_slice(after);
     }
     record(&sealed(object));
+}
+
+/// A record of a tag or a line as it is stored.
+pub fn reference(bytes: &[u8]) {
+    if let Ok(record) = RefRecord::decode(bytes) {
+        let (bytes, id) = RefRecord::encode(&record.header);
+        let again = RefRecord::decode(&bytes).expect("a record that was written");
+        assert_eq!((again.header, again.id), (record.header, id));
+    }
+}
+
+/// Its text, before compression.
+pub fn reference_text(bytes: &[u8]) {
+    let mut object = header(ObjectKind::Ref).to_vec();
+    let stored = FrameEncoder::new(1).encode(bytes);
+    let lengths = [(stored.len() as u32).to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
+    object.extend_from_slice(&SKIPPABLE.to_le_bytes());
+    object.extend_from_slice(&(lengths.len() as u32).to_le_bytes());
+    object.extend_from_slice(&lengths);
+    object.extend_from_slice(&stored);
+    reference(&sealed(object));
 }
 
 /// `store.json`.

@@ -2,6 +2,7 @@
 
 mod backup;
 mod key;
+mod live;
 mod refs;
 mod rows;
 
@@ -16,6 +17,7 @@ use super::rows::Format;
 
 pub(crate) use backup::Backup;
 pub(crate) use key::{Key, PasswordArgs};
+pub(crate) use live::{Live, Reset};
 use refs::NO_MERGE;
 pub(crate) use refs::{Branch, Tag};
 pub(crate) use rows::{Diff, OnConflict, RestoreRows};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::restore::{RestoreOptions, restore};
-use super::{Context, OpError, OpenRemote};
+use super::{Context, OpError, OpenRemote, TargetError};
 use crate::base::ordered::ordered;
 use crate::base::{Name, Progress};
 use crate::format::record::SourceKind;
@@ -34,7 +34,7 @@ pub struct CloneReport {
 /// folder is refused: remove it first.
 pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<CloneReport, OpError> {
     let folder = context.current_folder.join(folder);
-    let refused = |reason: &str| Err(OpError::CloneTarget { path: folder.clone(), reason: reason.into() });
+    let refused = |reason: &str| Err(TargetError::Taken { path: folder.clone(), reason: reason.into() }.into());
     let mut entries = std::fs::read_dir(&folder);
     if entries.as_mut().is_ok_and(|entries| entries.next().is_some()) {
         return refused("it is not empty");

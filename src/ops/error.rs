@@ -2,9 +2,11 @@
 
 mod hint;
 mod kind;
+mod query;
+mod told;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
@@ -12,13 +14,16 @@ use super::KeysError;
 use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
+use crate::ops::diff::DiffError;
+use crate::ops::restore::TargetError;
 use crate::remote::{OpenError, UrlError};
-use crate::rows::RowsError;
 use crate::source::SourceError;
-use crate::store::{StoreError, keys};
+use crate::store::StoreError;
 use crate::workspace::WorkspaceError;
 
+pub(super) use hint::{nearest, shown};
 pub use kind::ErrorKind;
+pub use query::QueryError;
 
 /// A failed operation.
 #[derive(Debug, thiserror::Error)]
@@ -217,46 +222,9 @@ pub enum OpError {
         /// What it has.
         found: String,
     },
-    /// Something is at the destination.
-    #[error("{what} '{}' already exists, use '--force' to overwrite", .path.display())]
-    TargetExists {
-        /// Database or directory.
-        what: &'static str,
-        /// The path.
-        path: PathBuf,
-    },
-    /// The destination cannot be one.
-    #[error("cannot restore to {path:?}: {reason}")]
-    BadTarget {
-        /// The path.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The destination of a clone is taken.
-    #[error("cannot clone to {path:?}: {reason}")]
-    CloneTarget {
-        /// The path.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The folder in which the destination is to be is not there.
-    #[error("cannot restore to {path:?}: the folder {} does not exist", .folder.display())]
-    FolderMissing {
-        /// The path.
-        path: PathBuf,
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The destination is open in another program.
-    #[error("{path:?} is open in {holder}")]
-    TargetInUse {
-        /// The path.
-        path: PathBuf,
-        /// Who has it open.
-        holder: String,
-    },
+    /// The destination of a restore.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// A procedure is called as none can be.
     #[error("{reason}")]
     BadCall {
@@ -316,168 +284,16 @@ pub enum OpError {
         /// What is wrong.
         source: StoreError,
     },
-    /// SQLite refuses a statement.
-    #[error("{reason}")]
-    Sql {
-        /// What SQLite says.
-        reason: String,
-    },
-    /// A statement would change a snapshot.
-    #[error("a snapshot cannot be changed")]
-    ReadOnlySnapshot,
-    /// A statement names a database to open, to close, or to write.
-    #[error("ATTACH, DETACH and VACUUM cannot be used here")]
-    AttachInSql,
-    /// The database was not sound when the snapshot was made.
-    #[error("SQLite finds the database of {snapshots} malformed, and its pages are those that were kept")]
-    MalformedSnapshot {
-        /// The snapshots that were open.
-        snapshots: String,
-        /// What SQLite says.
-        reason: String,
-    },
-    /// It is not clear which database of a directory is meant.
-    #[error("{}", match .file {
-        Some(file) => format!("there is no SQLite database {file:?} in {}", .snapshot),
-        None if .known.is_empty() => format!("there is no SQLite database in {}", .snapshot),
-        None => format!("there are several SQLite databases in {}", .snapshot),
-    })]
-    WhichFile {
-        /// The snapshot.
-        snapshot: String,
-        /// The path asked for.
-        file: Option<String>,
-        /// The paths there are.
-        known: Vec<String>,
-    },
-    /// Rows of a state cannot be read from its pages.
-    #[error("the database's rows cannot be read")]
-    Rows(#[source] RowsError),
-    /// SQLite does not understand how a table was made.
-    #[error("SQLite does not understand how the table {table:?} was made")]
-    Schema {
-        /// The table.
-        table: String,
-        /// What SQLite says.
-        #[source]
-        source: rusqlite::Error,
-    },
-    /// No state has this table.
-    #[error("there is no table {name:?}")]
-    NoTable {
-        /// The name.
-        name: String,
-        /// The names there are.
-        known: Vec<String>,
-    },
-    /// A row's key is not of the table's kind.
-    #[error("{key:?} is not a key of this table: it is {expected}")]
-    BadKey {
-        /// What was given.
-        key: String,
-        /// What a key is.
-        expected: String,
-    },
-    /// Rows to be brought back are there with other values.
-    #[error("{count} rows are there with other values: {rows}{}", if *.count > 20 { ", …" } else { "" })]
-    RowConflicts {
-        /// How many.
-        count: u64,
-        /// Some of them.
-        rows: String,
-    },
-    /// Rows of two states cannot be told to be the same.
-    #[error("rows of {table:?} cannot be told apart: {reason}")]
-    NotMatched {
-        /// The table.
-        table: String,
-        /// Why.
-        reason: &'static str,
-    },
-    /// SQLite refused to write rows; nothing was changed.
-    #[error("{} was not changed", .path.display())]
-    Refused {
-        /// The database.
-        path: PathBuf,
-        /// What SQLite says.
-        #[source]
-        source: rusqlite::Error,
-    },
-    /// A condition on rows cannot be evaluated.
-    #[error("the condition {text:?} cannot be evaluated for the rows of {table:?}")]
-    Condition {
-        /// The condition.
-        text: String,
-        /// The table.
-        table: String,
-        /// The table's columns.
-        columns: Vec<String>,
-        /// What SQLite says.
-        #[source]
-        source: rusqlite::Error,
-    },
+    /// A statement, or the snapshot it is about.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// Rows of two states.
+    #[error(transparent)]
+    Diff(#[from] DiffError),
+    /// A database in service gets no other state.
+    #[error(transparent)]
+    Live(#[from] super::LiveError),
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
-}
-
-impl OpError {
-    /// Adds what was tried, and where, to an I/O error.
-    pub(crate) fn io(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpError {
-        let path = path.to_owned();
-        move |source| OpError::Io { verb, path, source }
-    }
-
-    /// The causes that the text does not tell already; clients repeat their cause in their own text.
-    pub fn untold_causes(&self) -> Vec<String> {
-        let mut said = self.to_string();
-        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
-        let mut untold = Vec::new();
-        for cause in causes.map(ToString::to_string) {
-            if !said.contains(&cause) {
-                said.push_str(&cause);
-                untold.push(cause);
-            }
-        }
-        untold
-    }
-
-    /// What and why, in one line.
-    pub fn in_full(&self) -> String {
-        std::iter::once(self.to_string()).chain(self.untold_causes()).collect::<Vec<_>>().join(", because: ")
-    }
-
-    /// Adds which remote this happened at, where the next thing to do depends on it; `added` when it is known here.
-    pub(crate) fn at_remote(self, name: Option<&Name>, url: &str, added: bool) -> OpError {
-        let (name, url) = (name.cloned(), url.to_owned());
-        match self {
-            OpError::OtherLineage { database, remote, host, time, .. } => {
-                OpError::OtherLineage { database, remote, host, time, added, address: name.map(|name| (name, url)) }
-            }
-            OpError::Store(source @ StoreError::Damaged { .. }) if is_store_file(&source) => {
-                OpError::StoreFile { name, url, added, source }
-            }
-            other => other,
-        }
-    }
-}
-
-/// Whether it is the description of a store at a remote that is damaged.
-fn is_store_file(error: &StoreError) -> bool {
-    matches!(error, StoreError::Damaged { key, source, .. }
-        if key == keys::STORE_FILE && !matches!(source, FormatError::TooNew { .. }))
-}
-
-impl From<RowsError> for OpError {
-    /// What a store or the source said of a page is told as theirs.
-    fn from(error: RowsError) -> Self {
-        let RowsError::Page { page, source } = error else { return OpError::Rows(error) };
-        match source.downcast::<StoreError>() {
-            Ok(error) => OpError::Store(*error),
-            Err(source) => match source.downcast::<SourceError>() {
-                Ok(error) => OpError::Source(*error),
-                Err(source) => OpError::Rows(RowsError::Page { page, source }),
-            },
-        }
-    }
 }

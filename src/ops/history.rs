@@ -192,21 +192,35 @@ impl History {
         }
     }
 
-    /// The newest record that is not younger than a moment: halving, since times ascend with numbers.
+    /// The newest record that is not younger than a moment: halving, in one run of ascending times after the other, from the
+    /// newest on. A clock that was put back begins a run.
     fn at_time(&self, newest_first: &[SnapshotName], moment: jiff::Timestamp) -> Result<Option<Record>, OpError> {
-        let (mut low, mut high) = (0, newest_first.len());
-        let mut found = None;
-        while low < high {
-            let middle = (low + high) / 2;
-            let record = self.read(&newest_first[middle])?;
-            if record.header.created_at <= moment {
-                high = middle;
-                found = Some(record);
-            } else {
-                low = middle + 1;
+        let mut rest = newest_first;
+        while let Some(newest) = rest.first() {
+            let last = self.read(newest)?;
+            let first = last.header.ascends_from;
+            let count = first.map_or(rest.len(), |first| rest.partition_point(|name| name.number >= first)).max(1);
+            if last.header.created_at <= moment {
+                return Ok(Some(last));
             }
+            let (mut low, mut high) = (1, count);
+            let mut found = None;
+            while low < high {
+                let middle = (low + high) / 2;
+                let record = self.read(&rest[middle])?;
+                if record.header.created_at <= moment {
+                    high = middle;
+                    found = Some(record);
+                } else {
+                    low = middle + 1;
+                }
+            }
+            if found.is_some() {
+                return Ok(found);
+            }
+            rest = &rest[count..];
         }
-        Ok(found)
+        Ok(None)
     }
 
     fn none(&self, spec: &Spec) -> OpError {

@@ -15,9 +15,11 @@ mod history;
 mod keys;
 mod lineage;
 mod lines;
+mod live;
 mod proof;
 mod push;
 mod read_from;
+mod rebase;
 mod recover;
 mod refs;
 mod remotes;
@@ -42,7 +44,7 @@ pub use checkout::{CheckoutOptions, CheckoutReport, checkout};
 pub use clone::{CloneReport, clone};
 pub use context::Context;
 pub use database::Database;
-pub use error::{ErrorKind, OpError};
+pub use error::{ErrorKind, OpError, QueryError};
 pub use graph::{Graph, Row, graph};
 pub use history::{History, Listed};
 pub use keys::{
@@ -51,11 +53,15 @@ pub use keys::{
 };
 pub use lineage::{AddReport, add_remote, add_remote_as};
 pub use lines::{Line, lines};
+pub use live::{
+    Kept, LiveError, LiveOptions, LiveReport, Migrations, ResetOptions, ResetPlan, plan_reset, reset, restore_live,
+    restore_live_kept, unfinished_restore,
+};
 pub use read_from::ReadFrom;
 pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};
 pub use remotes::{OpenRemote, is_near};
 pub use repair::{Healed, RepairReport, repair};
-pub use restore::{Known, RestoreOptions, RestoreReport, restore};
+pub use restore::{Known, RestoreOptions, RestoreReport, TargetError, restore};
 pub use revert::{RevertReport, SAFETY_NOTE, restore_kept, revert};
 pub use scrub::{ScrubOptions, ScrubReport, scrub};
 pub use snapshot::{Outcome, SnapshotOptions, SnapshotReport, Targets, snapshot};

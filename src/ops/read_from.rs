@@ -67,7 +67,7 @@ impl ReadFrom {
             _ => {}
         }
         let OpenRemote { store, .. } = context.open_url(&context.parse_url(from)?, false)?;
-        let found = Self { store, database: database.ok(), remote: None, is_bare: true };
+        let found = Self { store: store.to_be_known(), database: database.ok(), remote: None, is_bare: true };
         // Whoever has a password may mean an encrypted store: whether it is one shows only in its description.
         match context.passwords.can_be_had(&context.environment) {
             true => found.looked_at(context),

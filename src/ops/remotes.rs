@@ -98,7 +98,7 @@ impl Database {
             }
             None => store,
         };
-        Ok(OpenRemote { name: Some(name.clone()), store, ..opened })
+        Ok(OpenRemote { name: Some(name.clone()), store: store.known_as(config.store_id.clone()), ..opened })
     }
 
     /// Forgets a remote, whatever lies there; returns its name and address.
@@ -117,6 +117,15 @@ impl Database {
     fn no_backup(&self, name: &str) -> OpError {
         let known = self.remote_names().iter().map(Name::to_string).collect();
         OpError::NoBackup { name: name.to_owned(), known }
+    }
+
+    /// The stores of all remotes, the nearest first: where packs are looked for that the local store no longer has. One that
+    /// cannot be opened is left out: it may not be needed.
+    pub fn remote_stores(&self, context: &Context) -> Vec<Store> {
+        let opened = self.remote_names().into_iter().filter_map(|name| self.open_remote(context, name.as_str()).ok());
+        let mut stores: Vec<Store> = opened.map(|remote| remote.store).collect();
+        stores.sort_by_key(|store| !is_near(store));
+        stores
     }
 
     /// The stores from which old content can be read at the cost of a file: the local one, and remotes that are folders.

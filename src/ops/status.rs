@@ -24,6 +24,8 @@ pub struct RemoteStatus {
     pub behind: u32,
     /// Bytes a sync would move for them, as far as they are in the local store.
     pub behind_bytes: u64,
+    /// Tags and lines that were set here, and are not known to be so there.
+    pub refs_behind: u32,
     /// Since when, and why, syncs fail.
     pub failing: Option<(Timestamp, String)>,
     /// Whether it is older than allowed.
@@ -35,7 +37,7 @@ pub struct RemoteStatus {
 impl RemoteStatus {
     /// Whether nothing needs to be done.
     pub fn is_up_to_date(&self) -> bool {
-        self.behind == 0 && self.newest.is_some() && self.failing.is_none()
+        self.behind == 0 && self.refs_behind == 0 && self.newest.is_some() && self.failing.is_none()
     }
 }
 
@@ -50,6 +52,7 @@ pub fn status(context: &Context, database: &Database, max_age: Duration) -> Resu
     let local = database.local_store(context)?;
     let line = &database.config().line;
     let before = super::lines::start(&local, &database.name, line)?.map_or(0, |start| start.number.0);
+    let refs = local.refs(&database.name)?;
     let remotes = database.workspace.config.remotes.iter().map(|(name, config)| {
         let memory = database.workspace.recall_remote(name);
         let synced_at = memory.synced_at.get(&database.handle).copied();
@@ -61,6 +64,7 @@ pub fn status(context: &Context, database: &Database, max_age: Duration) -> Resu
             let record = local.record(&database.name, line, SnapshotNumber(number));
             record.map_or(0, |record| record.header.totals.added_bytes)
         };
+        let refs_behind = super::refs::unpushed(database, &refs, &memory);
         RemoteStatus {
             name: name.clone(),
             url: config.url.clone(),
@@ -69,6 +73,7 @@ pub fn status(context: &Context, database: &Database, max_age: Duration) -> Resu
             newest,
             behind: missing.len() as u32,
             behind_bytes: missing.map(added).sum(),
+            refs_behind,
             failing: memory.failure.get(&database.handle).cloned(),
             stale: age.is_none_or(|age| age > max_age),
             conditional_put: config.conditional_put,

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use super::OpError;
+use super::{OpError, QueryError};
 use crate::base::FileNumber;
 use crate::format::record::{FileEntry, SourceKind};
 use crate::map::State;
@@ -28,5 +28,5 @@ pub fn database_in(state: &State, wanted: Option<&Path>) -> Result<FileNumber, O
     }
     let known: Vec<String> = databases().map(|entry| path(entry).display().to_string()).collect();
     let file = wanted.map(|path| path.display().to_string());
-    Err(OpError::WhichFile { snapshot: name, file, known })
+    Err(QueryError::WhichFile { snapshot: name, file, known }.into())
 }

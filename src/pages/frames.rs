@@ -1,19 +1,22 @@
 //! Frames in memory: taken from the cache of the store where they are right, else fetched, several at a time.
 
+mod loaded;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use bytes::Bytes;
-use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::sync::{Cache, DefaultLifecycle, GuardResult, PlaceholderGuard};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use crate::base::ordered::ordered;
-use crate::base::{ChunkId, PackId, SlotNumber};
-use crate::format::FormatError;
-use crate::format::codec::{DeltaDecoder, FrameDecoder};
-use crate::format::pack::{Frame, PackRef, frame_ids};
-use crate::store::{DecodedFrame, OpenPack, Packs, StoreError, damaged};
+use crate::base::{PackId, SlotNumber};
+use crate::format::pack::{Frame, PackRef};
+use crate::store::{OpenPack, Packs, StoreError, damaged, wrong_chunk};
+
+use loaded::Whole;
+pub(super) use loaded::{Loaded, Wrong};
 
 /// Memory that frames may take together: several windows of what is read ahead.
 const MEMORY_BYTES: u64 = 48 << 20;
@@ -25,117 +28,23 @@ const MOST_BYTES: u64 = 1 << 20;
 const GAP_BYTES: u64 = 64 << 10;
 /// Requests under way at once.
 const FETCHING: usize = 8;
+/// Frames that are looked for in the cache together.
+const FEW: usize = 16;
+
+type Guard<'a> = PlaceholderGuard<
+    'a,
+    (PackId, u32),
+    Arc<Loaded>,
+    Weight,
+    DefaultHashBuilder,
+    DefaultLifecycle<(PackId, u32), Arc<Loaded>>,
+>;
 
 /// A frame of which a chunk is wanted.
 #[derive(Clone, Debug)]
 pub(super) struct Need {
     pub(super) open: Arc<OpenPack>,
     pub(super) frame: Frame,
-}
-
-/// A frame in memory.
-#[derive(Debug)]
-pub(super) enum Loaded {
-    Whole(Whole),
-    Deltas(Deltas),
-}
-
-/// A frame of whole chunks, decoded.
-#[derive(Debug)]
-pub(super) struct Whole {
-    decoded: DecodedFrame,
-    first_slot: u32,
-    /// Chunks that are not what their ids say, by their place in the frame.
-    wrong: Vec<usize>,
-    bytes: u64,
-}
-
-/// A frame of deltas, as it is stored.
-#[derive(Debug)]
-pub(super) struct Deltas {
-    ids: Vec<ChunkId>,
-    stored: Bytes,
-    payload_at: usize,
-    /// It came from the cache, and may be wrong.
-    pub(super) cached: bool,
-}
-
-/// Why a delta makes no chunk.
-#[derive(Debug)]
-pub(super) enum Wrong {
-    Format(FormatError),
-    /// It makes another.
-    Chunk,
-}
-
-impl Whole {
-    /// A chunk, with its id, if it is what that says.
-    pub(super) fn chunk(&self, slot: SlotNumber) -> Option<(ChunkId, &[u8])> {
-        let index = (slot.0 - self.first_slot) as usize;
-        if self.wrong.contains(&index) { None } else { Some(self.decoded.bytes_of(index)) }
-    }
-}
-
-impl Deltas {
-    /// The chunk that a delta makes of its bases.
-    pub(super) fn rebuild(
-        &self,
-        open: &OpenPack,
-        frame: &Frame,
-        slot: SlotNumber,
-        bases: &[u8],
-    ) -> Result<Bytes, Wrong> {
-        thread_local! {
-            static DECODER: std::cell::RefCell<DeltaDecoder> = std::cell::RefCell::default();
-        }
-        let delta = open.table.delta(frame, slot);
-        let at = self.payload_at + delta.offset as usize;
-        let len = open.table.chunk_lens[slot.0 as usize] as usize;
-        let mut chunk = Vec::new();
-        DECODER
-            .with_borrow_mut(|decoder| {
-                decoder.decode(bases, &self.stored[at..at + delta.len as usize], len, &mut chunk)
-            })
-            .map_err(Wrong::Format)?;
-        if self.ids[(slot.0 - frame.first_slot) as usize] != ChunkId::of(&chunk) {
-            return Err(Wrong::Chunk);
-        }
-        Ok(chunk.into())
-    }
-}
-
-impl Loaded {
-    fn of(open: &OpenPack, frame: &Frame, stored: Bytes, cached: bool) -> Result<Self, FormatError> {
-        thread_local! {
-            static DECODER: std::cell::RefCell<FrameDecoder> = std::cell::RefCell::default();
-        }
-        if frame.is_delta {
-            let (ids, payload_at) = frame_ids(frame, &stored)?;
-            // A copy, so that a frame does not keep a whole range in memory.
-            return Ok(Self::Deltas(Deltas { ids, stored: Bytes::copy_from_slice(&stored), payload_at, cached }));
-        }
-        let decoded = DECODER
-            .with_borrow_mut(|decoder| DecodedFrame::decode(decoder, &open.table, frame, &stored, Vec::new()))?;
-        let slots = frame.slots as usize;
-        let wrong = (0..slots).filter(|index| decoded.chunk(*index).is_none()).collect();
-        let content: u64 = open.table.lens_of(frame).iter().map(|len| u64::from(*len)).sum();
-        Ok(Self::Whole(Whole { decoded, first_slot: frame.first_slot, wrong, bytes: content + 40 * slots as u64 }))
-    }
-
-    /// Whether all that can be checked now is right.
-    fn is_right(&self) -> bool {
-        match self {
-            Self::Whole(whole) => whole.wrong.is_empty(),
-            Self::Deltas(_) => true,
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        match self {
-            Self::Whole(whole) => whole.bytes,
-            Self::Deltas(deltas) => (deltas.stored.len() + 32 * deltas.ids.len()) as u64,
-        }
-    }
 }
 
 #[derive(Clone)]
@@ -174,16 +83,18 @@ fn range(frame: &Frame) -> Range<u64> {
     frame.offset..frame.offset + u64::from(frame.stored_len)
 }
 
-/// A frame as it was kept near, when it is right.
+/// A frame as it was kept near, when it can be decoded. Whether it is right shows when a chunk is taken.
 fn kept(open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
-    let right = |stored| Loaded::of(open, frame, stored, true).ok().filter(Loaded::is_right);
-    open.cached(range(frame), right).map(Arc::new)
+    open.cached(range(frame), |stored| Loaded::of(open, frame, stored, true).ok()).map(Arc::new)
 }
 
 impl Frames {
-    /// A frame that is in memory.
+    /// A frame that is in memory, or on its way there: that is waited for.
     pub(super) fn in_memory(&self, open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
-        self.memory.get(&key(open, frame))
+        match self.memory.get_value_or_guard(&key(open, frame), None) {
+            GuardResult::Value(loaded) => Some(loaded),
+            GuardResult::Guard(_) | GuardResult::Timeout => None,
+        }
     }
 
     /// A frame that was kept near.
@@ -214,80 +125,112 @@ impl Frames {
         Ok(loaded)
     }
 
-    /// Brings frames into memory: neighbours in one request, several requests at a time.
+    /// Gives a chunk of a frame of whole chunks to `take`. What came from the cache and proves wrong is fetched again.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub(super) fn take_whole<T>(
+        &self,
+        (open, frame): (&OpenPack, &Frame),
+        whole: &Whole,
+        slot: SlotNumber,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, StoreError> {
+        if let Some(bytes) = whole.chunk(slot) {
+            return Ok(take(bytes));
+        }
+        if whole.cached
+            && let Loaded::Whole(fetched) = &*self.fetch(open, frame)?
+            && let Some(bytes) = fetched.chunk(slot)
+        {
+            return Ok(take(bytes));
+        }
+        Err(wrong_chunk(open, slot))
+    }
+
+    /// Brings frames into memory: neighbours in one request, several requests at a time. Those on their way for somebody
+    /// else are left to them.
     ///
     /// # Errors
     /// The first failure; what was brought before it stays.
     pub(super) fn load_all(&self, mut needs: Vec<Need>) -> Result<(), StoreError> {
         needs.sort_unstable_by_key(|need| (need.open.table.id, need.frame.offset));
         needs.dedup_by_key(|need| (need.open.table.id, need.frame.offset));
-        needs.retain(|need| self.memory.peek(&key(&need.open, &need.frame)).is_none());
+        let ours = needs.into_iter().filter_map(|need| {
+            let found = self.memory.get_value_or_guard(&key(&need.open, &need.frame), Some(Duration::ZERO));
+            if let GuardResult::Guard(guard) = found { Some(Promised { need, guard }) } else { None }
+        });
         let absent = Mutex::new(Vec::new());
-        self.each(needs.chunks(16).collect(), |few: &[Need]| {
-            for need in few {
-                if self.in_cache(&need.open, &need.frame).is_none() {
-                    absent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(need.clone());
+        each(split(ours.collect(), |few, _| few.len() == FEW), |few| {
+            for promised in few {
+                match kept(&promised.need.open, &promised.need.frame) {
+                    Some(loaded) => drop(promised.guard.insert(loaded)),
+                    None => absent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(promised),
                 }
             }
             Ok(())
         })?;
         let mut absent = absent.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-        absent.sort_unstable_by_key(|need| (need.open.table.id, need.frame.offset));
-        self.each(groups(&absent), |group: &[Need]| {
-            let (open, first) = (&group[0].open, group[0].frame.offset);
-            let bytes = open.read(first..range(&group[group.len() - 1].frame).end)?;
-            for Need { frame, .. } in group {
+        absent.sort_unstable_by_key(|promised| (promised.need.open.table.id, promised.need.frame.offset));
+        each(split(absent, |group, next| are_apart(group, &next.need)), |group| {
+            let (open, first) = (Arc::clone(&group[0].need.open), group[0].need.frame.offset);
+            let bytes = open.read(first..range(&group[group.len() - 1].need.frame).end)?;
+            for Promised { need: Need { frame, .. }, guard } in group {
                 let at = (frame.offset - first) as usize;
                 let stored = bytes.slice(at..at + frame.stored_len as usize);
-                let loaded = Loaded::of(open, frame, stored, false).map_err(|source| damaged(open, source))?;
-                self.memory.insert(key(open, frame), Arc::new(loaded));
+                let loaded = Loaded::of(&open, &frame, stored, false).map_err(|source| damaged(&open, source))?;
+                let _ = guard.insert(Arc::new(loaded));
             }
             Ok(())
         })
     }
+}
 
-    fn each<'a>(
-        &self,
-        groups: Vec<&'a [Need]>,
-        work: impl Fn(&'a [Need]) -> Result<(), StoreError> + Sync,
-    ) -> Result<(), StoreError> {
-        match groups.as_slice() {
-            [] => Ok(()),
-            [one] => work(one),
-            _ => ordered(
-                FETCHING.min(groups.len()),
-                groups.len(),
-                |give| groups.into_iter().all(give),
-                || (),
-                |(), group| work(group),
-                |done: Result<(), StoreError>| done,
-            )
-            .map(drop),
+/// A frame that nobody else brings: whoever asks for it meanwhile waits.
+struct Promised<'a> {
+    need: Need,
+    guard: Guard<'a>,
+}
+
+/// Splits a list before each item that does not belong to those before it.
+fn split<T>(items: Vec<T>, is_apart: impl Fn(&[T], &T) -> bool) -> Vec<Vec<T>> {
+    let mut groups: Vec<Vec<T>> = Vec::new();
+    for item in items {
+        match groups.last_mut() {
+            Some(group) if !is_apart(group, &item) => group.push(item),
+            _ => groups.push(vec![item]),
         }
     }
+    groups
+}
+
+/// Whether a frame is fetched apart from those before it.
+fn are_apart(group: &[Promised<'_>], next: &Need) -> bool {
+    let (first, last) = (&group[0].need, &group[group.len() - 1].need);
+    next.open.table.id != last.open.table.id
+        || next.frame.offset > range(&last.frame).end + GAP_BYTES
+        || range(&next.frame).end > first.frame.offset + MOST_BYTES
+}
+
+/// Works on groups, several at a time.
+fn each<T: Send>(groups: Vec<T>, work: impl Fn(T) -> Result<(), StoreError> + Sync) -> Result<(), StoreError> {
+    if groups.len() < 2 {
+        return groups.into_iter().try_for_each(work);
+    }
+    ordered(
+        FETCHING.min(groups.len()),
+        groups.len(),
+        |give| groups.into_iter().all(give),
+        || (),
+        |(), group| work(group),
+        |done: Result<(), StoreError>| done,
+    )
+    .map(drop)
 }
 
 fn read(open: &OpenPack, frame: &Frame) -> Result<Arc<Loaded>, StoreError> {
     let loaded = Loaded::of(open, frame, open.read(range(frame))?, false);
     loaded.map(Arc::new).map_err(|source| damaged(open, source))
-}
-
-/// Splits frames in the order of their places into those fetched together.
-fn groups(needs: &[Need]) -> Vec<&[Need]> {
-    let (mut found, mut start) = (Vec::new(), 0);
-    for at in 1..=needs.len() {
-        let apart = needs.get(at).is_none_or(|need| {
-            let (first, last) = (&needs[start], &needs[at - 1]);
-            need.open.table.id != last.open.table.id
-                || need.frame.offset > range(&last.frame).end + GAP_BYTES
-                || range(&need.frame).end > first.frame.offset + MOST_BYTES
-        });
-        if apart && start < at {
-            found.push(&needs[start..at]);
-            start = at;
-        }
-    }
-    found
 }
 
 /// Opens packs, several at a time.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::arguments::Arguments;
 use crate::base::Name;
-use crate::ops::{Context, Database, OpError, ReadFrom, Spec};
+use crate::ops::{Context, Database, OpError, ReadFrom, Spec, TargetError};
 use crate::workspace::{Settings, Workspace, WorkspaceError, is_job_id};
 
 /// Who calls.
@@ -85,7 +85,7 @@ impl Caller {
         let real = |path: &std::path::Path| self.context.current_folder.join(path).canonicalize().ok();
         let wanted = real(path);
         if wanted.is_some() && self.open_files.iter().any(|open| real(open) == wanted) {
-            return Err(OpError::TargetInUse { path: path.to_owned(), holder: "this very connection".into() });
+            return Err(TargetError::InUse { path: path.to_owned(), holder: "this very connection".into() }.into());
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::registry::Handle;
 use super::{statements, vfs};
 use crate::base::Progress;
-use crate::ops::OpError;
+use crate::ops::{OpError, QueryError};
 use crate::pages::SnapshotPages;
 
 /// Steps of SQLite's machine between two looks at whether to stop.
@@ -53,12 +53,13 @@ impl QuerySession {
     /// # Errors
     /// When the first page cannot be had, or is not that of a database.
     pub fn open(pages: Arc<SnapshotPages>, progress: Arc<Progress>) -> Result<Self, OpError> {
-        vfs::register().map_err(|code| OpError::Sql { reason: format!("SQLite refuses the file system ({code})") })?;
+        vfs::register()
+            .map_err(|code| QueryError::Sql { reason: format!("SQLite refuses the file system ({code})") })?;
         let main = Handle::new(pages);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         // SQLite looks at the first page as soon as it opens a file.
         let connection = Connection::open_with_flags_and_vfs(&main.name, flags, vfs::NAME).map_err(|error| {
-            main.served.take_failure().map_or(OpError::Sql { reason: error.to_string() }, OpError::from)
+            main.served.take_failure().map_or(QueryError::Sql { reason: error.to_string() }.into(), OpError::from)
         })?;
         let handles = vec![("main".into(), main)];
         let mut session = Self { connection, handles, attaching: Arc::default(), progress };
@@ -161,15 +162,15 @@ impl QuerySession {
         ran.map_err(|error| match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => match self.progress.check() {
                 Err(cancelled) => cancelled.into(),
-                Ok(()) => OpError::Sql { reason: error.to_string() },
+                Ok(()) => QueryError::Sql { reason: error.to_string() }.into(),
             },
-            Some(ErrorCode::ReadOnly) => OpError::ReadOnlySnapshot,
-            Some(ErrorCode::AuthorizationForStatementDenied) => OpError::AttachInSql,
+            Some(ErrorCode::ReadOnly) => QueryError::ReadOnlySnapshot.into(),
+            Some(ErrorCode::AuthorizationForStatementDenied) => QueryError::AttachInSql.into(),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 let snapshots = self.databases().map(|(_, snapshot)| snapshot).collect::<Vec<_>>().join(", ");
-                OpError::MalformedSnapshot { snapshots, reason: error.to_string() }
+                QueryError::MalformedSnapshot { snapshots, reason: error.to_string() }.into()
             }
-            _ => OpError::Sql { reason: error.to_string() },
+            _ => QueryError::Sql { reason: error.to_string() }.into(),
         })
     }
 }

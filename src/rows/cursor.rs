@@ -2,8 +2,8 @@
 
 use super::{BtreePage, Chains, DatabaseHeader, Item, Pages, RowsError};
 
-/// Pages that are announced together.
-const AHEAD: usize = 128;
+/// Pages that are announced together, while those before them are read.
+const AHEAD: usize = 64;
 
 /// A row as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,13 +80,12 @@ impl<'a> Cursor<'a> {
     }
 
     fn announce(&mut self) {
-        if self.at < self.announced {
-            return;
+        while self.announced < self.items.len() && self.announced < self.at + AHEAD {
+            let end = (self.announced + AHEAD).min(self.items.len());
+            let mut numbers: Vec<u32> = self.items[self.announced..end].iter().map(Item::page).collect();
+            numbers.dedup();
+            self.pages.expect(&numbers);
+            self.announced = end;
         }
-        let end = (self.at + AHEAD).min(self.items.len());
-        let mut numbers: Vec<u32> = self.items[self.at..end].iter().map(Item::page).collect();
-        numbers.dedup();
-        self.pages.expect(&numbers);
-        self.announced = end;
     }
 }

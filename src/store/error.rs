@@ -111,6 +111,14 @@ pub enum StoreError {
         /// Where.
         remote: String,
     },
+    /// A lease under which something was to be done is not held any more.
+    #[error("another server does what is scheduled at {remote} now: the lease {name:?} is lost")]
+    LeaseLost {
+        /// The lease.
+        name: String,
+        /// Where.
+        remote: String,
+    },
     /// There is no such snapshot.
     #[error("{database}@{number} is not in the store at {remote}")]
     NoSnapshot {

@@ -1,5 +1,6 @@
 //! Every key of a store, in one place. FORMAT.md, "Keys".
 
+use super::lease::BeatPlace;
 use crate::base::{Name, Nonce, PackId, RefNumber, SnapshotNumber};
 use crate::format::refs::{RefKind, RefName};
 
@@ -17,20 +18,28 @@ pub const PROBES: &str = "probes";
 /// Below it lie the locks of those who write to a place that overwrites whatever it is asked.
 pub const LOCKS: &str = "locks";
 
+/// Below it lie the beats of leases.
+pub const LEASES: &str = "leases";
+
 /// Below it lie the key slots of an encrypted store.
 pub const KEYS: &str = "keys";
 
 /// The folders of keys.
-pub const FOLDERS: [&str; 6] = [SNAPSHOTS, PACKS, REFS, PROBES, LOCKS, KEYS];
+pub const FOLDERS: [&str; 7] = [SNAPSHOTS, PACKS, REFS, PROBES, LOCKS, LEASES, KEYS];
 
 /// A key slot.
 pub fn slot(id: &Nonce) -> String {
     format!("{KEYS}/{id}")
 }
 
+/// Below it lie the records of all lines of a database.
+pub fn database_folder(database: &Name) -> String {
+    format!("{SNAPSHOTS}/{}", database.to_key())
+}
+
 /// Below it lie the records of one line.
 pub fn line_folder(database: &Name, line: &Name) -> String {
-    format!("{SNAPSHOTS}/{}/{}", database.to_key(), line.to_key())
+    format!("{}/{}", database_folder(database), line.to_key())
 }
 
 /// A snapshot's record. The key begins with the complement of the number, so that listings, which are in order of keys
@@ -75,6 +84,26 @@ pub fn parse_ref(key: &str) -> Option<(Name, RefName, RefNumber)> {
     (number.0 > 0 && ref_record(&database, &name, number) == key).then_some((database, name, number))
 }
 
+/// Below it lie the beats of one lease.
+pub fn lease_folder(name: &Name) -> String {
+    format!("{LEASES}/{}", name.to_key())
+}
+
+/// A beat; listings begin with the newest of the newest epoch.
+pub fn beat(name: &Name, place: BeatPlace) -> String {
+    let BeatPlace { epoch, beat } = place;
+    format!("{}/{:08x}-{epoch}/{:08x}-{beat}", lease_folder(name), u32::MAX - epoch, u32::MAX - beat)
+}
+
+/// The lease and the place of a beat's key; `None` for keys that are not a beat's.
+pub fn parse_beat(key: &str) -> Option<(Name, BeatPlace)> {
+    let mut parts = key.strip_prefix(LEASES)?.strip_prefix('/')?.split('/');
+    let name = Name::from_key(parts.next()?)?;
+    let mut number = || parts.next()?.split_once('-')?.1.parse().ok().filter(|number| *number > 0);
+    let place = BeatPlace { epoch: number()?, beat: number()? };
+    (beat(&name, place) == key).then_some((name, place))
+}
+
 /// A pack.
 pub fn pack(id: &PackId) -> String {
     let hex = id.to_string();
@@ -110,6 +139,14 @@ mod tests {
             ["refs/a/tags/v/fffffffd-3", "refs/a/heads/v/fffffffd-2", "refs/a/tags/v", "refs/a/tags/v/x/fffffffd-2"]
         {
             assert_eq!(parse_ref(bad), None, "{bad}");
+        }
+        let lease = Name::new("my jobs").unwrap();
+        let place = BeatPlace { epoch: 3, beat: 12 };
+        let key = beat(&lease, place);
+        assert_eq!(key, "leases/my!20jobs/fffffffc-3/fffffff3-12");
+        assert_eq!(parse_beat(&key), Some((lease, place)));
+        for bad in ["leases/a/fffffffc-3", "leases/a/fffffffc-3/fffffff3-11", "leases/a/ffffffff-0/fffffff3-12"] {
+            assert_eq!(parse_beat(bad), None, "{bad}");
         }
         let id = PackId([0xab; 32]);
         assert_eq!(parse_pack(&pack(&id)), Some(id));

@@ -11,6 +11,7 @@ mod chunks;
 mod error;
 mod key_slots;
 pub mod keys;
+pub mod lease;
 mod packs;
 mod refs;
 pub mod sealing;
@@ -19,12 +20,14 @@ mod snapshots;
 mod writer;
 mod writer_lock;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::base::Nonce;
 use crate::format::FormatError;
 use crate::format::store_file::{Encryption, MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteError, RemoteErrorKind};
@@ -52,12 +55,15 @@ pub struct Store {
     cache: Option<Arc<ObjectCache>>,
     /// The marks of records that were listed, by their keys: a store that was begun anew has others.
     listed: Arc<Mutex<HashMap<String, String>>>,
+    /// Which store it is, for what is kept near: nothing when only its place is known.
+    identity: Option<Arc<OnceLock<Nonce>>>,
 }
 
 impl Store {
     /// A store that is known to be there: nothing is asked, so that a small sync is one request.
     pub fn assume(remote: impl Into<Border>) -> Self {
-        Self { remote: remote.into(), overwrites: false, lock: None, cache: None, listed: Arc::default() }
+        let remote = remote.into();
+        Self { remote, overwrites: false, lock: None, cache: None, listed: Arc::default(), identity: None }
     }
 
     /// The same store at a place that is known to overwrite although it is asked not to: it looks before it creates. That
@@ -82,6 +88,36 @@ impl Store {
     #[must_use]
     pub fn under(self, lock: Arc<WriterLock>) -> Self {
         Self { lock: Some(lock), ..self }
+    }
+
+    /// The same store, of which it is known that it is this one: what was kept near of another at its place is not its own.
+    #[must_use]
+    pub fn known_as(self, id: Nonce) -> Self {
+        Self { identity: Some(Arc::new(OnceLock::from(id))), ..self }
+    }
+
+    /// The same store at a place of which nobody knows what lies there now: before anything that was kept near is taken for
+    /// its own, it is asked which one it is, once, unless a listing has shown it.
+    #[must_use]
+    pub fn to_be_known(self) -> Self {
+        Self { identity: Some(Arc::default()), ..self }
+    }
+
+    /// Whether it can be told without a request which store it is, or that needs not be told.
+    fn is_known(&self) -> bool {
+        self.identity.as_ref().is_none_or(|identity| identity.get().is_some())
+    }
+
+    /// What its records are kept near under; `None` when it cannot be told.
+    fn kept_as(&self) -> Option<Cow<'_, str>> {
+        let place = self.remote.name();
+        let Some(identity) = &self.identity else { return Some(place.into()) };
+        if identity.get().is_none() {
+            let (_, file) = Self::open(self.remote.clone()).ok()?;
+            // Whoever was faster was told the same.
+            let _ = identity.set(file.store_id);
+        }
+        Some(format!("{place} {}", identity.get()?).into())
     }
 
     /// Opens a store, reading its description.

@@ -19,6 +19,8 @@
 //!   uploads/<where>/<database>/   notes about packs that an unfinished run stored: at a remote, or here (`local`)
 //!   jobs/<id>.…             work that goes on in the background: see `jobs.rs`
 //!   tmp/                    scratch; emptied at the start of each run
+//!   state/<database>.restoring   what a restore of a database in service was about, while it is not finished
+//!   stage/                  a state made ready before it is put into a database; emptied at the start of each restore
 //! ```
 
 mod config;
@@ -29,6 +31,7 @@ mod jobs;
 mod lock;
 mod memory;
 mod path_form;
+mod restoring;
 mod settings;
 mod uploads;
 mod user;
@@ -50,6 +53,7 @@ pub use health::Health;
 pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Task, is_job_id};
 pub use lock::Lock;
 pub use memory::{DatabaseMemory, Pushed, RemoteMemory};
+pub use restoring::Restoring;
 pub use settings::{KEYS, Keep, Key, Origin, Settings, byte_size, duration};
 pub use uploads::{UploadedChunks, Uploads};
 
@@ -204,7 +208,20 @@ impl Workspace {
     /// # Errors
     /// When it cannot be made.
     pub fn scratch(&self) -> Result<PathBuf, WorkspaceError> {
-        let path = self.path("tmp");
+        self.empty_folder("tmp")
+    }
+
+    /// The folder in which a state is made ready before it is put into a database, empty. Whoever calls holds the
+    /// workspace's lock.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn stage(&self) -> Result<PathBuf, WorkspaceError> {
+        self.empty_folder("stage")
+    }
+
+    fn empty_folder(&self, name: &str) -> Result<PathBuf, WorkspaceError> {
+        let path = self.path(name);
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).map_err(|source| WorkspaceError::io("create", &path, source))?;
         Ok(path)

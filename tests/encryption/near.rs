@@ -22,7 +22,8 @@ fn both() -> (tempfile::TempDir, Store, Store) {
     let db = rusqlite::Connection::open(folder.path().join("secret.db")).unwrap();
     db.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, data BLOB)").unwrap();
     for id in 1..=1500u32 {
-        db.execute("INSERT INTO t VALUES (?, ?)", rusqlite::params![id, stores::random_bytes(id.into(), 3000)]).unwrap();
+        db.execute("INSERT INTO t VALUES (?, ?)", rusqlite::params![id, stores::random_bytes(id.into(), 3000)])
+            .unwrap();
     }
     stores::keep(&context, "secret.db").unwrap().unwrap();
     db.execute("UPDATE t SET data = zeroblob(9) WHERE id % 200 = 7", []).unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use pagekeep::base::Progress;
-use pagekeep::ops::{ErrorKind, OpError};
+use pagekeep::ops::{ErrorKind, OpError, QueryError};
 use pagekeep::query::QuerySession;
 use rusqlite::types::Value;
 
@@ -72,7 +72,7 @@ fn nothing_is_written_and_no_other_file_is_opened() {
         "BEGIN IMMEDIATE; DELETE FROM k",
     ] {
         let error = rows(&session, write).unwrap_err();
-        assert!(matches!(error, OpError::ReadOnlySnapshot), "{write}: {error:?}");
+        assert!(matches!(error, OpError::Query(QueryError::ReadOnlySnapshot)), "{write}: {error:?}");
         assert!(error.hint().unwrap().contains("backup restore"));
         let _ = rows(&session, "ROLLBACK");
     }
@@ -87,7 +87,7 @@ fn nothing_is_written_and_no_other_file_is_opened() {
         "VACUUM".to_owned(),
     ] {
         let error = rows(&session, &open).unwrap_err();
-        assert!(matches!(error, OpError::AttachInSql), "{open}: {error:?}");
+        assert!(matches!(error, OpError::Query(QueryError::AttachInSql)), "{open}: {error:?}");
     }
     assert!(rows(&session, "SELECT load_extension('x')").is_err());
     rows(&session, "PRAGMA journal_mode = WAL; PRAGMA locking_mode = EXCLUSIVE; PRAGMA wal_checkpoint").unwrap();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::About;
+use super::{About, Live, Reset};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Backup {
@@ -70,7 +70,7 @@ pub(crate) enum Backup {
     Restore {
         /// A remote's name, an address, or . for the local store
         from: OsString,
-        /// The path to make
+        /// The path to make; with --live, the database
         destination: PathBuf,
         /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00; the newest when not said
         #[arg(long, value_name = "SPEC")]
@@ -78,7 +78,11 @@ pub(crate) enum Backup {
         /// Replace what is there; only what differs is fetched
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        live: Live,
     },
+    /// Empty a database, after its state was kept and brought to every remote
+    Reset(Reset),
     /// How old and how complete each remote is; exit code 6 when one is too old
     Status {
         /// The oldest a remote may be

@@ -12,6 +12,7 @@ pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod jobs;
 pub(crate) mod key;
+mod live;
 pub(crate) mod log;
 pub(crate) mod query;
 pub(crate) mod refs;

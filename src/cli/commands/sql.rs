@@ -14,9 +14,9 @@ use crate::cli::args::Looking;
 use crate::cli::output::{Output, print_error};
 use crate::cli::rows::{Format, Rows};
 use crate::cli::session::Session;
-use crate::ops::OpError;
+use crate::ops::{OpError, QueryError};
 use crate::procedures::Caller;
-use crate::procedures::sql::{install, parse_call};
+use crate::procedures::sql::{Failures, install, parse_call};
 use crate::query::{RowSink, is_complete, split};
 
 const HELP: &str = "\
@@ -39,6 +39,7 @@ enum Next {
 struct Shell<'a, W: io::Write> {
     opened: Opened<'a>,
     caller: Caller,
+    failures: Failures,
     rows: Rows<W>,
     /// The beginning of a statement whose end has not come yet.
     begun: String,
@@ -71,7 +72,15 @@ impl<W: io::Write> Shell<'_, W> {
 
     /// Runs SQL, or calls a procedure.
     fn statement(&mut self, statement: &str) -> Result<(), OpError> {
-        let Some(call) = parse_call(statement) else { return self.opened.queries.run(statement, &mut self.rows) };
+        let Some(call) = parse_call(statement) else {
+            self.failures.take();
+            let ran = self.opened.queries.run(statement, &mut self.rows);
+            // A procedure that failed says itself what kind of failure that is.
+            return ran.map_err(|error| match error {
+                OpError::Query(QueryError::Sql { .. }) => self.failures.take().unwrap_or(error),
+                other => other,
+            });
+        };
         let found = call?.run(&self.caller)?;
         let columns: Vec<String> = found.columns.iter().map(|column| column.name.to_owned()).collect();
         let mut write = || {
@@ -87,7 +96,7 @@ impl<W: io::Write> Shell<'_, W> {
     fn command(&mut self, line: &str) -> Result<Next, OpError> {
         let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
-        let wrong = |reason: String| OpError::Sql { reason };
+        let wrong = |reason: String| OpError::from(QueryError::Sql { reason });
         let shown = match command {
             ".quit" | ".exit" => return Ok(Next::Leave),
             ".help" => HELP.lines().map(str::to_owned).collect(),
@@ -122,9 +131,9 @@ pub(crate) fn run(
 ) -> Result<Output, OpError> {
     let opened = Opened::new(session, spec, looking)?;
     let caller = session.caller();
-    let refused = |error: rusqlite::Error| OpError::Sql { reason: error.to_string() };
-    install(opened.queries.connection(), caller.clone()).map_err(refused)?;
-    let mut shell = Shell { opened, caller, rows: to_stdout(format(session, asked)), begun: String::new() };
+    let refused = |error: rusqlite::Error| OpError::from(QueryError::Sql { reason: error.to_string() });
+    let failures = install(opened.queries.connection(), caller.clone()).map_err(refused)?;
+    let mut shell = Shell { opened, caller, failures, rows: to_stdout(format(session, asked)), begun: String::new() };
     let ran = match script {
         Some(script) => lines(&mut shell, script.lines().map(|line| Ok(line.to_owned()))),
         None if io::stdin().is_terminal() => interactive(session, &mut shell),

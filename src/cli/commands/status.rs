@@ -7,7 +7,7 @@ use crate::cli::exit;
 use crate::cli::output::{Output, age, moment, size};
 use crate::cli::session::Session;
 use crate::ops::{self, Database, OpError, RemoteStatus};
-use crate::workspace::{WorkspaceError, duration};
+use crate::workspace::{Restoring, WorkspaceError, duration};
 
 pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
     let database = session.database(false)?;
@@ -18,11 +18,7 @@ pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
             one.name.to_string(),
             one.age.map_or("never".into(), age),
             one.newest.map_or("-".into(), |number| database.title(number)),
-            if one.behind == 0 {
-                "nothing".into()
-            } else {
-                format!("{} snapshots, {}", one.behind, size(one.behind_bytes))
-            },
+            to_move(one),
             state(one).into(),
         ]
     });
@@ -33,7 +29,12 @@ pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
         output = output.say("no remote yet; add one: pagekeep backup add NAME URL");
     }
     output = complaints(&all, output);
-    output.exit = if stale || all.is_empty() { exit::STALE } else { exit::OK };
+    let unfinished = ops::unfinished_restore(&database);
+    if let Some(restoring) = &unfinished {
+        output = unfinished_restore(&database, restoring, output);
+    }
+    let is_well = !stale && !all.is_empty() && unfinished.is_none();
+    output.exit = if is_well { exit::OK } else { exit::STALE };
     Ok(output)
 }
 
@@ -47,6 +48,31 @@ pub(super) fn remotes(session: &Session, database: &Database) -> Result<Output, 
     });
     let text = rows_or_nothing(&["NAME", "URL", "LAST SYNC", "AGE", "STATE"], rows.collect());
     Ok(complaints(&all, Output::new(text, json!({"remotes": all.iter().map(json_of).collect::<Vec<_>>()}))))
+}
+
+/// What is to be known about a restore that was begun and did not end.
+fn unfinished_restore(database: &Database, restoring: &Restoring, mut output: Output) -> Output {
+    let Restoring { to, again, back, phase, since, failure } = restoring;
+    let why = failure.clone().unwrap_or_else(|| format!("it is under way, or was stopped while {phase}"));
+    output.json["restoring"] = json!(restoring);
+    output = output
+        .say(format!("restoring: {} was to become {to}, begun {}: {why}", database.source().display(), moment(*since)))
+        .say("the database holds one of both states whole".to_owned())
+        .say(format!("once more: {again}"));
+    match back {
+        Some(back) => output.say(format!("go back: {back}")),
+        None => output,
+    }
+}
+
+fn to_move(one: &RemoteStatus) -> String {
+    let snapshots = (one.behind > 0).then(|| format!("{} snapshots, {}", one.behind, size(one.behind_bytes)));
+    let refs = (one.refs_behind > 0).then(|| match one.refs_behind {
+        1 => "1 ref".into(),
+        count => format!("{count} refs"),
+    });
+    let all: Vec<String> = snapshots.into_iter().chain(refs).collect();
+    if all.is_empty() { "nothing".into() } else { all.join(", ") }
 }
 
 fn complaints(all: &[RemoteStatus], mut output: Output) -> Output {
@@ -85,6 +111,7 @@ fn json_of(one: &RemoteStatus) -> Value {
         "newest": one.newest,
         "behind": one.behind,
         "behind_bytes": one.behind_bytes,
+        "refs_behind": one.refs_behind,
         "up_to_date": one.is_up_to_date(),
         "stale": one.stale,
         "failing": one.failing.as_ref().map(|(since, why)| json!({"since": since, "why": why})),

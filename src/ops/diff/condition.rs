@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, params_from_iter};
 
+use super::DiffError;
 use super::literal::quoted;
 use super::merge::Row;
 use super::shape::ColumnKind;
@@ -76,7 +77,7 @@ impl Condition {
 
 fn failed(table: &TableSide, text: &str, source: rusqlite::Error) -> OpError {
     let columns = table.shape.columns.iter().map(|column| column.name.clone()).collect();
-    OpError::Condition { text: text.to_owned(), table: table.name.clone(), columns, source }
+    DiffError::Condition { text: text.to_owned(), table: table.name.clone(), columns, source }.into()
 }
 
 fn open(table: &TableSide, ask: &str) -> rusqlite::Result<Connection> {

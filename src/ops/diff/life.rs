@@ -4,6 +4,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::DiffError;
 use super::literal::quoted;
 use super::lookup::{Traced, find_row, find_table, find_where, table_names};
 use super::merge::Row;
@@ -11,7 +12,7 @@ use super::states::{Shelf, SnapshotRows};
 use super::tables::TableSide;
 use crate::format::record::SnapshotName;
 use crate::map::State;
-use crate::ops::{Context, OpError};
+use crate::ops::{Context, OpError, QueryError};
 use crate::pages::PagePlace;
 
 /// What happened to a row.
@@ -108,7 +109,7 @@ pub fn life(
 
 /// No snapshot that was looked into has this table; the newest says which there are.
 fn no_table(newest: &SnapshotRows, name: &str) -> Result<OpError, OpError> {
-    Ok(OpError::NoTable { name: name.to_owned(), known: table_names(newest.pages())? })
+    Ok(DiffError::NoTable { name: name.to_owned(), known: table_names(newest.pages())? }.into())
 }
 
 fn alike((a, old): &(TableSide, Row), (b, new): &(TableSide, Row)) -> bool {
@@ -149,10 +150,11 @@ fn row_of(context: &Context, pages: &Traced<'_>, table: &TableSide, key: &str) -
         let parts: Vec<&str> = if columns.len() == 1 { vec![key] } else { key.split(',').collect() };
         if parts.len() != columns.len() {
             let names = shape.key_names().collect::<Vec<_>>().join(", ");
-            return Err(OpError::BadKey {
+            return Err(DiffError::BadKey {
                 key: key.to_owned(),
                 expected: format!("{names}, with commas between them"),
-            });
+            }
+            .into());
         }
         let value = |(at, part): (&usize, &&str)| shape.columns[*at].value_of(part.trim(), table.encoding);
         return find_row(pages, table, &columns.iter().zip(&parts).map(value).collect::<Vec<_>>());
@@ -162,7 +164,7 @@ fn row_of(context: &Context, pages: &Traced<'_>, table: &TableSide, key: &str) -
     }
     let keys: Vec<_> = shape.columns.iter().filter(|column| column.key > 0).collect();
     let [column] = keys.as_slice() else {
-        return Err(OpError::BadKey { key: key.to_owned(), expected: "the row's number".into() });
+        return Err(DiffError::BadKey { key: key.to_owned(), expected: "the row's number".into() }.into());
     };
     let condition = format!("{} = '{}'", quoted(&column.name), key.replace('\'', "''"));
     find_where(pages, table, &condition, &context.progress)
@@ -235,7 +237,7 @@ fn load(
     let state = State::load(&history.store, record)?;
     match shelf.rows(state, file, beside) {
         // A folder's database may be younger than its first snapshots.
-        Err(OpError::WhichFile { known, .. }) if known.is_empty() || file.is_some() => Ok(None),
+        Err(OpError::Query(QueryError::WhichFile { known, .. })) if known.is_empty() || file.is_some() => Ok(None),
         other => other.map(Some),
     }
 }

@@ -13,6 +13,7 @@
 mod changed;
 mod compare;
 mod condition;
+mod error;
 mod json;
 mod life;
 pub(crate) mod literal;
@@ -30,6 +31,7 @@ mod tables;
 
 pub use changed::Changed;
 pub use condition::Condition;
+pub use error::DiffError;
 pub use json::{row_json, value_json};
 pub use life::{Event, Found, Moment, find, life};
 pub use lookup::{Traced, find_row, find_table, find_where};
@@ -162,7 +164,7 @@ pub fn diff(
         if let (Matching::Apart(reason), true, Some(_), Some(_), Some(_)) =
             (table.matching, options.for_patch, &options.condition, &table.a, &table.b)
         {
-            return Err(OpError::NotMatched { table: table.name.clone(), reason });
+            return Err(DiffError::NotMatched { table: table.name.clone(), reason }.into());
         }
         let (old, new) = tables::unshared(table, &a, &b, changed, &touched)?;
         let condition = |side: &Option<TableSide>| -> Result<Option<Condition>, OpError> {

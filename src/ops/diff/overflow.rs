@@ -15,6 +15,8 @@ use crate::rows::{BtreePage, Chains, DatabaseHeader, PageKind, PageSet, RowsErro
 const RINGS: [u32; 3] = [32, 512, 16_384];
 /// Pages that are announced together.
 const GROUP: usize = 64;
+/// Pages that are read until the owner of one overflow page is found, when it is near.
+const READS_TO_FIND: usize = 8;
 
 /// Leaves, and interior pages with rows, that are the same in both states and own an overflow page that is not.
 pub(super) fn touched(a: &Side<'_>, b: &Side<'_>, changed: &Changed, progress: &Progress) -> Result<PageSet, OpError> {
@@ -36,11 +38,17 @@ pub(super) fn touched(a: &Side<'_>, b: &Side<'_>, changed: &Changed, progress: &
             without(&mut wanted, &side.free_pages());
         }
     }
-    leave_out_indexes(a, b, changed, &mut wanted)?;
+    let leaves = leave_out_indexes(a, b, changed, &mut wanted)?;
     let visited = PageSet::up_to(a.pages.page_count());
     let owners = Owners { side: a, header, chains: Chains::new(a.pages) };
     let after = Owners { side: b, header: header_after, chains: Chains::new(b.pages) };
     let mut search = Search { owners, after, trees_after, changed, wanted, visited, touched: none };
+    // Of the keys of indexes few are so long that they overflow. They are looked at first only where that is less work.
+    let mut leaves = Some(leaves);
+    let are_few = |leaves: &Vec<u32>, wanted: &PageSet| leaves.len() < wanted.len() as usize * READS_TO_FIND;
+    if let Some(few) = leaves.take_if(|leaves| are_few(leaves, &search.wanted)) {
+        leave_out_keys(a, header, &few, &mut search.wanted);
+    }
     for ring in RINGS {
         for page in search.wanted.iter().collect::<Vec<_>>() {
             if search.wanted.contains(page) {
@@ -49,6 +57,9 @@ pub(super) fn touched(a: &Side<'_>, b: &Side<'_>, changed: &Changed, progress: &
                 near.sort_unstable_by_key(|near| near.abs_diff(page));
                 search.look_at(&near, Some(page), progress)?;
             }
+        }
+        if let Some(many) = leaves.take() {
+            leave_out_keys(a, header, &many, &mut search.wanted);
         }
     }
     let rest: Vec<u32> = trees.iter().filter(|page| search.is_new(&trees, *page)).collect();
@@ -128,40 +139,52 @@ fn without(wanted: &mut PageSet, others: &PageSet) {
     }
 }
 
-/// Takes out the pages of indexes, and the overflow pages of their keys: those never change without their leaf. A few pages
-/// are looked at; for many it is less work to walk the indexes.
-fn leave_out_indexes(a: &Side<'_>, b: &Side<'_>, changed: &Changed, wanted: &mut PageSet) -> Result<(), OpError> {
-    let Some(header) = &a.header else { return Ok(()) };
+/// Takes out the pages of indexes, and returns those that changed. A few pages are looked at; for many it is less work to
+/// walk the indexes.
+fn leave_out_indexes(a: &Side<'_>, b: &Side<'_>, changed: &Changed, wanted: &mut PageSet) -> Result<Vec<u32>, OpError> {
     let last = a.pages.page_count().max(b.pages.page_count());
-    let mut leaves = Vec::new();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
     // An overflow page begins with the number of another: the first byte of a tree's page would be too great a number.
     let told_apart = last < 2 << 24;
-    if told_apart && wanted.len() < last / 256 {
-        for page in wanted.iter().collect::<Vec<_>>() {
+    if !told_apart || wanted.len() >= last / 256 {
+        let indexes = a.index_pages();
+        without(wanted, &indexes);
+        without(wanted, &b.index_pages());
+        return Ok(indexes.iter().filter(|page| changed.has(*page)).collect());
+    }
+    let mut leaves = Vec::new();
+    for group in wanted.iter().collect::<Vec<_>>().chunks(GROUP) {
+        a.pages.expect(group);
+        b.pages.expect(group);
+        for page in group {
             let kind = |side: &Side<'_>| -> Result<Option<PageKind>, RowsError> {
-                Ok(PageKind::of(fetch(side.pages, page, page)?[0]))
+                Ok(PageKind::of(fetch(side.pages, *page, *page)?[0]))
             };
             let (before, after) = (kind(a)?, kind(b)?);
             if before.is_some() || after.is_some() {
+                wanted.remove(*page);
+            }
+            leaves.extend(before.filter(|kind| !kind.is_table()).map(|_| *page));
+        }
+    }
+    Ok(leaves)
+}
+
+/// Takes out the overflow pages of the keys on these pages of indexes: those never change without their leaf.
+fn leave_out_keys(a: &Side<'_>, header: &DatabaseHeader, leaves: &[u32], wanted: &mut PageSet) {
+    let mut owners = Owners { side: a, header, chains: Chains::new(a.pages) };
+    for group in leaves.chunks(GROUP) {
+        if wanted.is_empty() {
+            return;
+        }
+        a.pages.expect(group);
+        for leaf in group {
+            // What cannot be read here is looked for in the tables, which takes longer.
+            for page in owners.owned(*leaf).unwrap_or_default() {
                 wanted.remove(page);
             }
-            leaves.extend(before.filter(|kind| !kind.is_table()).map(|_| page));
-        }
-    } else if !wanted.is_empty() {
-        let indexes = a.index_pages();
-        leaves.extend(indexes.iter().filter(|page| changed.has(*page)));
-        without(wanted, &indexes);
-        without(wanted, &b.index_pages());
-    }
-    let mut owners = Owners { side: a, header, chains: Chains::new(a.pages) };
-    for leaf in leaves {
-        if wanted.is_empty() {
-            break;
-        }
-        // What cannot be read here is looked for in the tables, which takes longer.
-        for page in owners.owned(leaf).unwrap_or_default() {
-            wanted.remove(page);
         }
     }
-    Ok(())
 }

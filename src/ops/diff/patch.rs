@@ -23,7 +23,7 @@ use super::literal::Literals;
 use super::merge::RowChange;
 use super::side::Side;
 use super::tables::{Matching, Table};
-use super::{Counts, DiffSink, Pair, SchemaChange};
+use super::{Counts, DiffError, DiffSink, Pair, SchemaChange};
 use crate::ops::OpError;
 use crate::rows::Encoding;
 
@@ -63,7 +63,7 @@ impl<'a> Patch<'a> {
         let into = encoding(&a);
         let literals = |side: &Side<'_>| {
             let of = encoding(side);
-            Literals::new(of, into).map_err(|source| OpError::Schema { table: String::new(), source })
+            Literals::new(of, into).map_err(|source| OpError::from(DiffError::Schema { table: String::new(), source }))
         };
         let spool = || tempfile::spooled_tempfile_in(SPOOL_BYTES, scratch);
         Ok(Self {
@@ -148,7 +148,7 @@ impl DiffSink for Patch<'_> {
 
     fn table(&mut self, table: &Table, counts: &Counts) -> Result<(), OpError> {
         if is_kept_by_sqlite(&table.name) {
-            if !counts.is_empty() {
+            if !counts.is_empty() || table.a.is_none() {
                 self.touched.insert(table.name.to_ascii_lowercase());
             }
             return Ok(());

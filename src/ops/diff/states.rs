@@ -14,7 +14,7 @@ use super::Changed;
 use crate::base::FileNumber;
 use crate::format::record::FileEntry;
 use crate::map::State;
-use crate::ops::{Context, Database, History, OpError, Spec, database_in};
+use crate::ops::{Context, Database, History, OpError, QueryError, Spec, database_in};
 use crate::pages::{PagePlace, SnapshotPages};
 use crate::rows::Pages;
 use crate::store::{Packs, Store};
@@ -51,11 +51,7 @@ impl Shelf {
             None => Vec::new(),
         };
         stores.push(store);
-        if let Some(database) = &database {
-            // One that cannot be opened now may not be needed.
-            let far = database.remote_names().into_iter();
-            stores.extend(far.filter_map(|name| Some(database.open_remote(context, name.as_str()).ok()?.store)));
-        }
+        stores.extend(database.iter().flat_map(|database| database.remote_stores(context)));
         let mut seen = Vec::new();
         stores.retain(|store| {
             let name = store.remote().name().to_owned();
@@ -131,7 +127,7 @@ impl Shelf {
             (_, Some(file)) => database.source().join(file),
             (_, None) => {
                 let snapshot = format!("{} as it is now", database.name);
-                return Err(OpError::WhichFile { snapshot, file: None, known: Vec::new() });
+                return Err(QueryError::WhichFile { snapshot, file: None, known: Vec::new() }.into());
             }
         })
     }

@@ -41,8 +41,8 @@ impl OpError {
             }
             OpError::Workspace(WorkspaceError::NoJob { .. }) => "list what there is: pagekeep jobs".into(),
             OpError::Keys(error) => error.hint(),
+            OpError::Live(error) => return error.hint(),
             OpError::NoRemotes => "add one: pagekeep backup add NAME URL".into(),
-            OpError::TargetExists { .. } => "restore to another path, or replace it with --force".into(),
             OpError::WhichDatabase { .. } => "`pagekeep init PATH` begins to keep a database".into(),
             OpError::NoBackup { known, .. } if known.is_empty() => "add one: pagekeep backup add NAME URL".into(),
             OpError::NoBackup { known, .. } => format!("there are: {}", known.join(", ")),
@@ -67,6 +67,9 @@ impl OpError {
                 });
                 format!("keep both under different prefixes or names{}", join.unwrap_or_default())
             }
+            OpError::Query(error) => return error.hint(),
+            OpError::Diff(error) => return error.hint(),
+            OpError::Target(error) => return error.hint(),
             OpError::KeptHere { failure, .. } => return failure.hint(),
             OpError::OnlyHere { path, .. } => format!(
                 "older snapshots are not touched by it: mv {} /tmp/ and run this again: the history goes on after the \
@@ -84,7 +87,6 @@ impl OpError {
                     shown(Path::new(url))
                 )
             }
-            OpError::CloneTarget { .. } => "name a folder that is empty or not there yet".into(),
             OpError::AddressConflict { name, .. } => {
                 format!("sync with it by that name, or take the name away first: pagekeep backup remove {name}")
             }
@@ -94,42 +96,8 @@ impl OpError {
             OpError::RemoteLostHistory { .. } => {
                 "look at the remote before anything else; `pagekeep backup remove` and `add` start afresh there".into()
             }
-            OpError::TargetInUse { .. } => "stop that program, then restore again".into(),
-            OpError::FolderMissing { folder, .. } => format!("create it: mkdir -p {}", shown(folder)),
             OpError::NoSnapshot { remote, .. } => {
                 format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
-            }
-            OpError::ReadOnlySnapshot => {
-                "restore it to a file and change that: pagekeep backup restore FROM FILE --at SPEC; \
-                                          temporary tables can be made here"
-                    .into()
-            }
-            OpError::AttachInSql => "add a snapshot with --attach, like --attach old=app@3".into(),
-            OpError::WhichFile { known, file, .. } if !known.is_empty() => {
-                let near = file.as_ref().and_then(|file| nearest(file, known));
-                let meant = near.map(|near| format!("did you mean {near}? ")).unwrap_or_default();
-                format!("{meant}choose one with --file: {}", known.join(", "))
-            }
-            OpError::MalformedSnapshot { .. } => "query an older snapshot; `pagekeep log` lists them".into(),
-            OpError::NoTable { known, .. } if known.is_empty() => "the database has no tables".into(),
-            OpError::NoTable { name, known } => match nearest(name, known) {
-                Some(near) => format!("did you mean {near}? There are: {}", known.join(", ")),
-                None => format!("there are: {}", known.join(", ")),
-            },
-            OpError::RowConflicts { .. } => {
-                "look at them with --dry-run, then choose: --on-conflict skip, or --on-conflict replace".into()
-            }
-            OpError::Refused { .. } => {
-                "see the statements with --dry-run; conflicts are settled by --on-conflict".into()
-            }
-            OpError::NotMatched { .. } => "restore the snapshot beside it, and copy what is needed with SQL".into(),
-            OpError::Condition { table, columns, .. } => format!(
-                "write it as after WHERE in SQL, like --where 'price > 10'; the columns of {table} are {}; name the table it \
-                 is about with --table",
-                columns.join(", ")
-            ),
-            OpError::Rows(_) | OpError::Schema { .. } => {
-                "see what SQLite says of the file itself: restore it, then PRAGMA integrity_check".into()
             }
             OpError::Source(SourceError::Unreadable { .. }) => "run pagekeep as a user who may read it".into(),
             OpError::Open { source: OpenError::Credentials(_), .. } => {
@@ -193,7 +161,7 @@ fn store_hint(error: &StoreError) -> Option<String> {
              for 30 minutes is taken over"
                 .into()
         }
-        StoreError::LockLost { .. } => "nothing is lost: run this again".into(),
+        StoreError::LeaseLost { .. } | StoreError::LockLost { .. } => "nothing is lost: run this again".into(),
         StoreError::NoSnapshot { remote, .. } => {
             format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
         }
@@ -228,13 +196,14 @@ fn io_hint(error: &io::Error, path: &Path) -> Option<String> {
 }
 
 /// The one of these names that is most like another, if any is like it.
-fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
+pub(crate) fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
     let distance = |other: &String| strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase());
     let near = known.iter().min_by_key(|other| distance(other))?;
     (distance(near) <= 2.max(near.len() / 3)).then_some(near)
 }
 
-fn shown(path: &Path) -> String {
+/// A path as it can be typed.
+pub(crate) fn shown(path: &Path) -> String {
     let text = path.display().to_string();
     if text.chars().all(|c| c.is_alphanumeric() || "/._-:@%+,=".contains(c)) { text } else { format!("{text:?}") }
 }

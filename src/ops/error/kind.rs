@@ -107,30 +107,21 @@ impl OpError {
             OpError::Open { .. } => ErrorKind::Usage,
             OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => ErrorKind::Corruption,
             OpError::BadRemote { .. } | OpError::NoRemotes | OpError::BadCall { .. } => ErrorKind::Usage,
+            OpError::Live(error) => error.kind(),
             OpError::NotSafe { source, .. } => source.kind(),
+            OpError::Query(error) => error.kind(),
+            OpError::Diff(error) => error.kind(),
+            OpError::Target(error) => error.kind(),
             OpError::Demo { .. } => ErrorKind::Other,
             OpError::Keys(error) => error.kind(),
             OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
             OpError::BackupExists { .. } | OpError::AddressConflict { .. } => ErrorKind::Usage,
             OpError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
-            OpError::Rows(_) | OpError::Schema { .. } => ErrorKind::Corruption,
-            OpError::BadKey { .. } | OpError::NotMatched { .. } => ErrorKind::Usage,
-            OpError::NoTable { .. } | OpError::Condition { .. } => ErrorKind::Usage,
-            OpError::RowConflicts { .. } | OpError::Refused { .. } => ErrorKind::TargetExists,
-            OpError::Sql { .. } | OpError::ReadOnlySnapshot | OpError::AttachInSql | OpError::WhichFile { .. } => {
-                ErrorKind::Usage
-            }
-            OpError::MalformedSnapshot { .. } => ErrorKind::Source,
             OpError::Overtaken { .. } | OpError::OtherLineage { .. } | OpError::OtherStore { .. } => {
                 ErrorKind::Conflict
             }
             OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
             OpError::Ref { .. } => ErrorKind::Usage,
-            OpError::TargetExists { .. }
-            | OpError::CloneTarget { .. }
-            | OpError::BadTarget { .. }
-            | OpError::FolderMissing { .. }
-            | OpError::TargetInUse { .. } => ErrorKind::TargetExists,
         }
     }
 }
@@ -155,7 +146,7 @@ fn store_kind(error: &StoreError) -> ErrorKind {
         StoreError::Keys(KeyError::Work(_)) => ErrorKind::Other,
         StoreError::Keys(KeyError::NoSlot { .. }) => ErrorKind::Corruption,
         StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
-        StoreError::Locked { .. } | StoreError::LockLost { .. } => ErrorKind::Busy,
+        StoreError::Locked { .. } | StoreError::LockLost { .. } | StoreError::LeaseLost { .. } => ErrorKind::Busy,
     }
 }
 

@@ -62,6 +62,29 @@ pub fn set_tag(
     put(context, database, &local, name, there, Some(target), options.note)
 }
 
+/// Names a snapshot of this database by a new tag, for whoever holds the lock: `name`, or the first of `name-2`, `name-3` …
+/// that no tag had yet. Returns the name.
+pub(in crate::ops) fn add_tag(
+    context: &Context,
+    database: &Database,
+    name: &str,
+    target: RefTarget,
+    note: &str,
+) -> Result<Name, OpError> {
+    let local = database.local_store(context)?;
+    let mut names = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}-{n}")));
+    let name = names.find_map(|text| {
+        let free = tag_name(context, &text).and_then(|text| {
+            let name = RefName::tag(text);
+            Ok(local.newest_ref(&database.name, &name)?.is_none().then_some(name))
+        });
+        free.transpose()
+    });
+    let name = name.expect("BUG: numbers do not end")?;
+    put(context, database, &local, name.clone(), None, Some(target), Some(note.to_owned()))?;
+    Ok(name.name)
+}
+
 /// Deletes a tag.
 ///
 /// # Errors

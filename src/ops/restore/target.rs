@@ -4,14 +4,10 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
-use super::content::{Output, fill};
-use super::existing::recognise;
-use super::{Context, Done, OpError, RestoreOptions, single_entry};
-use crate::base::progress::Phase;
+use super::build::{Building, build};
+use super::{Context, Done, OpError, RestoreOptions, TargetError, single_entry};
 use crate::map::State;
-use crate::ops::proof::Proof;
 use crate::source::tree::OWN_FOLDER;
 use crate::source::with_suffix;
 use crate::store::Store;
@@ -20,7 +16,7 @@ use crate::workspace::ids::IdsWriter;
 /// Restores a database that is one file.
 pub(super) fn file(
     context: &Context,
-    store: &Store,
+    stores: &[Store],
     state: &State,
     destination: &Path,
     options: RestoreOptions,
@@ -32,22 +28,16 @@ pub(super) fn file(
     let (destination, folder) = (target.as_path(), target.parent().unwrap_or(&folder));
     let temporary = super::temporary::file(folder)?;
     let path = temporary.path().to_owned();
-    let proof = Proof::create(folder, entry).map_err(OpError::io("write in", folder))?;
-    let mut existing = None;
-    if destination.exists() {
+    let is_copy = destination.exists();
+    if is_copy {
         fs::copy(destination, &path).map_err(OpError::io("copy", destination))?;
-        existing = recognise(context, store, state, entry, temporary.as_file(), &proof, options.known)?;
     }
-    temporary.as_file().set_len(entry.size).map_err(OpError::io("write", &path))?;
-    let handle = temporary.as_file().try_clone().map_err(OpError::io("open", &path))?;
-    let output = [Output { entry, file: handle, path: path.clone(), proof, writing: Mutex::default(), existing }];
-    let reused_bytes = fill(context, store, state, &output)?;
-
-    context.progress.enter(Phase::Flushing);
-    let proof = &output[0].proof;
-    if !proof.holds(entry).map_err(OpError::io("read beside", &path))? {
-        return Err(OpError::WrongContent { what: destination.display().to_string() });
-    }
+    let building = Building { file: temporary.as_file(), path: &path, is_copy, known: options.known };
+    let built = build(context, stores, state, entry, building)?;
+    let (proof, reused_bytes) = match built {
+        Some(built) => built,
+        None => return Err(OpError::WrongContent { what: destination.display().to_string() }),
+    };
     fs::set_permissions(&path, fs::Permissions::from_mode(entry.mode & 0o7777))
         .and_then(|()| temporary.as_file().sync_all())
         .map_err(OpError::io("write", &path))?;
@@ -66,7 +56,9 @@ pub(super) fn file(
     if let Err(error) = put {
         take_back(&set_aside);
         return Err(match error.error.kind() {
-            io::ErrorKind::AlreadyExists => OpError::TargetExists { what: "database", path: destination.to_owned() },
+            io::ErrorKind::AlreadyExists => {
+                TargetError::Exists { what: "database", path: destination.to_owned() }.into()
+            }
             _ => OpError::io("replace", destination)(error.error),
         });
     }
@@ -90,12 +82,14 @@ fn check_file(destination: &Path, file_name: &Path, force: bool) -> Result<PathB
         Ok(metadata) if metadata.is_dir() => {
             let example = destination.join(file_name);
             let reason = format!("it is a directory; name the file to make, like {}", example.display());
-            return Err(OpError::BadTarget { path: destination.to_owned(), reason });
+            return Err(TargetError::Unfit { path: destination.to_owned(), reason }.into());
         }
         Ok(metadata) if !metadata.is_file() && !metadata.is_symlink() => {
-            return Err(OpError::BadTarget { path: destination.to_owned(), reason: "it is a special file".into() });
+            return Err(
+                TargetError::Unfit { path: destination.to_owned(), reason: "it is a special file".into() }.into()
+            );
         }
-        Ok(_) if !force => return Err(OpError::TargetExists { what: "database", path: destination.to_owned() }),
+        Ok(_) if !force => return Err(TargetError::Exists { what: "database", path: destination.to_owned() }.into()),
         Ok(_) => refuse_if_open(destination)?,
     }
     Ok(folder)
@@ -113,7 +107,7 @@ fn resolve(destination: &Path) -> Result<PathBuf, OpError> {
 
 /// The folder of a destination, which must be there and not be our own.
 pub(super) fn existing_folder(destination: &Path) -> Result<PathBuf, OpError> {
-    let bad = |reason: String| OpError::BadTarget { path: destination.to_owned(), reason };
+    let bad = |reason: String| OpError::from(TargetError::Unfit { path: destination.to_owned(), reason });
     if destination.file_name().is_none() {
         return Err(bad("it is a directory; name what to make in it".into()));
     }
@@ -125,7 +119,7 @@ pub(super) fn existing_folder(destination: &Path) -> Result<PathBuf, OpError> {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) => return Err(bad(format!("{} is not a folder", folder.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(OpError::FolderMissing { path: destination.to_owned(), folder: folder.to_owned() });
+            return Err(TargetError::FolderMissing { path: destination.to_owned(), folder: folder.to_owned() }.into());
         }
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             return Err(bad(format!("{} is not a folder", folder.display())));
@@ -155,7 +149,7 @@ pub(in crate::ops) fn refuse_if_open(path: &Path) -> Result<(), OpError> {
         if open.flatten().any(|file| identity(&file.path()).is_some_and(|found| wanted.contains(&found))) {
             let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             let holder = format!("{} (process {id})", name.trim());
-            return Err(OpError::TargetInUse { path: path.to_owned(), holder });
+            return Err(TargetError::InUse { path: path.to_owned(), holder }.into());
         }
     }
     Ok(())

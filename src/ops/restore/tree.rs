@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::content::{Output, fill};
 use super::target::{aside, existing_folder, refuse_if_open, sync_folder};
 use super::temporary::Folder;
-use super::{Context, Done, OpError, RestoreOptions};
+use super::{Context, Done, OpError, RestoreOptions, TargetError};
 use crate::base::progress::Phase;
 use crate::format::record::{FileEntry, FileKind};
 use crate::map::State;
@@ -25,7 +25,7 @@ const OPEN_FILES: usize = 64;
 /// Restores a directory database.
 pub(super) fn directory(
     context: &Context,
-    store: &Store,
+    stores: &[Store],
     state: &State,
     destination: &Path,
     options: RestoreOptions,
@@ -33,15 +33,15 @@ pub(super) fn directory(
     let folder = existing_folder(destination)?;
     let there = fs::symlink_metadata(destination).is_ok();
     if there && !options.force && !is_empty_folder(destination) {
-        return Err(OpError::TargetExists { what: "directory", path: destination.to_owned() });
+        return Err(TargetError::Exists { what: "directory", path: destination.to_owned() }.into());
     }
     if there && !destination.is_dir() {
-        return Err(OpError::BadTarget { path: destination.to_owned(), reason: "it is not a directory".into() });
+        return Err(TargetError::Unfit { path: destination.to_owned(), reason: "it is not a directory".into() }.into());
     }
     refuse_open_databases(state, destination)?;
     let temporary = Folder::create(context, &folder)?;
     let built = temporary.content();
-    build(context, store, state, &built, options.ids_path.as_deref())?;
+    build(context, stores, state, &built, options.ids_path.as_deref())?;
 
     context.progress.enter(Phase::Flushing);
     context.progress.check()?;
@@ -95,7 +95,13 @@ fn relative(file: &FileEntry) -> Result<PathBuf, OpError> {
     file.path.to_relative().map_err(OpError::BadRecord)
 }
 
-fn build(context: &Context, store: &Store, state: &State, root: &Path, ids_path: Option<&Path>) -> Result<(), OpError> {
+fn build(
+    context: &Context,
+    stores: &[Store],
+    state: &State,
+    root: &Path,
+    ids_path: Option<&Path>,
+) -> Result<(), OpError> {
     for file in state.files.values() {
         let path = root.join(relative(file)?);
         let folder = if file.kind == FileKind::Directory { path.as_path() } else { path.parent().unwrap_or(root) };
@@ -111,7 +117,7 @@ fn build(context: &Context, store: &Store, state: &State, root: &Path, ids_path:
     let with_content: Vec<&FileEntry> = state.files.values().filter(|file| file.kind.has_content()).collect();
     for files in with_content.chunks(OPEN_FILES) {
         let outputs: Vec<_> = files.iter().map(|file| output(root, file)).collect::<Result<_, _>>()?;
-        fill(context, store, state, &outputs)?;
+        fill(context, stores, state, &outputs)?;
         for output in &outputs {
             finish(output, ids.as_mut())?;
         }

@@ -80,6 +80,7 @@ impl Finding {
             | StoreError::Encrypted { .. }
             | StoreError::Keys(_)
             | StoreError::Locked { .. }
+            | StoreError::LeaseLost { .. }
             | StoreError::LockLost { .. } => {
                 return Err(error.into());
             }

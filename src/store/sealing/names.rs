@@ -37,7 +37,8 @@ fn layout(folder: &str) -> &'static [Segment] {
         "snapshots" | "maps" => &[Segment::Name, Segment::Name, Segment::Plain],
         "refs" => &[Segment::Name, Segment::Plain, Segment::Name, Segment::Plain],
         "packs" => &[Segment::Fan, Segment::Id],
-        "locks" | "probes" | "sessions" | "leases" => &[Segment::Plain, Segment::Plain],
+        "leases" => &[Segment::Name, Segment::Plain, Segment::Plain],
+        "locks" | "probes" | "sessions" => &[Segment::Plain, Segment::Plain],
         _ => &[Segment::Text, Segment::Text, Segment::Text, Segment::Text],
     }
 }
@@ -190,6 +191,7 @@ mod tests {
             "maps/app/main/7".into(),
             format!("bundles/{id}.idx"),
             "tombstones/something".into(),
+            "leases/jobs/fffffffe-1/fffffffe-1".into(),
             "locks/0123".into(),
             "store.json".into(),
             "keys/0123".into(),

@@ -1,0 +1,116 @@
+//! What can be wrong when rows of states are compared, looked for, or brought back.
+
+use std::path::PathBuf;
+
+use crate::ops::ErrorKind;
+use crate::ops::error::nearest;
+use crate::rows::RowsError;
+
+/// A failed comparison of rows, or what was to be made of one.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffError {
+    /// Rows of a state cannot be read from its pages.
+    #[error("the database's rows cannot be read")]
+    Rows(#[source] RowsError),
+    /// SQLite does not understand how a table was made.
+    #[error("SQLite does not understand how the table {table:?} was made")]
+    Schema {
+        /// The table.
+        table: String,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// No state has this table.
+    #[error("there is no table {name:?}")]
+    NoTable {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A row's key is not of the table's kind.
+    #[error("{key:?} is not a key of this table: it is {expected}")]
+    BadKey {
+        /// What was given.
+        key: String,
+        /// What a key is.
+        expected: String,
+    },
+    /// Rows to be brought back are there with other values.
+    #[error("{count} rows are there with other values: {rows}{}", if *.count > 20 { ", …" } else { "" })]
+    RowConflicts {
+        /// How many.
+        count: u64,
+        /// Some of them.
+        rows: String,
+    },
+    /// Rows of two states cannot be told to be the same.
+    #[error("rows of {table:?} cannot be told apart: {reason}")]
+    NotMatched {
+        /// The table.
+        table: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// SQLite refused to write rows; nothing was changed.
+    #[error("{} was not changed", .path.display())]
+    Refused {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A condition on rows cannot be evaluated.
+    #[error("the condition {text:?} cannot be evaluated for the rows of {table:?}")]
+    Condition {
+        /// The condition.
+        text: String,
+        /// The table.
+        table: String,
+        /// The table's columns.
+        columns: Vec<String>,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+impl DiffError {
+    /// What can be done about it.
+    pub(in crate::ops) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Rows(_) | Self::Schema { .. } => ErrorKind::Corruption,
+            Self::BadKey { .. } | Self::NotMatched { .. } | Self::NoTable { .. } | Self::Condition { .. } => {
+                ErrorKind::Usage
+            }
+            Self::RowConflicts { .. } | Self::Refused { .. } => ErrorKind::TargetExists,
+        }
+    }
+
+    /// The next thing to do.
+    pub(in crate::ops) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoTable { known, .. } if known.is_empty() => "the database has no tables".into(),
+            Self::NoTable { name, known } => match nearest(name, known) {
+                Some(near) => format!("did you mean {near}? There are: {}", known.join(", ")),
+                None => format!("there are: {}", known.join(", ")),
+            },
+            Self::RowConflicts { .. } => {
+                "look at them with --dry-run, then choose: --on-conflict skip, or --on-conflict replace".into()
+            }
+            Self::Refused { .. } => "see the statements with --dry-run; conflicts are settled by --on-conflict".into(),
+            Self::NotMatched { .. } => "restore the snapshot beside it, and copy what is needed with SQL".into(),
+            Self::Condition { table, columns, .. } => format!(
+                "write it as after WHERE in SQL, like --where 'price > 10'; the columns of {table} are {}; name the table it \
+                 is about with --table",
+                columns.join(", ")
+            ),
+            Self::Rows(_) | Self::Schema { .. } => {
+                "see what SQLite says of the file itself: restore it, then PRAGMA integrity_check".into()
+            }
+            Self::BadKey { .. } => return None,
+        })
+    }
+}
