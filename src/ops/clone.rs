@@ -8,7 +8,7 @@ use crate::base::ordered::ordered;
 use crate::base::{Name, Progress};
 use crate::format::record::SourceKind;
 use crate::map::State;
-use crate::store::{Store, StoreError, keys};
+use crate::store::{Store, keys};
 use crate::workspace::{DatabaseConfig, DatabaseMemory, EncryptionConfig, Pushed, RemoteConfig, Workspace};
 
 /// The name a cloned store's origin gets.
@@ -119,9 +119,9 @@ fn place(state: &State, name: &Name) -> Result<PathBuf, OpError> {
 /// belongs to a snapshot that comes later. What is damaged is not copied.
 fn copy(context: &Context, from: &Store, to: &Store) -> Result<CloneReport, OpError> {
     let mut report = CloneReport::default();
-    let refs = from.remote().list(keys::REFS).map_err(StoreError::from)?;
-    let records = from.remote().list(keys::SNAPSHOTS).map_err(StoreError::from)?;
-    let packs = from.remote().list(keys::PACKS).map_err(StoreError::from)?;
+    let refs = from.remote().list(keys::REFS)?;
+    let records = from.remote().list(keys::SNAPSHOTS)?;
+    let packs = from.remote().list(keys::PACKS)?;
     for objects in [packs, records, refs] {
         let total: u64 = objects.iter().map(|object| object.size).sum();
         Progress::add(&context.progress.total_bytes, total);
@@ -134,7 +134,7 @@ fn copy(context: &Context, from: &Store, to: &Store) -> Result<CloneReport, OpEr
                 context.progress.check()?;
                 let bytes = from.checked(&object)?;
                 let len = bytes.len() as u64;
-                to.remote().put_new(&object.key, bytes).map_err(StoreError::from)?;
+                to.remote().put_new(&object.key, bytes)?;
                 Ok(len)
             },
             |copied: Result<u64, OpError>| -> Result<(), OpError> {

@@ -9,7 +9,7 @@ use super::{Context, Database, OpError};
 use crate::base::{Name, PackId, SnapshotNumber};
 use crate::format::pack::Home;
 use crate::format::record::Record;
-use crate::store::{Created, PackSink, Store, StoreError, first_of, keys};
+use crate::store::{Created, PackSink, Store, first_of, keys};
 
 /// Where things are pushed from and to.
 pub(super) struct Push<'a> {
@@ -59,7 +59,7 @@ impl Push<'_> {
         for id in missing {
             self.context.progress.check()?;
             self.there.insert(id);
-            if self.to.remote().exists(&keys::pack(&id)).map_err(StoreError::from)? {
+            if self.to.remote().exists(&keys::pack(&id))? {
                 continue;
             }
             let bytes = first_of(self.from, |store| store.pack_bytes_for(&id, self.to))?;

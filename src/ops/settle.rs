@@ -68,5 +68,5 @@ fn take_pending(database: &Database, local: &Store) -> Result<(), OpError> {
 fn next_there(database: &Database, local: &Store, number: SnapshotNumber) -> Result<Option<SnapshotNumber>, OpError> {
     let Some(next) = number.next() else { return Ok(None) };
     let key = keys::snapshot(&database.name, &database.config().line, next);
-    Ok(local.remote().exists(&key).map_err(crate::store::StoreError::from)?.then_some(next))
+    Ok(local.remote().exists(&key)?.then_some(next))
 }

@@ -232,7 +232,7 @@ impl Store {
                 return Ok(PutOutcome::Exists);
             }
         }
-        Ok(self.remote.put_new(key, bytes)?)
+        self.remote.put_new(key, bytes)
     }
 
     /// Puts an object's own bytes in the place of damaged ones: in one step, so that nobody finds it missing, and nobody else

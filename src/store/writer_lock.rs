@@ -95,7 +95,7 @@ impl WriterLock {
     /// # Errors
     /// When the remote does not let it.
     pub fn remove_left(store: &Store, nonce: &Nonce) -> Result<(), StoreError> {
-        Ok(store.remote().delete(&Self::key(nonce))?)
+        store.remote().delete(&Self::key(nonce))
     }
 
     /// Puts the lock, or refreshes it, and looks who else has one. Stale ones are removed, and their holders added to
@@ -194,7 +194,7 @@ impl WriterLock {
             drop(stop);
             thread.join().expect("BUG: the thread that refreshes a lock panicked");
         }
-        Ok(self.lock.remote.delete(&self.lock.key)?)
+        self.lock.remote.delete(&self.lock.key)
     }
 }
 

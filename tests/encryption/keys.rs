@@ -5,8 +5,11 @@ use pagekeep::format::key_slot::KeySlot;
 use super::cli::Machine;
 use super::{files, machine};
 
+type Arguments<'a> = &'a [&'a str];
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 /// What a run says of a password that comes from these arguments and variables only.
-fn look(machine: &Machine, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
+fn look(machine: &Machine, arguments: Arguments<'_>, variables: Variables<'_>) -> (i32, String) {
     let address = machine.path("usb").display().to_string();
     let mut command = machine.command(&[&["log", "--from", address.as_str()], arguments].concat());
     let ran = command.envs(variables.iter().copied()).output().unwrap();
@@ -18,7 +21,7 @@ fn a_password_comes_from_where_it_is_said_to() {
     let (machine, _) = machine();
     std::fs::write(machine.path("bad"), "wrong").unwrap();
     let pw = machine.text("pw");
-    let open: [(&[&str], &[(&str, &str)]); 6] = [
+    let open: [(Arguments, Variables); 6] = [
         (&["--password-file", "pw"], &[]),
         (&["--password-command", "cat pw"], &[]),
         (&[], &[("PAGEKEEP_PASSWORD", "correct horse")]),
@@ -30,7 +33,7 @@ fn a_password_comes_from_where_it_is_said_to() {
     for (arguments, variables) in open {
         assert_eq!(look(&machine, arguments, variables).0, 0, "{arguments:?} {variables:?}");
     }
-    let closed: [(&[&str], &[(&str, &str)], &str); 5] = [
+    let closed: [(Arguments, Variables, &str); 5] = [
         (&[], &[], "PAGEKEEP_PASSWORD_COMMAND"),
         (&["--password-file", "bad"], &[], "does not open"),
         (&["--password-file", "nowhere"], &[], "the file nowhere"),

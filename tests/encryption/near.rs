@@ -113,7 +113,7 @@ fn slots_lie_under_names_that_say_what_they_are() {
     let work = Work { memory_kib: 8, passes: 1 };
     let slot = wrap(&ring(), &Password::new(b"pw".to_vec()), work, &SlotLabel("me".into())).unwrap();
     let stored = put_slot(&remote, &slot).unwrap();
-    assert_eq!(read_slots(&remote).unwrap().whole, [stored.clone()]);
+    assert_eq!(read_slots(&remote).unwrap().whole, std::slice::from_ref(&stored));
     remote.put_new("keys/00000000000000000000000000000000", slot.encode()).unwrap();
     remote.put_new("keys/x", &b"x"[..]).unwrap();
     let found = read_slots(&remote).unwrap();

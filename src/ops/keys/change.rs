@@ -95,7 +95,7 @@ fn meant(context: &Context, database: Result<&Database, OpError>, from: Option<&
             let opened = context.open_url(&context.parse_url(from)?, false)?;
             let remote = opened.store.remote().raw().clone();
             let how = Store::describe(&remote)?.encryption;
-            let how = how.ok_or_else(|| KeysError::NotEncrypted { remote: opened.url })?;
+            let how = how.ok_or(KeysError::NotEncrypted { remote: opened.url })?;
             Ok(Meant { remote, locked: Locked { key: how.key, kept: Vec::new(), copy: None } })
         }
     }

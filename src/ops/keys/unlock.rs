@@ -47,7 +47,7 @@ pub(super) fn unlock(context: &Context, locked: &Locked, remote: &Remote) -> Res
     if sources.is_empty() {
         return Err(KeyError::NoPassword { remote: place(), looked: context.passwords.looked_at() }.into());
     }
-    let near = locked.copy.as_ref().map(|path| copied(path)).unwrap_or_default();
+    let near = locked.copy.as_ref().map(copied).unwrap_or_default();
     let (mut there, mut problem, mut tried) = (None, None, Vec::new());
     for source in &sources {
         let password = match source.password(&context.environment) {

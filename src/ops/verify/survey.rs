@@ -137,7 +137,7 @@ impl<'a> Survey<'a> {
         self.look_at([Object::StoreFile], &mut Role::Wanted)?;
         let mut found: [Vec<Object>; 3] = Default::default();
         for (folder, found) in [keys::REFS, keys::PACKS, keys::SNAPSHOTS].into_iter().zip(&mut found) {
-            for listed in self.store.remote().list(folder).map_err(StoreError::from)? {
+            for listed in self.store.remote().list(folder)? {
                 match Object::parse(&listed.key) {
                     Some(object) => found.push(object),
                     None => self.add(Finding::new(&listed.key, FindingKind::Unexpected, "no writer makes such a key")),
