@@ -122,6 +122,7 @@ fn context() -> Result<Context, String> {
         zone: TimeZone::system(),
         patience: OpenOptions::default(),
         passwords: Default::default(),
+        reach: keeper::ops::Reach::default(),
         progress: Arc::new(Progress::new()),
     })
 }

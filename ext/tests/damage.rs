@@ -51,6 +51,8 @@ fn a_flipped_byte_is_an_error_or_no_matter() {
     let ask = ["SELECT count(*), sum(length(b)) FROM old.noise", "SELECT what FROM old.orders ORDER BY id"];
     let mut outcomes = [0, 0];
     let long = std::env::var_os("PAGEKEEP_TEST_LONG").is_some();
+    library();
+    let begun = Instant::now();
     for host in all() {
         let run = Run::new(&folder, &host, library()).on(":memory:");
         let right = "320|1280000\ntea\nrice\nsalt\noil";
@@ -76,6 +78,6 @@ fn a_flipped_byte_is_an_error_or_no_matter() {
         let _ = fs::remove_dir_all(folder.path(".cache"));
         assert_eq!(run.sql(&[&attach, ask[0], ask[1]]).unwrap(), right);
     }
-    println!("{outcomes:?}");
+    println!("{outcomes:?} in {:?}", begun.elapsed());
     assert!(outcomes[1] > objects.len(), "damage was not seen: {outcomes:?}");
 }

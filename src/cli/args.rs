@@ -5,6 +5,7 @@ mod key;
 mod live;
 mod refs;
 mod rows;
+pub(crate) mod serve;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -280,6 +281,28 @@ pub(crate) enum Command {
         follow: bool,
         #[command(subcommand)]
         command: Option<JobCommand>,
+    },
+    /// Backups that come by themselves: what is configured, and the next runs
+    Schedule {
+        /// So many runs of each
+        #[arg(long, short = 'n', default_value_t = 3)]
+        count: usize,
+    },
+    /// Serve databases over HTTP, and run their schedules
+    Serve(serve::Serve),
+    /// Users of the server
+    User {
+        #[command(flatten)]
+        place: serve::Place,
+        #[command(subcommand)]
+        command: serve::User,
+    },
+    /// Tokens for the server
+    Token {
+        #[command(flatten)]
+        place: serve::Place,
+        #[command(subcommand)]
+        command: serve::Token,
     },
     /// Settings
     Config {

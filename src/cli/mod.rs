@@ -34,7 +34,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings
     let json = arguments.globals.json;
     let outcome = Session::new(arguments.globals, surroundings).and_then(|session| {
         // Rows go to the terminal while they come.
-        let gives_rows = matches!(arguments.command, Command::Query { .. } | Command::Sql { .. });
+        let gives_rows =
+            matches!(arguments.command, Command::Query { .. } | Command::Sql { .. } | Command::Serve { .. });
         let shown = (!gives_rows).then(|| progress::Shown::start(&session));
         let outcome = dispatch(&session, arguments.command);
         drop(shown);
@@ -114,6 +115,10 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         }
         Command::Jobs => commands::jobs::list(session),
         Command::Job { id, follow, command } => commands::jobs::one(session, id, follow, command),
+        Command::Schedule { count } => commands::schedule::list(session, count),
+        Command::Serve(wanted) => commands::serve::run(session, wanted),
+        Command::User { place, command } => commands::serve::user(session, place, command),
+        Command::Token { place, command } => commands::serve::token(session, place, command),
         Command::Config { command } => commands::config::run(session, command),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),
         Command::Man => commands::about::man(),

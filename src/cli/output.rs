@@ -63,6 +63,11 @@ impl Output {
     }
 }
 
+/// Says something at once, on stderr.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Prints a failure: what, why, and what to do next.
 pub(crate) fn print_error(error: &OpError, as_json: bool) {
     if as_json {

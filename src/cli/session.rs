@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::args::Globals;
 use crate::base::progress::Phase;
 use crate::base::{Name, Progress};
-use crate::ops::{Context, Database, OpError, Passwords, Prompt, ReadFrom, Spec};
+use crate::ops::{Context, Database, OpError, Passwords, Prompt, Reach, ReadFrom, Spec};
 use crate::procedures::Caller;
 use crate::query::Place;
 use crate::remote::{Environment, OpenOptions, RemoteUrl};
@@ -69,6 +69,7 @@ impl Session {
             zone: TimeZone::system(),
             patience: OpenOptions::default(),
             passwords: Passwords::new(globals.passwords.sources(), around.prompt),
+            reach: Reach::default(),
             progress: around.progress,
         };
         context.be_patient(globals.db.as_deref(), &settings);
@@ -97,6 +98,7 @@ impl Session {
             database: self.globals.db.clone(),
             program: self.program.clone(),
             open_files: Vec::new(),
+            queue: None,
         }
     }
 

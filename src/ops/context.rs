@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Database, Passwords};
+use super::{Database, Passwords, Reach};
 use crate::base::Progress;
 use crate::remote::{Environment, OpenOptions};
 use crate::workspace::Settings;
@@ -31,6 +31,8 @@ pub struct Context {
     pub patience: OpenOptions,
     /// Where passwords of encrypted stores come from.
     pub passwords: Passwords,
+    /// What the caller may name.
+    pub reach: Reach,
     /// Counts what is done; asks to stop.
     pub progress: Arc<Progress>,
 }

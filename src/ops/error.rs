@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::KeysError;
+use super::{KeysError, ReachError};
 use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
@@ -293,6 +293,20 @@ pub enum OpError {
     /// A database in service gets no other state.
     #[error(transparent)]
     Live(#[from] super::LiveError),
+    /// What failed lies in a layer that builds on operations; it says itself what it is.
+    #[error("{failure}")]
+    Built {
+        /// What can be done about it.
+        kind: ErrorKind,
+        /// The next thing to do.
+        hint: Option<String>,
+        /// What failed.
+        #[source]
+        failure: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A path or an address that the caller may not name.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

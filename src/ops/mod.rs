@@ -18,6 +18,7 @@ mod lines;
 mod live;
 mod proof;
 mod push;
+mod reach;
 mod read_from;
 mod rebase;
 mod recover;
@@ -26,6 +27,7 @@ mod remotes;
 mod repair;
 mod restore;
 mod revert;
+mod schedule;
 mod scrub;
 mod settle;
 mod snapshot;
@@ -57,12 +59,14 @@ pub use live::{
     Kept, LiveError, LiveOptions, LiveReport, Migrations, ResetOptions, ResetPlan, plan_reset, reset, restore_live,
     restore_live_kept, unfinished_restore,
 };
+pub use reach::{Reach, ReachError};
 pub use read_from::ReadFrom;
 pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};
 pub use remotes::{OpenRemote, is_near};
 pub use repair::{Healed, RepairReport, repair};
 pub use restore::{Known, RestoreOptions, RestoreReport, TargetError, restore};
 pub use revert::{RevertReport, SAFETY_NOTE, restore_kept, revert};
+pub use schedule::{Planned, ScheduleOptions, configure_schedule, is_idle, planned, remove_schedule};
 pub use scrub::{ScrubOptions, ScrubReport, scrub};
 pub use snapshot::{Outcome, SnapshotOptions, SnapshotReport, Targets, snapshot};
 pub use spec::{Spec, Version, title};

@@ -41,6 +41,15 @@ impl Context {
     /// # Errors
     /// When credentials or the folder are missing.
     pub fn open_url(&self, url: &RemoteUrl, create: bool) -> Result<OpenRemote, OpError> {
+        match url.as_folder() {
+            Some(folder) => self.may_use(folder)?,
+            None => self.reach.check_address()?,
+        }
+        self.open_known(url, create)
+    }
+
+    /// As [`Context::open_url`], of what is configured already: whoever did that might.
+    fn open_known(&self, url: &RemoteUrl, create: bool) -> Result<OpenRemote, OpError> {
         let options = OpenOptions { create, ..self.patience.clone() };
         let fail = |source| OpError::Open { url: url.to_string(), source };
         let opened = open(url, &self.environment, &options).map_err(fail)?;
@@ -89,7 +98,7 @@ impl Database {
             return Err(self.no_backup(name));
         };
         let url = context.parse_url(&config.url)?;
-        let opened = context.open_url(&url, false)?;
+        let opened = context.open_known(&url, false)?;
         let store = if config.conditional_put { opened.store } else { opened.store.overwriting() };
         let store = match &config.encryption {
             Some(how) => {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::WorkspaceError;
+use super::schedule::Schedule;
 use super::settings::nearest;
 use crate::base::{Name, Nonce};
 use crate::format::record::SourceKind;
@@ -75,12 +76,20 @@ pub struct Config {
     /// Remotes by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub remotes: BTreeMap<Name, RemoteConfig>,
+    /// Schedules by the names of their databases.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schedules: BTreeMap<Name, Schedule>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let (settings, databases, remotes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { format: CONFIG_FORMAT, settings, databases, remotes }
+        Self {
+            format: CONFIG_FORMAT,
+            settings: BTreeMap::new(),
+            databases: BTreeMap::new(),
+            remotes: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+        }
     }
 }
 
@@ -90,7 +99,7 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, WorkspaceError> {
         let fail = |reason: String| WorkspaceError::Config { path: path.to_owned(), reason };
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| fail(error.to_string()))?;
-        let known = ["format", "settings", "databases", "remotes"];
+        let known = ["format", "settings", "databases", "remotes", "schedules"];
         if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(fail(format!("unknown key '{key}'{}", nearest(key, known.into_iter()))));
         }
@@ -102,6 +111,9 @@ impl Config {
         let config: Config = table.try_into().map_err(|error: toml::de::Error| fail(error.message().to_owned()))?;
         for (key, value) in &config.settings {
             super::settings::check(key, value).map_err(fail)?;
+        }
+        for (name, schedule) in &config.schedules {
+            super::schedule::check(schedule).map_err(|reason| fail(format!("schedule of '{name}': {reason}")))?;
         }
         Ok(config)
     }

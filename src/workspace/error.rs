@@ -62,6 +62,14 @@ pub enum WorkspaceError {
         /// The id.
         id: String,
     },
+    /// No database has this name.
+    #[error("there is no database '{name}' here (there are: {known})")]
+    NoDatabase {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// The local store.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -14,7 +14,7 @@
 mod job;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use job::{Job, JobError, JobProgress, JobState, Task};
+pub use job::{Job, JobError, JobProgress, JobState, Root, Task};
 
 use super::{Workspace, WorkspaceError, write_atomically};
 use crate::base::{Name, Nonce};
@@ -71,6 +71,7 @@ impl Workspace {
             progress: JobProgress::default(),
             snapshot: None,
             error: None,
+            result: None,
         };
         self.write_job(&job)?;
         Ok((job, lock))
@@ -197,6 +198,45 @@ impl Workspace {
     fn is_at_work(&self, id: &str) -> bool {
         let Ok(file) = File::open(self.job_path(id, "lock")) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    /// Writes down of every job that was interrupted that it was, and returns those of which nobody had said so yet. Only the
+    /// lock's holder writes a job, so each is told by one who asks.
+    ///
+    /// # Errors
+    /// When they cannot be listed or written.
+    pub fn settle_jobs(&self) -> Result<Vec<Job>, WorkspaceError> {
+        let mut found = Vec::new();
+        for job in self.jobs()?.into_iter().filter(|job| job.state == JobState::Interrupted) {
+            let Ok(lock) = File::open(self.job_path(&job.id, "lock")) else { continue };
+            let said = |job: &Job| job.state.is_finished();
+            if lock.try_lock().is_ok() && self.stored_job(&job.id)?.is_some_and(|stored| !said(&stored)) {
+                self.write_job(&job)?;
+                found.push(job);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What a job's process said, from its last bytes, `most` at most.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_job_log(&self, id: &str, most: u64) -> Result<String, WorkspaceError> {
+        let path = self.job_path(id, "log");
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(&path)?;
+            let start = file.metadata()?.len().saturating_sub(most);
+            file.seek(std::io::SeekFrom::Start(start))?;
+            let mut bytes = Vec::new();
+            file.take(most).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match read() {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+            Err(source) => Err(WorkspaceError::io("read", &path, source)),
+        }
     }
 
     /// Asks a job to stop.

@@ -18,6 +18,7 @@
 //!   state/remotes/<name>.turn   the lock that a run puts at a remote where writers take turns
 //!   uploads/<where>/<database>/   notes about packs that an unfinished run stored: at a remote, or here (`local`)
 //!   jobs/<id>.…             work that goes on in the background: see `jobs.rs`
+//!   server/                 what a server of this folder remembers: users, tokens, runs, its audit log
 //!   tmp/                    scratch; emptied at the start of each run
 //!   state/<database>.restoring   what a restore of a database in service was about, while it is not finished
 //!   stage/                  a state made ready before it is put into a database; emptied at the start of each restore
@@ -32,6 +33,7 @@ mod lock;
 mod memory;
 mod path_form;
 mod restoring;
+mod schedule;
 mod settings;
 mod uploads;
 mod user;
@@ -50,10 +52,11 @@ pub use crate::format::record::SourceKind;
 pub use config::{Config, DatabaseConfig, EncryptionConfig, RemoteConfig};
 pub use error::WorkspaceError;
 pub use health::Health;
-pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Task, is_job_id};
+pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Root, Task, is_job_id};
 pub use lock::Lock;
 pub use memory::{DatabaseMemory, Pushed, RemoteMemory};
 pub use restoring::Restoring;
+pub use schedule::{SHORTEST, Schedule, Timetable};
 pub use settings::{KEYS, Keep, Key, Origin, Settings, byte_size, duration};
 pub use uploads::{UploadedChunks, Uploads};
 

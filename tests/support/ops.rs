@@ -190,6 +190,7 @@ pub fn context(folder: &Path) -> Context {
         zone: TimeZone::UTC,
         patience: OpenOptions::default(),
         passwords: Default::default(),
+        reach: pagekeep::ops::Reach::default(),
         progress: Arc::new(Progress::new()),
     }
 }

@@ -30,6 +30,7 @@ pub fn context(folder: &Path) -> Context {
         zone: TimeZone::UTC,
         patience: OpenOptions::for_tests(),
         passwords: Default::default(),
+        reach: pagekeep::ops::Reach::default(),
         progress: Arc::new(Progress::new()),
     }
 }

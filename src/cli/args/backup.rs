@@ -83,6 +83,10 @@ pub(crate) enum Backup {
     },
     /// Empty a database, after its state was kept and brought to every remote
     Reset(Reset),
+    /// When this database is backed up by itself, while `pagekeep serve` runs
+    ///
+    /// Times in a pattern are those of a clock on the wall: in a night of 23 or 25 hours a daily run comes once, too.
+    Configure(super::serve::Configure),
     /// How old and how complete each remote is; exit code 6 when one is too old
     Status {
         /// The oldest a remote may be

@@ -52,6 +52,8 @@ impl OpError {
                 format!("nothing is lost; put this machine's state after theirs: pagekeep backup sync {name} --rebase")
             }
             OpError::Ref { next, .. } => next.clone(),
+            OpError::Reach(error) => error.hint(),
+            OpError::Built { hint, .. } => return hint.clone(),
             OpError::RefConflict { name, .. } => {
                 let name = name.as_ref().map_or("NAME", Name::as_str);
                 format!(

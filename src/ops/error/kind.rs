@@ -122,6 +122,8 @@ impl OpError {
             }
             OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
             OpError::Ref { .. } => ErrorKind::Usage,
+            OpError::Reach(error) => error.kind(),
+            OpError::Built { kind, .. } => *kind,
         }
     }
 }

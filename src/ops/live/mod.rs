@@ -215,6 +215,9 @@ fn ready(
     migrations: Option<&Migrations>,
     what: &str,
 ) -> Result<(Vec<String>, Option<String>), OpError> {
+    if let Some(migrations) = migrations {
+        context.may_use(&migrations.folder)?;
+    }
     let migrated = match migrations {
         Some(migrations) => staged.change(|database| migrations.run(context, database))?,
         None => Vec::new(),

@@ -81,6 +81,7 @@ pub fn restore(
     options: RestoreOptions,
 ) -> Result<RestoreReport, OpError> {
     let started = Instant::now();
+    context.may_use(destination)?;
     let stores: Vec<Store> = std::iter::once(store).chain(&options.more).cloned().collect();
     let before = counts(&stores);
     context.progress.enter(Phase::Restoring);

@@ -1,5 +1,8 @@
 //! What is known of a job.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +54,39 @@ pub enum Task {
         /// What is said about it.
         note: Option<String>,
     },
+    /// Makes a snapshot if anything changed, and brings all remotes up to date.
+    Backup {
+        /// What is said about a snapshot, if one is made.
+        note: Option<String>,
+    },
+    /// Calls a procedure.
+    Call {
+        /// Its name.
+        name: String,
+        /// What it is given, by name.
+        arguments: BTreeMap<String, serde_json::Value>,
+        /// The only paths it may use; all when not said.
+        roots: Option<Vec<Root>>,
+        /// Whether it may use addresses of other machines.
+        addresses: bool,
+    },
 }
+
+impl Task {
+    /// What it does, in a word.
+    pub fn name(&self) -> &str {
+        match self {
+            Task::Create { .. } => "create",
+            Task::Backup { .. } => "backup",
+            Task::Call { name, .. } => name,
+        }
+    }
+}
+
+/// A folder or file that a job may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Root(#[serde(with = "crate::workspace::path_form")] pub PathBuf);
 
 /// How far a job is. Byte counts are of content, before compression, but for `moved_bytes`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,4 +137,7 @@ pub struct Job {
     pub snapshot: Option<String>,
     /// Why it failed.
     pub error: Option<JobError>,
+    /// What a procedure gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<serde_json::Value>,
 }
