@@ -11,6 +11,7 @@ use pagekeep::format::codec::{DeltaDecoder, FrameDecoder, FrameEncoder};
 use pagekeep::format::envelope::{HEADER_LEN, ObjectKind, SKIPPABLE, header};
 use pagekeep::format::key_slot::{KEY_SLOT_LEN, KeySlot, MAX_WORK_KIB};
 use pagekeep::format::map::MapPart;
+use pagekeep::format::marks::{Marks, MarksRecord};
 use pagekeep::format::pack::{FOOTER_LEN, PackFooter, PackTable, frame_ids};
 use pagekeep::format::record::Record;
 use pagekeep::format::refs::RefRecord;
@@ -36,6 +37,8 @@ pub const TARGETS: &[Target] = &[
     ("record", record),
     ("record_content", record_content),
     ("record_header", record_header),
+    ("marks", marks),
+    ("marks_text", marks_text),
     ("store_file", store_file),
     ("reference", reference),
     ("reference_text", reference_text),
@@ -215,6 +218,28 @@ pub fn record_header(bytes: &[u8]) {
         object.extend_from_slice(after);
     }
     record(&sealed(object));
+}
+
+/// A record of marks.
+pub fn marks(bytes: &[u8]) {
+    if let Ok(record) = MarksRecord::decode(bytes) {
+        let (bytes, id) = MarksRecord::encode(&record.header);
+        let again = MarksRecord::decode(&bytes).expect("a record of marks that was written");
+        assert_eq!((again.id, &again.header), (id, &record.header));
+    }
+}
+
+/// The text of one, which lies behind a digest and a compressor.
+pub fn marks_text(bytes: &[u8]) {
+    if let Ok(header) = MarksRecord::decode_text(bytes) {
+        let marks = Marks::of(&header).expect("marks that were checked");
+        assert_eq!(marks.to_parts(), (header.marked.clone(), header.pruned.clone()));
+        for (name, _) in marks.all() {
+            assert!(!marks.is_pruned(name) && marks.is_held(name) != marks.is_forgotten(name));
+        }
+        let (bytes, _) = MarksRecord::encode(&header);
+        assert_eq!(MarksRecord::decode(&bytes).expect("a record of marks that was written").header, header);
+    }
 }
 
 /// A record of a tag or a line as it is stored.

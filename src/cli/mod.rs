@@ -58,7 +58,7 @@ fn with_query(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item =
         if at > 0 && is_sql.is_none() && !is_flag && !is_value {
             is_sql = Some(argument == "sql");
         }
-        is_value = ["--db", "--lock-wait", "--set", "--password-file", "--password-command"]
+        is_value = ["--db", "--lock-wait", "--set", "--metrics-file", "--password-file", "--password-command"]
             .iter()
             .any(|flag| argument == *flag);
         if is_sql == Some(true) && argument == "-q" { "--execute".into() } else { argument }
@@ -107,6 +107,13 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
             commands::scrub::run(session, &from, max_bytes.as_deref(), max_time.as_deref(), max_age.as_deref())
         }
         Command::Repair { from, with } => commands::repair::run(session, &from, with.as_deref()),
+        Command::Retention { command } => commands::retention::run(session, command),
+        Command::Forget(wanted) => commands::forget::run(session, wanted),
+        Command::Hold(wanted) => commands::retention::hold(session, &wanted),
+        Command::Release(wanted) => commands::retention::release(session, &wanted),
+        Command::Stats(wanted) => commands::stats::run(session, &wanted),
+        Command::Drill(wanted) => commands::drill::run(session, &wanted),
+        Command::Doctor(wanted) => commands::doctor::run(session, &wanted),
         Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
         Command::Key { command } => commands::key::run(session, command),
         Command::Call { name, list: true, .. } => commands::call::list(name.as_deref()),

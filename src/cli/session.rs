@@ -57,6 +57,12 @@ impl Session {
         if let Some(wait) = &globals.lock_wait {
             settings.set("lock_wait", wait, Origin::Flag)?;
         }
+        if let Some(path) = &globals.metrics_file {
+            let path = around.current_folder.join(path);
+            let reason = || format!("{} is not UTF-8", path.display());
+            let text = path.to_str().ok_or_else(|| WorkspaceError::Setting { reason: reason() })?;
+            settings.set("metrics_file", text, Origin::Flag)?;
+        }
         for (key, value) in &globals.set {
             settings.set(key, value, Origin::Flag)?;
         }

@@ -31,6 +31,8 @@ pub enum ObjectKind {
     Snapshot = 2,
     /// A ref's record.
     Ref = 3,
+    /// A record of marks.
+    Marks = 4,
     /// An object of an encrypted store, sealed whole.
     Sealed = 64,
     /// A pack of an encrypted store: its frames, table and footer sealed each.
@@ -45,6 +47,7 @@ impl ObjectKind {
             ObjectKind::Pack => "the pack",
             ObjectKind::Snapshot => "the snapshot record",
             ObjectKind::Ref => "the ref's record",
+            ObjectKind::Marks => "the record of marks",
             ObjectKind::Sealed => "the sealed object",
             ObjectKind::SealedPack => "the sealed pack",
             ObjectKind::KeySlot => "the key slot",

@@ -9,6 +9,7 @@ pub mod envelope;
 mod error;
 pub mod key_slot;
 pub mod map;
+pub mod marks;
 pub mod pack;
 pub mod record;
 pub mod refs;

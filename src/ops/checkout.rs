@@ -22,7 +22,9 @@ use crate::format::refs::RefTarget;
 use crate::map::State;
 use crate::remote::RemoteErrorKind;
 use crate::store::{Store, StoreError};
-use crate::workspace::{Config, DatabaseConfig, DatabaseMemory, RemoteMemory, Workspace, WorkspaceError};
+use crate::workspace::{
+    Config, DatabaseConfig, DatabaseMemory, Expectations, Hooks, RemoteMemory, Workspace, WorkspaceError,
+};
 
 /// How to check out.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +130,8 @@ fn make(
         lineage: record.header.lineage.clone(),
         line: line.clone(),
         database: (handle != database.name).then(|| database.name.clone()),
+        hooks: Hooks::default(),
+        drill: Expectations::default(),
     };
     workspace.config.databases.insert(handle.clone(), config.clone());
     let mut copy = Database::new(workspace, handle.clone(), database.settings.clone())?;

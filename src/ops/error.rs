@@ -14,8 +14,10 @@ use super::{KeysError, ReachError};
 use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
+use crate::ops::HookError;
 use crate::ops::diff::DiffError;
 use crate::ops::restore::TargetError;
+use crate::ops::retention::RetentionError;
 use crate::remote::{OpenError, UrlError};
 use crate::source::SourceError;
 use crate::store::StoreError;
@@ -290,9 +292,15 @@ pub enum OpError {
     /// Rows of two states.
     #[error(transparent)]
     Diff(#[from] DiffError),
+    /// A hook.
+    #[error(transparent)]
+    Hook(#[from] HookError),
     /// A database in service gets no other state.
     #[error(transparent)]
     Live(#[from] super::LiveError),
+    /// What is kept and what is forgotten.
+    #[error(transparent)]
+    Retention(#[from] RetentionError),
     /// What failed lies in a layer that builds on operations; it says itself what it is.
     #[error("{failure}")]
     Built {

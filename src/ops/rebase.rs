@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::lineage::{adopt, newest_of};
-use super::{Context, Database, OpError, OpenRemote, lines, refs};
+use super::{Context, Database, OpError, OpenRemote, lines, refs, retention};
 use crate::base::Name;
 use crate::store::{Store, StoreError, keys};
 use crate::workspace::{DatabaseConfig, Pushed};
@@ -43,7 +43,8 @@ pub(super) fn rebase(
     if is_alone {
         fs::rename(&store, &aside).map_err(OpError::io("set aside", &store))?;
     } else {
-        for part in [keys::database_folder(&database.name), keys::refs_folder(&database.name)] {
+        let name = &database.name;
+        for part in [keys::database_folder(name), keys::refs_folder(name), keys::marks_folder(name)] {
             let from = store.join(part.as_str());
             if from.exists() {
                 move_to(&from, &aside.join(part)).map_err(OpError::io("set aside", &from))?;
@@ -65,7 +66,9 @@ pub(super) fn rebase(
         database.workspace.remember_remote(remote, &memory)?;
     }
     let before = Store::assume(crate::remote::Remote::folder(&aside).map_err(StoreError::from)?);
-    refs::carry(database, &before, &database.local_store(context)?, &remote.store)?;
+    let local = database.local_store(context)?;
+    refs::carry(database, &before, &local, &remote.store)?;
+    retention::carry_holds(context, database, &before, &local, &remote.store)?;
     Ok(Some(aside))
 }
 

@@ -116,6 +116,7 @@ impl Database {
     /// When there is none of this name, or what is remembered cannot be written.
     pub fn remove_remote(&mut self, name: &str) -> Result<(Name, String), OpError> {
         let found = self.workspace.change(|config| -> Result<_, OpError> {
+            config.retention.remove(name);
             Ok(Name::new(name).ok().and_then(|name| config.remotes.remove_entry(&name)))
         })?;
         let (name, config) = found.ok_or_else(|| self.no_backup(name))?;

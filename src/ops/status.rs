@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{Context, Database, OpError};
 use crate::base::{Name, SnapshotNumber};
+use crate::workspace::{Failing, RunVerb};
 
 /// One remote's standing.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct RemoteStatus {
     pub refs_behind: u32,
     /// Since when, and why, syncs fail.
     pub failing: Option<(Timestamp, String)>,
+    /// How many of them failed since one ended well.
+    pub failures: u32,
     /// Whether it is older than allowed.
     pub stale: bool,
     /// Whether it keeps the first writer of a key.
@@ -55,6 +58,7 @@ pub fn status(context: &Context, database: &Database, max_age: Duration) -> Resu
     let refs = local.refs(&database.name)?;
     let remotes = database.workspace.config.remotes.iter().map(|(name, config)| {
         let memory = database.workspace.recall_remote(name);
+        let runs = database.workspace.recall_run(&database.handle, RunVerb::Sync, Some(name));
         let synced_at = memory.synced_at.get(&database.handle).copied();
         let age = synced_at.map(|synced| now.duration_since(synced).unsigned_abs());
         let newest = super::lines::known(database, &memory, line).map(|pushed| pushed.number);
@@ -75,9 +79,35 @@ pub fn status(context: &Context, database: &Database, max_age: Duration) -> Resu
             behind_bytes: missing.map(added).sum(),
             refs_behind,
             failing: memory.failure.get(&database.handle).cloned(),
+            failures: runs.failing.map_or(0, |failing| failing.times),
             stale: age.is_none_or(|age| age > max_age),
             conditional_put: config.conditional_put,
         }
     });
     Ok(remotes.collect())
+}
+
+/// Runs that fail, or whose hooks do.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// What kind of run.
+    pub verb: RunVerb,
+    /// With which remote; the local store when with none.
+    pub remote: Option<Name>,
+    /// Since when, how often and why, when the runs themselves fail.
+    pub failing: Option<Failing>,
+    /// What became of the hook that was called after the last one.
+    pub hook: Option<String>,
+}
+
+/// All runs that fail now. Syncs are told by [`status`]; here only their hooks are.
+pub fn troubles(database: &Database) -> Vec<Trouble> {
+    let all = database.workspace.runs(&database.handle).into_iter();
+    let trouble = all.map(|(remote, verb, memory)| Trouble {
+        verb,
+        remote: remote.cloned(),
+        failing: memory.failing.filter(|_| verb != RunVerb::Sync),
+        hook: memory.hook_trouble,
+    });
+    trouble.filter(|one| one.failing.is_some() || one.hook.is_some()).collect()
 }

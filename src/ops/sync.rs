@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use known::look_near;
 
 use super::bring::{Brought, bring, finish};
+use super::drill::remove_left;
 use super::lines::{note, unpushed};
 use super::rebase::rebase;
 use super::recover::recover;
@@ -19,12 +20,13 @@ use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
 use super::turn::Turn;
-use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near, refs};
+use super::watch::{Ended, Watched, note_sync};
+use super::{Context, Database, ErrorKind, OpError, OpenRemote, hooks, is_near, refs};
 use crate::base::SnapshotNumber;
 use crate::format::refs::RefName;
 use crate::remote::RequestCounts;
 use crate::store::StoreError;
-use crate::workspace::{Keep, Pushed, RemoteMemory};
+use crate::workspace::{DRILLS, Keep, Pushed, RemoteMemory, RunVerb};
 
 pub(super) use known::{check_remote, open_known};
 
@@ -65,6 +67,17 @@ pub struct SyncReport {
 /// # Errors
 /// See [`snapshot`](super::snapshot()).
 pub fn create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
+    let began = Instant::now();
+    let mut done = locked_create(context, database, options);
+    let ended = done.as_ref().map(|_| Ended { trouble: None, requests: RequestCounts::default() });
+    let told = Watched::on(database, RunVerb::Create, None).note(context, began, ended);
+    if let Ok(Outcome::Created(report)) = &mut done {
+        report.warnings.extend(told);
+    }
+    done
+}
+
+fn locked_create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
     create_locked(context, database, options)
 }
@@ -75,6 +88,8 @@ pub(super) fn create_locked(
     database: &Database,
     options: &SnapshotOptions,
 ) -> Result<Outcome, OpError> {
+    remove_left(&database.workspace.path(DRILLS));
+    hooks::before_snapshot(context, database)?;
     settle(context, database)?;
     let remark = recover(context, &mut database.clone(), false)?;
     let make = || snapshot(context, database, &local_targets(context, database)?, options);
@@ -108,32 +123,31 @@ pub fn sync(
     remote: &OpenRemote,
     options: &SyncOptions,
 ) -> Result<SyncReport, OpError> {
-    let _lock = database.workspace.lock(database.settings.lock_wait())?;
-    sync_locked(context, database, remote, options)
+    let began = Instant::now();
+    let before = remote.store.remote().counts();
+    let lock = database.workspace.lock(database.settings.lock_wait()).map_err(OpError::from);
+    let mut outcome = lock.and_then(|_lock| sync_locked(context, database, remote, options));
+    let requests = remote.store.remote().counts().since(&before);
+    let told = note_sync(context, database, remote.name.as_ref(), began, requests, outcome.as_ref().map(drop));
+    if let Ok(report) = &mut outcome {
+        report.remarks.extend(told);
+    }
+    outcome
 }
 
-/// The same, for whoever holds the workspace's lock.
+/// The same, for whoever holds the workspace's lock. Nobody is told how it ended: a hook may want the lock.
 pub(super) fn sync_locked(
     context: &Context,
     database: &mut Database,
     remote: &OpenRemote,
     options: &SyncOptions,
 ) -> Result<SyncReport, OpError> {
-    let outcome = attempts(context, database, remote, options).map_err(|error| match error {
+    attempts(context, database, remote, options).map_err(|error| match error {
         OpError::Overtaken { database, number, remote: place, host, time, .. } => {
             OpError::Overtaken { database, number, name: remote.name.clone(), remote: place, host, time }
         }
         other => other.at_remote(remote.name.as_ref(), &remote.url, true),
-    });
-    if let (Some(name), Err(error)) = (&remote.name, &outcome)
-        && error.kind() != ErrorKind::Interrupted
-    {
-        let mut memory = database.workspace.recall_remote(name);
-        memory.failure.entry(database.handle.clone()).or_insert_with(|| (context.now(), error.to_string()));
-        // Should that fail too, why the sync failed matters more.
-        let _ = database.workspace.remember_remote(name, &memory);
-    }
-    outcome
+    })
 }
 
 fn attempts(
@@ -144,6 +158,8 @@ fn attempts(
 ) -> Result<SyncReport, OpError> {
     let started = Instant::now();
     let before = remote.store.remote().counts();
+    remove_left(&database.workspace.path(DRILLS));
+    hooks::before_snapshot(context, database)?;
     settle(context, database)?;
     let mut recovered = recover(context, database, false)?;
     let mut turn = match Turn::take(context, database, remote) {

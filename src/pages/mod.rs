@@ -17,7 +17,7 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::base::{ChunkNumber, FileNumber, PackId, SlotNumber};
+use crate::base::{ChunkNumber, FileNumber, Name, PackId, SlotNumber};
 use crate::format::FormatError;
 use crate::format::map::{Extent, Place};
 use crate::format::pack::{Frame, PackRef};
@@ -82,7 +82,8 @@ impl SnapshotPages {
         frames: Arc<Frames>,
     ) -> Result<Self, StoreError> {
         let header = &state.header;
-        let name = format!("{}@{}", header.database, header.number);
+        let line = if header.line == Name::main_line() { String::new() } else { format!(":{}", header.line) };
+        let name = format!("{}{line}@{}", header.database, header.number);
         let wrong = |detail: String| StoreError::Damaged {
             key: keys::snapshot(&header.database, &header.line, header.number),
             remote: packs.places(),

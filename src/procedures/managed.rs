@@ -19,7 +19,7 @@ pub(super) const DATABASE: Argument = Argument {
     help: "its path, or its name in this folder; the one at hand when not said",
 };
 
-const ID: Argument = Argument {
+pub(super) const ID: Argument = Argument {
     name: "id",
     aliases: &["backup_id"],
     kind: Kind::Text,

@@ -15,6 +15,7 @@ mod read;
 mod requests;
 mod runtime;
 pub mod url;
+mod webhook;
 
 use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
@@ -32,6 +33,7 @@ pub use local::LocalObject;
 pub use open::{OpenError, OpenOptions, OpenedStore, create_folder, open};
 pub use requests::{RequestCounts, Requests};
 pub use url::{AzureAddress, GcsAddress, RemoteKind, RemoteUrl, S3Address, UrlError};
+pub use webhook::{is_web_address, post};
 
 /// Whether a conditional put created the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

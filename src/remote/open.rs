@@ -223,7 +223,7 @@ fn client(cloud: &'static str) -> impl FnOnce(object_store::Error) -> OpenError 
 }
 
 /// Chooses ring for TLS, once for the process: the HTTP client is built without a choice of its own.
-fn install_tls() {
+pub(super) fn install_tls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // An error says that the program around this library has chosen already.

@@ -1,7 +1,7 @@
 //! Every key of a store, in one place. FORMAT.md, "Keys".
 
 use super::lease::BeatPlace;
-use crate::base::{Name, Nonce, PackId, RefNumber, SnapshotNumber};
+use crate::base::{MarksNumber, Name, Nonce, PackId, RefNumber, SnapshotNumber};
 use crate::format::refs::{RefKind, RefName};
 
 /// The description of the store.
@@ -12,6 +12,8 @@ pub const SNAPSHOTS: &str = "snapshots";
 pub const PACKS: &str = "packs";
 /// Below it lie the records of tags and lines.
 pub const REFS: &str = "refs";
+/// Below it lie the records of marks on snapshots.
+pub const MARKS: &str = "marks";
 /// Below it lie objects that probe what the remote can do; they mean nothing and may be removed.
 pub const PROBES: &str = "probes";
 
@@ -25,7 +27,7 @@ pub const LEASES: &str = "leases";
 pub const KEYS: &str = "keys";
 
 /// The folders of keys.
-pub const FOLDERS: [&str; 7] = [SNAPSHOTS, PACKS, REFS, PROBES, LOCKS, LEASES, KEYS];
+pub const FOLDERS: [&str; 8] = [SNAPSHOTS, PACKS, REFS, MARKS, PROBES, LOCKS, LEASES, KEYS];
 
 /// A key slot.
 pub fn slot(id: &Nonce) -> String {
@@ -84,6 +86,25 @@ pub fn parse_ref(key: &str) -> Option<(Name, RefName, RefNumber)> {
     (number.0 > 0 && ref_record(&database, &name, number) == key).then_some((database, name, number))
 }
 
+/// Below it lie the records of marks of a database.
+pub fn marks_folder(database: &Name) -> String {
+    format!("{MARKS}/{}", database.to_key())
+}
+
+/// A record of marks; as with snapshots, listings begin with the newest.
+pub fn marks(database: &Name, number: MarksNumber) -> String {
+    format!("{}/{:08x}-{}", marks_folder(database), u32::MAX - number.0, number.0)
+}
+
+/// The database and number of a record of marks; `None` for keys that are not one's.
+pub fn parse_marks(key: &str) -> Option<(Name, MarksNumber)> {
+    let rest = key.strip_prefix(MARKS)?.strip_prefix('/')?;
+    let (database, last) = rest.split_once('/')?;
+    let number = MarksNumber(last.split_once('-')?.1.parse().ok()?);
+    let database = Name::from_key(database)?;
+    (number.0 > 0 && marks(&database, number) == key).then_some((database, number))
+}
+
 /// Below it lie the beats of one lease.
 pub fn lease_folder(name: &Name) -> String {
     format!("{LEASES}/{}", name.to_key())
@@ -139,6 +160,12 @@ mod tests {
             ["refs/a/tags/v/fffffffd-3", "refs/a/heads/v/fffffffd-2", "refs/a/tags/v", "refs/a/tags/v/x/fffffffd-2"]
         {
             assert_eq!(parse_ref(bad), None, "{bad}");
+        }
+        let key = marks(&Name::new("my app").unwrap(), MarksNumber(3));
+        assert_eq!(key, "marks/my!20app/fffffffc-3");
+        assert_eq!(parse_marks(&key), Some((Name::new("my app").unwrap(), MarksNumber(3))));
+        for bad in ["marks/a/fffffffc-2", "marks/a/b/fffffffc-3", "marks/fffffffc-3", "marks/a/ffffffff-0"] {
+            assert_eq!(parse_marks(bad), None, "{bad}");
         }
         let lease = Name::new("my jobs").unwrap();
         let place = BeatPlace { epoch: 3, beat: 12 };

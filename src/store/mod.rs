@@ -12,6 +12,7 @@ mod error;
 mod key_slots;
 pub mod keys;
 pub mod lease;
+mod marks;
 mod packs;
 mod refs;
 pub mod sealing;
@@ -38,6 +39,7 @@ pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::{KeyError, StoreError};
 pub use key_slots::{Slots, StoredSlot, put_slot, read_slots, remove_slot};
+pub use marks::CreatedMarks;
 pub use packs::{OpenPack, Packs};
 pub use refs::CreatedRef;
 use sealing::sealed_limit;
@@ -267,6 +269,9 @@ impl Store {
         }
         if let Some((database, name, number)) = keys::parse_ref(key) {
             self.decode_ref(&database, &name, number, &bytes)?;
+        }
+        if let Some((database, number)) = keys::parse_marks(key) {
+            self.decode_marks(&database, number, &bytes)?;
         }
         Ok(bytes)
     }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::WorkspaceError;
 use super::schedule::Schedule;
 use super::settings::nearest;
+use super::{Expectations, Hooks, WorkspaceError, care};
+use crate::base::policy::Policy;
 use crate::base::{Name, Nonce};
 use crate::format::record::SourceKind;
 
@@ -30,6 +31,12 @@ pub struct DatabaseConfig {
     /// The database's name in stores, when it is another than the one it has here: a working copy beside its original.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Name>,
+    /// What is called when something happens to it.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
+    /// What a drill expects of it.
+    #[serde(default, skip_serializing_if = "Expectations::is_empty")]
+    pub drill: Expectations,
 }
 
 /// A named remote.
@@ -76,6 +83,9 @@ pub struct Config {
     /// Remotes by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub remotes: BTreeMap<Name, RemoteConfig>,
+    /// What is kept at each place: `.` is the local store, others are remotes by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub retention: BTreeMap<String, Policy>,
     /// Schedules by the names of their databases.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub schedules: BTreeMap<Name, Schedule>,
@@ -88,6 +98,7 @@ impl Default for Config {
             settings: BTreeMap::new(),
             databases: BTreeMap::new(),
             remotes: BTreeMap::new(),
+            retention: BTreeMap::new(),
             schedules: BTreeMap::new(),
         }
     }
@@ -99,7 +110,7 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, WorkspaceError> {
         let fail = |reason: String| WorkspaceError::Config { path: path.to_owned(), reason };
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| fail(error.to_string()))?;
-        let known = ["format", "settings", "databases", "remotes", "schedules"];
+        let known = ["format", "settings", "databases", "remotes", "retention", "schedules"];
         if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(fail(format!("unknown key '{key}'{}", nearest(key, known.into_iter()))));
         }
@@ -114,6 +125,9 @@ impl Config {
         }
         for (name, schedule) in &config.schedules {
             super::schedule::check(schedule).map_err(|reason| fail(format!("schedule of '{name}': {reason}")))?;
+        }
+        for (name, database) in &config.databases {
+            care::check(&database.hooks, &database.drill).map_err(|reason| fail(format!("'{name}': {reason}")))?;
         }
         Ok(config)
     }

@@ -42,6 +42,14 @@ pub enum WorkspaceError {
         /// What is wrong, and what was probably meant.
         reason: String,
     },
+    /// A configuration file with commands in it, which others may have written.
+    #[error("the hooks in {path:?} are not run: {reason}")]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// Why it is not trusted.
+        reason: &'static str,
+    },
     /// Another database has this name.
     #[error("another database here is named '{name}'")]
     NameTaken {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{About, Live, Reset};
+use super::{About, Delete, Live, Reset};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Backup {
@@ -81,6 +81,10 @@ pub(crate) enum Backup {
         #[command(flatten)]
         live: Live,
     },
+    /// Forget snapshots that are named; asks first
+    ///
+    /// As `pagekeep forget`, which takes it back with --undo until `pagekeep prune` removes them.
+    Delete(Delete),
     /// Empty a database, after its state was kept and brought to every remote
     Reset(Reset),
     /// When this database is backed up by itself, while `pagekeep serve` runs

@@ -39,6 +39,7 @@ pub(crate) fn run(session: &Session, command: Option<Backup>) -> Result<Output, 
         Some(Backup::Restore { from, destination, at, force, .. }) => {
             restore::run(session, &session.address(&from)?, &destination, at.as_deref(), force)
         }
+        Some(Backup::Delete(wanted)) => super::forget::delete(session, &wanted),
         Some(Backup::Configure(wanted)) => super::schedule::configure(session, wanted),
         Some(Backup::Status { max_age }) => status::run(session, &max_age),
     }

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use super::remotes::rows_or_nothing;
+use crate::base::Name;
 use crate::cli::exit;
 use crate::cli::output::{Output, age, moment, size};
 use crate::cli::session::Session;
-use crate::ops::{self, Database, OpError, RemoteStatus};
-use crate::workspace::{Restoring, WorkspaceError, duration};
+use crate::ops::{self, Database, OpError, RemoteStatus, Trouble};
+use crate::workspace::{Failing, Restoring, WorkspaceError, duration};
 
 pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
     let database = session.database(false)?;
@@ -24,16 +25,26 @@ pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
     });
     let text = rows_or_nothing(&["NAME", "AGE", "NEWEST", "TO MOVE", "STATE"], rows.collect());
     let stale = all.iter().any(|one| one.stale);
-    let mut output = Output::new(text, json!({"remotes": all.iter().map(json_of).collect::<Vec<_>>(), "stale": stale}));
+    let troubles = ops::troubles(&database);
+    let json = json!({
+        "remotes": all.iter().map(json_of).collect::<Vec<_>>(),
+        "stale": stale,
+        "troubles": troubles.iter().map(trouble_json).collect::<Vec<_>>(),
+    });
+    let mut output = Output::new(text, json);
     if all.is_empty() {
         output = output.say("no remote yet; add one: pagekeep backup add NAME URL");
     }
     output = complaints(&all, output);
+    for one in &troubles {
+        output = told(one, output);
+    }
+    let failing = troubles.iter().any(|one| one.failing.is_some());
     let unfinished = ops::unfinished_restore(&database);
     if let Some(restoring) = &unfinished {
         output = unfinished_restore(&database, restoring, output);
     }
-    let is_well = !stale && !all.is_empty() && unfinished.is_none();
+    let is_well = !stale && !failing && !all.is_empty() && unfinished.is_none();
     output.exit = if is_well { exit::OK } else { exit::STALE };
     Ok(output)
 }
@@ -78,7 +89,8 @@ fn to_move(one: &RemoteStatus) -> String {
 fn complaints(all: &[RemoteStatus], mut output: Output) -> Output {
     for one in all {
         if let Some((since, why)) = &one.failing {
-            output = output.say(format!("{} fails since {}: {why}", one.name, moment(*since)));
+            let times = if one.failures > 1 { format!(", {} times", one.failures) } else { String::new() };
+            output = output.say(format!("{} fails since {}{times}: {why}", one.name, moment(*since)));
         }
         if !one.conditional_put {
             output = output.say(format!(
@@ -88,6 +100,23 @@ fn complaints(all: &[RemoteStatus], mut output: Output) -> Output {
         }
     }
     output
+}
+
+fn told(one: &Trouble, mut output: Output) -> Output {
+    let place = one.remote.as_ref().map_or("the local store", Name::as_str);
+    if let Some(Failing { since, times, last_at, why }) = &one.failing {
+        let (since, last) = (moment(*since), moment(*last_at));
+        let verb = one.verb.name();
+        output = output.say(format!("{verb} of {place} fails since {since} ({times} times, last at {last}): {why}"));
+    }
+    match &one.hook {
+        Some(reason) => output.say(format!("after the last {} of {place}, {reason}", one.verb.name())),
+        None => output,
+    }
+}
+
+fn trouble_json(one: &Trouble) -> Value {
+    json!({"run": one.verb.name(), "remote": one.remote, "failing": one.failing, "hook": one.hook})
 }
 
 fn state(one: &RemoteStatus) -> &'static str {
@@ -114,7 +143,7 @@ fn json_of(one: &RemoteStatus) -> Value {
         "refs_behind": one.refs_behind,
         "up_to_date": one.is_up_to_date(),
         "stale": one.stale,
-        "failing": one.failing.as_ref().map(|(since, why)| json!({"since": since, "why": why})),
+        "failing": one.failing.as_ref().map(|(since, why)| json!({"since": since, "why": why, "times": one.failures})),
         "conditional_put": one.conditional_put,
     })
 }

@@ -7,6 +7,7 @@
 //! Nobody is kept from writing while the two states are compared. If somebody did write meanwhile, they are compared once
 //! more when the transaction has begun and nobody else can: what is executed always fits the state that it changes.
 
+mod allowed;
 mod apply;
 mod statements;
 
@@ -143,9 +144,11 @@ fn plan(
     let literals = |of| {
         Literals::new(of, into).map_err(|source| OpError::from(DiffError::Schema { table: String::new(), source }))
     };
+    let (now, before) = (Side::open(pair.a)?, Side::open(pair.b)?);
+    allowed::check(&now, &before, &options.tables, options.condition.as_deref())?;
     let mut wanted = Wanted {
         options,
-        schema: Side::open(pair.b)?.schema,
+        schema: before.schema,
         old: literals(into)?,
         new: literals(of)?,
         scratch,

@@ -111,6 +111,7 @@ impl OpError {
             OpError::NotSafe { source, .. } => source.kind(),
             OpError::Query(error) => error.kind(),
             OpError::Diff(error) => error.kind(),
+            OpError::Hook(error) => error.kind(),
             OpError::Target(error) => error.kind(),
             OpError::Demo { .. } => ErrorKind::Other,
             OpError::Keys(error) => error.kind(),
@@ -122,6 +123,7 @@ impl OpError {
             }
             OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
             OpError::Ref { .. } => ErrorKind::Usage,
+            OpError::Retention(error) => error.kind(),
             OpError::Reach(error) => error.kind(),
             OpError::Built { kind, .. } => *kind,
         }

@@ -11,6 +11,7 @@ use crate::map::State;
 use crate::source::tree::OWN_FOLDER;
 use crate::source::with_suffix;
 use crate::store::Store;
+use crate::workspace::DRILLS;
 use crate::workspace::ids::IdsWriter;
 
 /// Restores a database that is one file.
@@ -127,7 +128,10 @@ pub(super) fn existing_folder(destination: &Path) -> Result<PathBuf, OpError> {
         Err(source) => return Err(OpError::io("look at", folder)(source)),
     }
     let canonical = folder.canonicalize().map_err(OpError::io("open", folder))?;
-    if canonical.components().any(|part| part.as_os_str() == OWN_FOLDER) {
+    let mut below = canonical.components().skip_while(|part| part.as_os_str() != OWN_FOLDER).skip(1);
+    let is_own = canonical.components().any(|part| part.as_os_str() == OWN_FOLDER);
+    // What drills restore goes with them.
+    if is_own && below.next().is_none_or(|part| part.as_os_str() != DRILLS) {
         return Err(bad("it lies in pagekeep's own folder".into()));
     }
     Ok(folder.to_owned())

@@ -6,7 +6,7 @@ use crate::base::SnapshotNumber;
 use crate::format::store_file::StoreFile;
 use crate::ops::lineage::newest_of;
 use crate::ops::lines::{known, note};
-use crate::ops::{Context, Database, OpError, OpenRemote, refs};
+use crate::ops::{Context, Database, OpError, OpenRemote, refs, retention};
 use crate::store::{Store, StoreError, keys};
 use crate::workspace::{Pushed, RemoteMemory};
 
@@ -91,6 +91,10 @@ fn is_ours(context: &Context, database: &Database, found: &crate::format::record
     let (line, number) = (&database.config().line, found.header.number);
     if let Ok(ours) = local.record(&database.name, line, number) {
         return Ok(ours.header.nonce == found.header.nonce);
+    }
+    let name = found.header.name();
+    if retention::marks(&local, &database.name)?.get(&name).is_some_and(|mark| mark.id == found.id) {
+        return Ok(true);
     }
     // The record was lost here; the next one still says what it follows.
     let next = number.next().and_then(|next| local.record(&database.name, line, next).ok());
