@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod backup;
+mod key;
 mod live;
 mod proof;
 mod prune;
@@ -20,6 +21,7 @@ use clap_complete::Shell;
 use super::rows::Format;
 
 pub(crate) use backup::Backup;
+pub(crate) use key::{Key, PasswordArgs};
 pub(crate) use live::{Live, Reset};
 pub(crate) use proof::{Assert, Doctor, Drill, Hook};
 pub(crate) use prune::Prune;
@@ -66,6 +68,8 @@ pub(crate) struct Globals {
     /// Override a setting for this run; `pagekeep config show` lists them
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) set: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) passwords: PasswordArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -286,6 +290,11 @@ pub(crate) enum Command {
         url: OsString,
         /// The new folder
         folder: PathBuf,
+    },
+    /// The keys of encrypted stores
+    Key {
+        #[command(subcommand)]
+        command: Key,
     },
     /// Call a procedure, as SQL would
     Call {

@@ -58,7 +58,9 @@ fn with_query(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item =
         if at > 0 && is_sql.is_none() && !is_flag && !is_value {
             is_sql = Some(argument == "sql");
         }
-        is_value = ["--db", "--lock-wait", "--set", "--metrics-file"].iter().any(|flag| argument == *flag);
+        is_value = ["--db", "--lock-wait", "--set", "--metrics-file", "--password-file", "--password-command"]
+            .iter()
+            .any(|flag| argument == *flag);
         if is_sql == Some(true) && argument == "-q" { "--execute".into() } else { argument }
     })
 }
@@ -114,6 +116,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         Command::Drill(wanted) => commands::drill::run(session, &wanted),
         Command::Doctor(wanted) => commands::doctor::run(session, &wanted),
         Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
+        Command::Key { command } => commands::key::run(session, command),
         Command::Call { name, list: true, .. } => commands::call::list(name.as_deref()),
         Command::Call { name, arguments, by_name, .. } => {
             commands::call::run(session, name.as_deref().unwrap_or_default(), arguments, by_name)

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::args::Globals;
 use crate::base::progress::Phase;
 use crate::base::{Name, Progress};
-use crate::ops::{Context, Database, OpError, Reach, ReadFrom, Spec};
+use crate::ops::{Context, Database, OpError, Passwords, Prompt, Reach, ReadFrom, Spec};
 use crate::procedures::Caller;
 use crate::query::Place;
 use crate::remote::{Environment, OpenOptions, RemoteUrl};
@@ -19,7 +19,6 @@ use crate::store::ObjectCache;
 use crate::workspace::{JobProgress, Origin, Settings, Workspace, WorkspaceError};
 
 /// What the program finds around it.
-#[derive(Debug)]
 pub struct Surroundings {
     /// Environment variables.
     pub environment: Vec<(String, String)>,
@@ -33,6 +32,8 @@ pub struct Surroundings {
     pub program: PathBuf,
     /// Whether stderr is a terminal.
     pub terminal: bool,
+    /// Asks for a password, when somebody is there.
+    pub prompt: Option<Prompt>,
     /// Counts, and asks to stop.
     pub progress: Arc<Progress>,
 }
@@ -73,6 +74,7 @@ impl Session {
             clock: Timestamp::now,
             zone: TimeZone::system(),
             patience: OpenOptions::default(),
+            passwords: Passwords::new(globals.passwords.sources(), around.prompt),
             reach: Reach::default(),
             progress: around.progress,
         };

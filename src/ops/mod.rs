@@ -15,6 +15,7 @@ mod error;
 mod graph;
 mod history;
 mod hooks;
+mod keys;
 mod lineage;
 mod lines;
 mod live;
@@ -60,7 +61,11 @@ pub use error::{ErrorKind, OpError, QueryError};
 pub use graph::{Graph, Row, graph};
 pub use history::{History, Listed};
 pub use hooks::HookError;
-pub use lineage::{AddReport, add_remote};
+pub use keys::{
+    Encrypt, KeyChange, KeyInfo, KeysError, NewPassword, PasswordSource, Passwords, Prompt, add_key, keys, remove_key,
+    rotate_key,
+};
+pub use lineage::{AddReport, add_remote, add_remote_as};
 pub use lines::{Line, lines};
 pub use live::{
     Kept, LiveError, LiveOptions, LiveReport, Migrations, ResetOptions, ResetPlan, plan_reset, reset, restore_live,

@@ -8,11 +8,14 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::bundled::BundledBytes;
-use super::{MAX_RECORD_BYTES, Store, StoreError, first_of, keys};
+use super::sealing::KeyRing;
+use super::{MAX_RECORD_BYTES, Store, StoreError, damaged, first_of, keys};
 use crate::base::{Name, PackId};
 use crate::format::FormatError;
+use crate::format::envelope::{HEADER_LEN, ObjectKind, check_header, header};
 use crate::format::pack::{FOOTER_LEN, Home, MAX_PACK_BYTES, PackFooter, PackRef, PackTable};
 use crate::format::record::Record;
+use crate::format::sealed::{FrameRun, SEALED_FOOTER_LEN, sealed_pack_len};
 use crate::remote::LocalObject;
 
 /// Bytes fetched from a pack's end at first: the table of a 16 MiB pack of whole frames takes about 5 KB, of deltas up
@@ -28,6 +31,8 @@ pub struct OpenPack {
     /// Where everything is.
     pub table: PackTable,
     pub(super) bytes: PackBytes,
+    /// The keys of what lies at its place, when that is sealed.
+    pub(super) ring: Option<Arc<KeyRing>>,
 }
 
 #[derive(Debug)]
@@ -43,7 +48,7 @@ pub(super) enum PackBytes {
 impl OpenPack {
     /// Opens a pack that is in memory.
     fn in_memory(bytes: Bytes) -> Result<Self, FormatError> {
-        Ok(Self { table: PackTable::of_pack(&bytes)?, bytes: PackBytes::Memory(bytes) })
+        Ok(Self { table: PackTable::of_pack(&bytes)?, bytes: PackBytes::Memory(bytes), ring: None })
     }
 
     /// The key of the object in which it lies.
@@ -79,17 +84,52 @@ impl OpenPack {
         }
     }
 
-    /// Part of the pack.
+    /// Part of the pack: its header, or bytes of its frames. What is sealed is read as whole frames.
     ///
     /// # Errors
-    /// When the remote fails or the pack is shorter.
+    /// When the remote fails, the pack is shorter, or it was changed.
     pub fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let Some(ring) = &self.ring else { return self.read_there(range) };
+        if range == (0..HEADER_LEN as u64) {
+            let there = self.read_there(range)?;
+            check_header(&there, ObjectKind::SealedPack).map_err(|source| damaged(self, source))?;
+            return Ok(Bytes::copy_from_slice(&header(self.kind())));
+        }
+        let run = FrameRun::holding(&self.table, range.clone()).map_err(|source| damaged(self, source))?;
+        let there = self.read_there(run.sealed.clone())?;
+        self.opened(ring, &run, range, there).map_err(|source| damaged(self, source))
+    }
+
+    /// The whole pack.
+    ///
+    /// # Errors
+    /// As [`OpenPack::read`].
+    pub fn whole(&self) -> Result<Bytes, StoreError> {
+        let there = self.read_there(0..self.len_there())?;
+        let Some(ring) = &self.ring else { return Ok(there) };
+        let plain = ring.open_pack_as(self.kind(), &self.table.id, there.into());
+        plain.map(Bytes::from).map_err(|source| damaged(self, source))
+    }
+
+    fn kind(&self) -> ObjectKind {
+        if self.table.is_sparse { ObjectKind::SparsePack } else { ObjectKind::Pack }
+    }
+
+    /// Part of what was read of sealed frames.
+    fn opened(&self, ring: &KeyRing, run: &FrameRun, range: Range<u64>, there: Bytes) -> Result<Bytes, FormatError> {
+        let frames = &self.table.frames[run.frames.clone()];
+        let plain = Bytes::from(ring.open_frames(&self.table.id, run.frames.start, frames, there.into(), 0)?);
+        Ok(plain.slice((range.start - run.plain.start) as usize..(range.end - run.plain.start) as usize))
+    }
+
+    /// Bytes as they lie at its place.
+    fn read_there(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
         match &self.bytes {
             PackBytes::Object(store) => {
-                let bytes = store.remote().get_range(&keys::pack(&self.table.id), range.clone());
+                let bytes = store.remote().get_range_there(&keys::pack(&self.table.id), range.clone());
                 let bytes = bytes.map_err(|error| store.gone(&self.table.id, None, error))?;
                 if let Some(cache) = &store.cache {
-                    cache.keep(&self.table.id, self.table.pack_len, range.start, &bytes);
+                    cache.keep(&self.kept_as(), self.len_there(), range.start, &bytes);
                 }
                 Ok(bytes)
             }
@@ -99,11 +139,31 @@ impl OpenPack {
         }
     }
 
+    fn len_there(&self) -> u64 {
+        match &self.ring {
+            Some(_) => sealed_pack_len(self.table.pack_len, self.table.frames.len() as u32),
+            None => self.table.pack_len,
+        }
+    }
+
+    /// The name under which its parts are kept near, as they lie at its place.
+    fn kept_as(&self) -> PackId {
+        kept_as(&self.table.id, self.ring.as_deref())
+    }
+
     /// Part of the pack as it was kept near, if it was, when `check` finds it right.
     pub fn cached<T>(&self, range: Range<u64>, check: impl FnOnce(Bytes) -> Option<T>) -> Option<T> {
         let PackBytes::Object(store) = &self.bytes else { return None };
         let (cache, len) = (store.cache.as_ref()?, range.end - range.start);
-        let found = check(cache.read(&self.table.id, range)?)?;
+        let kept = match &self.ring {
+            None => cache.read(&self.table.id, range)?,
+            Some(ring) => {
+                let run = FrameRun::holding(&self.table, range.clone()).ok()?;
+                let there = cache.read(&self.kept_as(), run.sealed.clone())?;
+                self.opened(ring, &run, range, there).ok()?
+            }
+        };
+        let found = check(kept)?;
         cache.count_hit(len as usize);
         Some(found)
     }
@@ -170,7 +230,7 @@ impl Packs {
         let open = self.open(pack)?;
         match &open.bytes {
             PackBytes::Object(store) => match store.fetch_pack(&pack.id) {
-                Err(StoreError::Remote(error)) => Err(store.gone(&pack.id, None, error)),
+                Err(error @ StoreError::Remote(_)) => Err(store.gone(&pack.id, None, error)),
                 other => Ok(Arc::new(other?)),
             },
             _ => Ok(open),
@@ -221,8 +281,11 @@ impl Packs {
             Home::Object => store.open_pack(&pack.id),
             Home::Record { line, number } => {
                 let key = keys::snapshot(&self.database, line, *number);
-                let record = match store.remote().open_local(&key)? {
-                    Some(file) => store.not_a_husk(&self.database, *number, file.read_all(MAX_RECORD_BYTES)?)?,
+                let record = match store.remote().open_local_there(&key)? {
+                    Some(file) => {
+                        let record = store.remote().open(&key, file.read_all(MAX_RECORD_BYTES)?)?;
+                        store.not_a_husk(&self.database, *number, record)?
+                    }
                     None => store.record_bytes(&self.database, line, *number)?,
                 };
                 let wrong = |detail: String| {
@@ -242,37 +305,74 @@ impl Packs {
     }
 }
 
+/// The name under which a pack's parts are kept near: sealed ones must not be taken for plain ones, nor tell its id.
+fn kept_as(id: &PackId, ring: Option<&KeyRing>) -> PackId {
+    ring.map_or(*id, |ring| ring.cache_id(id))
+}
+
+/// How the end of a pack is read.
+pub(super) struct End<'a> {
+    pub(super) kind: ObjectKind,
+    pub(super) id: &'a PackId,
+    pub(super) ring: Option<&'a KeyRing>,
+}
+
+impl End<'_> {
+    pub(super) fn footer_len(&self) -> usize {
+        if self.ring.is_some() { SEALED_FOOTER_LEN } else { FOOTER_LEN }
+    }
+
+    /// The footer, and where the table begins at the pack's place.
+    pub(super) fn footer(&self, bytes: &[u8], total: u64) -> Result<(PackFooter, u64), FormatError> {
+        let Some(ring) = self.ring else {
+            let footer = PackFooter::decode(bytes, total)?;
+            return Ok((footer, footer.table_at()));
+        };
+        let footer = ring.open_footer(self.id, bytes, total)?;
+        Ok((footer, footer.sealed_table_at()))
+    }
+
+    pub(super) fn table(&self, footer: &PackFooter, stored: &[u8]) -> Result<PackTable, FormatError> {
+        match self.ring {
+            None => PackTable::decode_as(self.kind, footer, stored),
+            Some(ring) => PackTable::decode_as(self.kind, footer, &ring.open_table(self.id, stored)?),
+        }
+    }
+}
+
 impl Store {
     /// Opens a pack that is an object of its own: one request, two when its table is large, none when it was kept near.
     pub(crate) fn open_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
-        if let Some(table) = self.cached_table(id) {
-            return Ok(OpenPack { table, bytes: PackBytes::Object(self.clone()) });
+        let ring = self.remote().ring()?;
+        let end = End { kind: ObjectKind::Pack, id, ring: ring.as_deref() };
+        if let Some(table) = self.cached_table(&end) {
+            return Ok(OpenPack { table, bytes: PackBytes::Object(self.clone()), ring });
         }
         let key = keys::pack(id);
         let damaged = |source| self.damaged(&key, source);
-        let (tail, total) = self.remote().get_tail(&key, TAIL_BYTES)?;
-        let footer_at = tail.len().checked_sub(FOOTER_LEN).ok_or_else(|| {
-            damaged(FormatError::Truncated { what: "the pack", needed: FOOTER_LEN as u64, available: total })
+        let (tail, total) = self.remote().get_tail_there(&key, TAIL_BYTES)?;
+        let footer_at = tail.len().checked_sub(end.footer_len()).ok_or_else(|| {
+            damaged(FormatError::Truncated { what: "the pack", needed: end.footer_len() as u64, available: total })
         })?;
-        let footer = PackFooter::decode(&tail[footer_at..], total).map_err(damaged)?;
-        let table_len = footer.table_len as usize;
-        let table = if table_len <= footer_at {
+        let (footer, table_at) = end.footer(&tail[footer_at..], total).map_err(damaged)?;
+        let table_len = (total - end.footer_len() as u64 - table_at) as usize;
+        let stored = if table_len <= footer_at {
             tail.slice(footer_at - table_len..footer_at)
         } else {
-            self.remote().get_range(&key, footer.table_at()..footer.table_at() + table_len as u64)?
+            self.remote().get_range_there(&key, table_at..table_at + table_len as u64)?
         };
-        let stored = table;
-        let table = PackTable::decode(&footer, &stored).map_err(damaged)?;
+        let table = end.table(&footer, &stored).map_err(damaged)?;
         self.check_id(&key, id, &table)?;
         if let Some(cache) = &self.cache {
-            cache.keep(id, total, total - tail.len() as u64, &tail);
-            cache.keep(id, total, footer.table_at(), &stored);
+            let kept_as = kept_as(id, end.ring);
+            cache.keep(&kept_as, total, total - tail.len() as u64, &tail);
+            cache.keep(&kept_as, total, table_at, &stored);
         }
-        let bytes = match self.remote().open_local(&key)? {
+        let bytes = match self.remote().open_local_there(&key)? {
             Some(file) => PackBytes::File(file),
             None => PackBytes::Object(self.clone()),
         };
-        Ok(OpenPack { table, bytes })
+        Ok(OpenPack { table, bytes, ring })
     }
 
     /// Opens the pack that rides in a record, if one does.
@@ -293,16 +393,16 @@ impl Store {
     }
 
     /// The table of a pack, from what was kept near.
-    fn cached_table(&self, id: &PackId) -> Option<PackTable> {
-        let cache = self.cache.as_ref()?;
-        let total = cache.pack_len(id)?;
-        let footer_at = total.checked_sub(FOOTER_LEN as u64)?;
-        let footer = PackFooter::decode(&cache.read(id, footer_at..total)?, total).ok()?;
-        let table = PackTable::decode(&footer, &cache.read(id, footer.table_at()..footer_at)?).ok()?;
-        if table.id != *id {
+    fn cached_table(&self, end: &End<'_>) -> Option<PackTable> {
+        let (cache, kept_as) = (self.cache.as_ref()?, kept_as(end.id, end.ring));
+        let total = cache.pack_len(&kept_as)?;
+        let footer_at = total.checked_sub(end.footer_len() as u64)?;
+        let (footer, table_at) = end.footer(&cache.read(&kept_as, footer_at..total)?, total).ok()?;
+        let table = end.table(&footer, &cache.read(&kept_as, table_at..footer_at)?).ok()?;
+        if table.id != *end.id {
             return None;
         }
-        cache.count_hit((total - footer.table_at()) as usize);
+        cache.count_hit((total - table_at) as usize);
         Some(table)
     }
 
@@ -324,6 +424,19 @@ impl Store {
             PackBytes::Memory(bytes) => Ok(bytes),
             _ => unreachable!("BUG: fetched into memory"),
         }
+    }
+
+    /// The bytes of a whole pack for another store: as they are sealed here, when they open there too. Checked as in
+    /// [`Store::pack_bytes`].
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn pack_bytes_for(&self, id: &PackId, to: &Store) -> Result<Bytes, StoreError> {
+        let (plain, there) = self.remote().pack_for(id, MAX_PACK_BYTES, to.remote())?;
+        let key = keys::pack(id);
+        let table = PackTable::of_pack(&plain).map_err(|source| self.damaged(&key, source))?;
+        self.check_id(&key, id, &table)?;
+        Ok(there)
     }
 
     fn check_id(&self, key: &str, id: &PackId, table: &PackTable) -> Result<(), StoreError> {

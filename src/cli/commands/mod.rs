@@ -15,6 +15,7 @@ pub(crate) mod forget;
 pub(crate) mod graph;
 pub(crate) mod init;
 pub(crate) mod jobs;
+pub(crate) mod key;
 mod live;
 pub(crate) mod log;
 pub(crate) mod prune;
