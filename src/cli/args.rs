@@ -77,6 +77,12 @@ pub(crate) enum Command {
         #[arg(long)]
         name: Option<String>,
     },
+    /// Stop keeping databases: their files stay as they are, and so do their snapshots
+    Remove {
+        /// The databases: their paths, or their names in this folder
+        #[arg(required = true, value_name = "PATH|NAME")]
+        databases: Vec<OsString>,
+    },
     /// Remotes and snapshots; alone: the named remotes
     Backup {
         #[command(subcommand)]
@@ -141,7 +147,8 @@ pub(crate) enum Command {
     History {
         /// The table
         table: String,
-        /// The row's key: its number, or the value of its primary key; several values with a comma between them
+        /// The row's key: the value of its primary key, several with commas between them ('a,b' and x'00ff' as in SQL); else
+        /// its number, also as rowid=7
         key: String,
         /// A remote's name, an address, or . for the local store
         #[arg(long)]

@@ -71,11 +71,10 @@ impl History {
             })),
             names => {
                 let names = names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+                let first = names.split(", ").next().unwrap_or_default();
                 Err(OpError::WhichDatabase {
-                    reason: format!(
-                        "the store holds several databases, say which, like {}@latest: {names}",
-                        names.split(", ").next().unwrap_or_default()
-                    ),
+                    reason: format!("the store holds several databases: {names}"),
+                    next: format!("say which, like {first}@latest"),
                 })
             }
         }

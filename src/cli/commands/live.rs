@@ -24,9 +24,9 @@ pub(super) fn restore(
     }
     // The database is named by its path already.
     let there = session.context.current_folder.join(destination).exists().then_some(destination.as_os_str());
-    let wanted = session.globals.db.as_deref().or(there);
-    let from = ReadFrom::open(&session.context, from, wanted, &session.settings)?;
     let spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
+    let wanted = session.context.wanted(session.globals.db.as_deref().or(there), &spec)?;
+    let from = ReadFrom::open(&session.context, from, wanted.as_deref(), &session.settings)?;
     let report = ops::restore_live(&session.context, &from, &spec, destination, &session.settings, &live.options())?;
     let said = format!(
         "{} is {} now: {} of {} pages written in {}, writers waited {}",

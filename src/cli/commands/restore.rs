@@ -15,8 +15,8 @@ pub(super) fn run(
     at: Option<&str>,
     force: bool,
 ) -> Result<Output, OpError> {
-    let from = session.from(from)?;
     let spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
+    let from = session.from_for(&spec, from)?;
     let (name, report) = from.restore(&session.context, &spec, destination, force)?;
 
     let fetched = size(report.requests.received_bytes);

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::cli::exit;
 use crate::cli::output::{Output, count, size, time};
 use crate::cli::session::Session;
-use crate::ops::{self, ErrorKind, Finding, Looked, OpError, VerifyReport};
+use crate::ops::{self, ErrorKind, Finding, Looked, OpError, Spec, VerifyReport};
 
 pub(crate) fn run(session: &Session, from: &OsStr, spec: Option<&str>) -> Result<Output, OpError> {
-    let reached = session.reach(from)?;
     let spec = spec.map(|text| session.context.spec(text)).transpose()?;
+    let reached = session.reach_for(spec.as_ref().unwrap_or(&Spec::latest()), from)?;
     let report = ops::verify(&session.context, &reached, spec.as_ref())?;
     let next = format!("next: pagekeep repair {}", from.to_string_lossy());
     let output = Output::new(findings(&report.findings), json_of(&report));

@@ -80,6 +80,9 @@ pub(super) fn pair(a: &Side<'_>, b: &Side<'_>, options: &DiffOptions) -> Result<
             entry.map(|entry| table_side(side, entry)).transpose()
         };
         let mut table = table(side(a, old)?, side(b, new)?, pages_mean_the_same);
+        if !options.for_patch {
+            pair_renamed(&mut table);
+        }
         let unnamed = |side: &TableSide| !side.shape.without_rowid && side.shape.rowid_expression().is_none();
         if options.for_patch && table.a.iter().chain(&table.b).any(unnamed) {
             table.matching = Matching::Apart("its columns have taken every name of the row number");
@@ -165,6 +168,20 @@ fn table(a: Option<TableSide>, b: Option<TableSide>, pages_mean_the_same: bool) 
         shares_pages = pages_mean_the_same && matching == Matching::ByKey && a.shape.begins(&b.shape);
     }
     Table { name, a, b, matching, common, added_columns, shares_pages }
+}
+
+/// A column that only one state has is the same under another name, when it is like the one at its place in the other.
+fn pair_renamed(table: &mut Table) {
+    let (Some(a), Some(b)) = (&table.a, &table.b) else { return };
+    let (before, after) = (&a.shape.columns, &b.shape.columns);
+    if before.len() != after.len() {
+        return;
+    }
+    let is_renamed = |at: &usize| b.shape.column(&before[*at].name).is_none() && before[*at].is_like(&after[*at]);
+    let renamed: Vec<usize> = table.added_columns.iter().copied().filter(is_renamed).collect();
+    table.added_columns.retain(|at| !renamed.contains(at));
+    table.common.extend(renamed.into_iter().map(|at| (at, at)));
+    table.common.sort_unstable_by_key(|(_, at)| *at);
 }
 
 fn match_by(a: &TableSide, b: &TableSide) -> Matching {
