@@ -118,7 +118,7 @@ pub(crate) enum Command {
         /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00
         spec: String,
         /// The statements; what would change a snapshot is refused
-        sql: String,
+        sql: Option<String>,
         /// How rows are written; --json asks for json
         #[arg(long, value_enum)]
         format: Option<Format>,
@@ -305,7 +305,10 @@ pub(crate) enum Command {
     /// Work that goes on in the background
     Jobs,
     /// One job
-    #[command(subcommand_negates_reqs = true)]
+    #[command(
+        subcommand_negates_reqs = true,
+        override_usage = "pagekeep job [OPTIONS] <ID>\n       pagekeep job cancel <ID>"
+    )]
     Job {
         /// Its id
         #[arg(required = true)]
@@ -401,9 +404,10 @@ impl About {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobCommand {
     /// Ask a job to stop; nothing half done is visible then
+    #[command(override_usage = "pagekeep job cancel <ID>")]
     Cancel {
         /// Its id
-        id: String,
+        id: Option<String>,
     },
     /// Do a job, in the process that was started for it
     #[command(hide = true)]

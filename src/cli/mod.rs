@@ -75,7 +75,9 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
             commands::log::log(session, spec.as_deref(), address(from)?.as_deref(), limit)
         }
         Command::Show { spec, from } => commands::show::show(session, &spec, address(from)?.as_deref()),
-        Command::Query { spec, sql, format, looking } => commands::query::run(session, &spec, &sql, format, &looking),
+        Command::Query { spec, sql, format, looking } => {
+            commands::query::run(session, &spec, sql.as_deref(), format, &looking)
+        }
         Command::Sql { spec, execute, format, looking } => {
             commands::sql::run(session, spec.as_deref(), execute.as_deref(), format, &looking)
         }

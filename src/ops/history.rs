@@ -1,5 +1,7 @@
 //! A database's history in a store: which snapshots there are, and which one a person means.
 
+use std::path::Path;
+
 use super::spec::{Spec, Version, title};
 use super::{Context, Database, OpError, lines, retention};
 use crate::base::ordered::ordered;
@@ -87,6 +89,11 @@ impl History {
     /// As [`History::find`].
     pub fn find_for(store: Store, spec: &mut Spec, database: Option<&Database>) -> Result<History, OpError> {
         let Some(at_hand) = database else { return Self::find(store, spec, None) };
+        // Who names it by its path means what is here, whatever it is called in stores.
+        let is_path = |name: &Name| *name != at_hand.name && at_hand.config().path == Path::new(name.as_str());
+        if spec.database.as_ref().is_some_and(is_path) {
+            spec.database = Some(at_hand.name.clone());
+        }
         if let Some(word) = spec.bare().filter(|word| **word != at_hand.name).cloned()
             && store.lines(&word)?.is_empty()
         {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Context, OpError, Spec};
 use crate::base::Name;
-use crate::workspace::{Config, Workspace};
+use crate::workspace::{Config, DatabaseConfig, Workspace};
 
 impl Context {
     /// The text by which the database of a command is found: what the caller `said`, or the name in the `spec` when a
@@ -21,11 +21,13 @@ impl Context {
     }
 }
 
-/// The database of this name here; a working copy goes by the name of its original when that is not kept.
+/// The database of this name here, or at the path that reads like one; a working copy goes by the name of its original
+/// when that is not kept.
 pub(super) fn named<'a>(config: &'a Config, name: &Name) -> Option<&'a Name> {
-    let mut all = config.databases.iter();
-    let of_name = || all.find(|(_, known)| known.database.as_ref() == Some(name)).map(|(handle, _)| handle);
-    config.databases.get_key_value(name).map(|(handle, _)| handle).or_else(of_name)
+    let at = |fits: &dyn Fn(&DatabaseConfig) -> bool| config.databases.iter().find(|(_, known)| fits(known));
+    let found = config.databases.get_key_value(name);
+    let found = found.or_else(|| at(&|known| known.path == Path::new(name.as_str())));
+    found.or_else(|| at(&|known| known.database.as_ref() == Some(name))).map(|(handle, _)| handle)
 }
 
 /// The only database here that is meant when none is named. Working copies beside their originals do not count.
