@@ -49,6 +49,7 @@ mod wanted;
 mod watch;
 mod whereabouts;
 mod which_file;
+mod whole;
 
 pub use checkout::{CheckoutOptions, CheckoutReport, checkout};
 pub use clone::{CloneReport, clone};
@@ -86,6 +87,7 @@ pub use upload::upload;
 pub use verify::{Finding, FindingKind, Looked, VerifyReport, verify};
 pub use whereabouts::{Whereabouts, whereabouts};
 pub use which_file::database_in;
+pub use whole::borrowed;
 
 use crate::base::Nonce;
 use crate::format::record::Header;

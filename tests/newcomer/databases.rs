@@ -93,3 +93,39 @@ fn a_store_one_folder_below_is_named() {
     machine.ok(&["--db", "data", "backup", "create"]);
     assert!(machine.ok(&["--db", "data", "log"]).stdout.contains("data@1 "));
 }
+
+/// Where everything is to stay, everything comes: also what no record of the newest snapshot's chain has.
+#[test]
+fn a_history_that_is_taken_over_is_whole() {
+    let (machine, path) = shop();
+    machine.ok(&["backup", "add", "usb", "remote"]);
+    machine.ok(&["backup", "sync", "usb"]);
+    machine.ok(&["clone", "remote", "twin"]);
+    let in_twin = |arguments: &[&str]| {
+        let output = machine.command(arguments).current_dir(machine.path("twin")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code().unwrap(), said)
+    };
+    // Overtaken, up to a keyframe.
+    for id in 20..23 {
+        change(&path, &format!("DELETE FROM item WHERE id = {id}"));
+        machine.ok(&["backup", "sync", "usb"]);
+    }
+    change(&machine.path("twin/app.db"), "DELETE FROM item WHERE id = 100");
+    let (code, said) = in_twin(&["backup", "sync", "origin", "--rebase"]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = in_twin(&["verify"]);
+    assert!(code == 0 && said.contains("all is well"), "{said}");
+    // Joined with the settings of most: a part is enough, and what is lacking is told when the remote goes.
+    std::fs::create_dir(machine.path("third")).unwrap();
+    std::fs::copy(machine.path("twin/app.db"), machine.path("third/app.db")).unwrap();
+    let third = |arguments: &[&str]| {
+        let output = machine.command(arguments).current_dir(machine.path("third")).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    third(&["init", "app.db"]);
+    assert!(third(&["backup", "add", "usb", "../remote"]).contains("goes on with the history"));
+    assert!(third(&["verify"]).contains("all is well"));
+    assert!(third(&["backup", "remove", "usb"]).contains("the store here lacks"));
+}

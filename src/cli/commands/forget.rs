@@ -9,7 +9,7 @@ use super::remotes::rows_or_nothing;
 use super::retention::shown;
 use crate::base::policy::Policy;
 use crate::cli::args::{Delete, Forget};
-use crate::cli::output::{Output, count, moment};
+use crate::cli::output::{Output, count, counted, moment};
 use crate::cli::session::Session;
 use crate::ops::retention::{self, ForgetOptions, ForgetReport, LOCAL, RetentionError};
 use crate::ops::{OpError, Spec, title};
@@ -65,7 +65,7 @@ fn recall(session: &Session, from: &OsStr, specs: &[Spec]) -> Result<Output, OpE
     let recalled = retention::recall(&session.context, &from, specs)?;
     let titles: Vec<String> =
         recalled.iter().map(|(database, name)| title(database, &name.line, name.number)).collect();
-    let said = format!("{} snapshots are part of the history again", count(titles.len() as u64));
+    let said = format!("part of the history again: {}", counted(titles.len() as u64, "snapshot"));
     Ok(Output::new(titles.join("\n"), json!({"recalled": titles})).say(said))
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::cli::args::{Live, Reset};
-use crate::cli::output::{Output, count, size, time};
+use crate::cli::output::{Output, count, counted, size, time};
 use crate::cli::session::Session;
 use crate::ops::{self, LiveError, LiveReport, OpError, ReadFrom, ResetPlan, Spec};
 
@@ -65,7 +65,7 @@ pub(super) fn reset(session: &Session, reset: &Reset) -> Result<Output, OpError>
 fn loss(plan: &ResetPlan, no_backup: bool) -> String {
     let rows: u64 = plan.tables.iter().filter_map(|(_, rows)| *rows).sum();
     let tables = plan.tables.iter().map(|(name, rows)| match rows {
-        Some(rows) => format!("  {name}: {} rows", count(*rows)),
+        Some(rows) => format!("  {name}: {}", counted(*rows, "row")),
         None => format!("  {name}: rows that SQLite cannot count here"),
     });
     let kept = if no_backup {
@@ -77,10 +77,10 @@ fn loss(plan: &ResetPlan, no_backup: bool) -> String {
         format!("it is kept first, here and at {}", names.join(", "))
     };
     let head = format!(
-        "{} loses {} tables with {} rows, {}; {kept}",
+        "{} loses {} with {}, {}; {kept}",
         plan.path.display(),
-        count(plan.tables.len() as u64),
-        count(rows),
+        counted(plan.tables.len() as u64, "table"),
+        counted(rows, "row"),
         size(plan.size_bytes)
     );
     std::iter::once(head).chain(tables).collect::<Vec<_>>().join("\n")

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::cli::output::{Output, count, size, time};
+use crate::cli::output::{Output, counted, size, time};
 use crate::cli::session::Session;
 use crate::ops::{OpError, Spec};
 
@@ -21,9 +21,9 @@ pub(super) fn run(
 
     let fetched = size(report.requests.received_bytes);
     let said = format!(
-        "Downloaded {fetched} of {fetched}, restored {name} ({}, {} files) to {} in {}",
+        "Downloaded {fetched} of {fetched}, restored {name} ({}, {}) to {} in {}",
         size(report.size_bytes),
-        count(report.files),
+        counted(report.files, "file"),
         report.path.display(),
         time(report.elapsed)
     );

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use serde_json::{Value, json};
 
 use crate::cli::exit;
-use crate::cli::output::{Output, count, size, time};
+use crate::cli::output::{self, Output, count, size, time};
 use crate::cli::session::Session;
 use crate::ops::{self, ErrorKind, Finding, Looked, OpError, Spec, VerifyReport};
 
@@ -36,7 +36,9 @@ pub(super) fn walked(report: &VerifyReport) -> String {
 
 pub(super) fn counted(looked: &Looked) -> String {
     let Looked { records, refs, marks: _, packs, elsewhere, bytes } = looked;
-    let mut text = format!("{} records, {} refs, {} packs", count(*records), count(*refs), count(*packs));
+    let mut text = [(records, "record"), (refs, "ref"), (packs, "pack")]
+        .map(|(number, what)| output::counted(*number, what))
+        .join(", ");
     if *elsewhere > 0 {
         text.push_str(&format!(" ({} more are kept at remotes only)", count(*elsewhere)));
     }

@@ -87,6 +87,11 @@ impl Condition {
 
 fn failed(table: &TableSide, text: &str, source: rusqlite::Error) -> OpError {
     let columns = table.shape.columns.iter().map(|column| column.name.clone()).collect();
+    // The statement that is asked is ours, and says nothing to whoever wrote the condition.
+    let source = match source {
+        rusqlite::Error::SqlInputError { error, msg, .. } => rusqlite::Error::SqliteFailure(error, Some(msg)),
+        other => other,
+    };
     DiffError::Condition { text: text.to_owned(), table: table.name.clone(), columns, source }.into()
 }
 
