@@ -127,6 +127,8 @@ fn every_command_gives_one_object() {
     machine.ok(&["user", "remove", "ann", "--json"]).json();
     left.remove("user add");
     left.remove("user remove");
+    machine.ok(&["remove", "shop", "--json"]).json();
+    left.remove("remove");
     // These say nothing, or run on; tests/server.rs and tests/retention.rs have them.
     for elsewhere in ["serve", "backup delete", "user add", "user remove", "token create", "token remove"] {
         left.remove(elsewhere);
