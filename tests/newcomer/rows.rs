@@ -28,7 +28,7 @@ fn rows_that_clash_with_others_are_told() {
         };
         let rows = ["restore-rows", "1", "--table", "t"];
         let ran = machine.ok(&[&rows[..], &["--dry-run"]].concat());
-        assert!(ran.stderr.contains("1 missing row clash") || ran.stderr.contains("1 missing row"), "{ran:?}");
+        assert!(ran.stderr.contains("1 missing row clashes with others"), "{ran:?}");
         assert!(ran.stderr.contains("in conflict: t 1 (another row has its name)"), "{ran:?}");
         assert!(!ran.stdout.contains("'a'"), "{ran:?}");
         machine.run(&rows).fails(16, &["1 row is", "t 1 (another row has its name)", "--on-conflict skip"]);
@@ -82,12 +82,11 @@ fn a_condition_may_name_a_column_that_came_later() {
 }
 
 #[test]
-fn a_column_that_was_renamed_keeps_its_values() {
+fn a_column_that_was_renamed_shows_what_it_was() {
     let (machine, path) = shop();
     change(&path, "ALTER TABLE item RENAME price TO cost; UPDATE item SET cost = 5 WHERE id = 7");
     let ran = machine.ok(&["diff", "2"]);
     assert!(ran.stdout.contains("~ id=7  cost (was price): 99.0 -> 5.0"), "{ran:?}");
-    assert!(ran.stdout.contains("0 added, 0 removed, 1 changed"), "{ran:?}");
     let ran = machine.ok(&["diff", "2", "--schema"]);
     assert!(ran.stderr.contains("1 definition changed\n") && !ran.stderr.contains("rows"), "{ran:?}");
     assert!(machine.ok(&["diff", "1", "2", "--schema"]).stderr.contains("no definition changed"));

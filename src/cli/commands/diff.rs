@@ -151,7 +151,8 @@ impl Shown<'_> {
                 let parts = columns.iter().map(|at| {
                     let name = &b.shape.columns[*at].name;
                     let new = shown(b.encoding, &new.values[*at]);
-                    let before = table.common.iter().find(|(_, now)| now == at).map(|(before, _)| *before);
+                    let mut known = table.common.iter().chain(&table.renamed);
+                    let before = known.find(|(_, now)| now == at).map(|(before, _)| *before);
                     let old = before.map_or_else(|| "(no column)".into(), |at| shown(a.encoding, &old.values[at]));
                     let was = before.map(|at| &a.shape.columns[at].name).filter(|was| !was.eq_ignore_ascii_case(name));
                     let was = was.map(|was| format!(" (was {was})")).unwrap_or_default();

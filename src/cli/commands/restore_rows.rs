@@ -58,8 +58,9 @@ pub(crate) fn run(session: &Session, wanted: &RestoreRows) -> Result<Output, OpE
         are(report.conflicts)
     ));
     if report.clashes > 0 {
-        let rows = counted(report.clashes, "missing row");
-        output = output.say(format!("{rows} clash with others: what must be unique is taken"));
+        let (rows, clash) =
+            (counted(report.clashes, "missing row"), if report.clashes == 1 { "clashes" } else { "clash" });
+        output = output.say(format!("{rows} {clash} with others: what must be unique is taken"));
     }
     if !report.told.is_empty() {
         output = output.say(format!("in conflict: {}", report.told.join(", ")));
