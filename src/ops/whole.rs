@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::{Context, Database, OpError};
-use crate::base::{Name, Nonce};
+use crate::base::{Name, Nonce, PackId};
 use crate::format::pack::Home;
 use crate::map::State;
-use crate::store::{Created, Store, StoreError, keys};
+use crate::store::{Created, Packs, Store, StoreError, keys};
 
 /// Copies every snapshot of a history, with all its lines, and the packs they need. What is there already stays. A record
 /// comes after its packs, and after the records before it on its line.
@@ -20,6 +20,16 @@ pub(super) fn bring_whole(
     database: &Name,
     lineage: &Nonce,
 ) -> Result<(), OpError> {
+    // What a prune made of packs and maps comes as it is.
+    for folder in [keys::BUNDLES, keys::MAPS] {
+        for object in from.remote().list(folder).map_err(StoreError::from)? {
+            context.progress.check()?;
+            if keys::parse_new_map(&object.key).is_none_or(|(of, ..)| of == *database) {
+                local.remote().put_new(&object.key, from.checked(&object)?).map_err(StoreError::from)?;
+            }
+        }
+    }
+    let has = |store: &Store, id: &PackId| store.remote().exists(&keys::pack(id)).map_err(StoreError::from);
     let mut packs = HashSet::new();
     for line in from.lines(database)? {
         let mut numbers = from.numbers(database, &line, usize::MAX)?;
@@ -32,7 +42,7 @@ pub(super) fn bring_whole(
                 continue;
             }
             for pack in record.map.packs.iter().filter(|pack| pack.home == Home::Object) {
-                if packs.insert(pack.id) && !local.remote().exists(&keys::pack(&pack.id)).map_err(StoreError::from)? {
+                if packs.insert(pack.id) && !has(local, &pack.id)? && has(from, &pack.id)? {
                     local.put_pack(&pack.id, from.pack_bytes(&pack.id)?)?;
                 }
             }
@@ -55,15 +65,6 @@ pub fn borrowed(context: &Context, database: &Database) -> Result<usize, OpError
     let Some(memory) = database.workspace.recall_database(&database.handle) else { return Ok(0) };
     let (local, line) = (database.local_store(context)?, database.line_of(&memory));
     let state = State::load(&local, local.record(&database.name, line, memory.number)?)?;
-    let mut lacking = 0;
-    for pack in state.map.live_packs() {
-        let key = match &pack.home {
-            Home::Object => keys::pack(&pack.id),
-            Home::Record { line, number } => keys::snapshot(&database.name, line, *number),
-        };
-        if !local.remote().exists(&key).map_err(StoreError::from)? {
-            lacking += 1;
-        }
-    }
-    Ok(lacking)
+    let packs = Packs::new(vec![local], database.name.clone());
+    Ok(state.map.live_packs().iter().filter(|pack| packs.open(pack).is_err()).count())
 }
