@@ -83,6 +83,12 @@ pub(crate) enum Command {
         #[arg(long)]
         name: Option<String>,
     },
+    /// Stop keeping databases: their files stay as they are, and so do their snapshots
+    Remove {
+        /// The databases: their paths, or their names in this folder
+        #[arg(required = true, value_name = "PATH|NAME")]
+        databases: Vec<OsString>,
+    },
     /// Remotes and snapshots; alone: the named remotes
     Backup {
         #[command(subcommand)]
@@ -118,7 +124,7 @@ pub(crate) enum Command {
         /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00
         spec: String,
         /// The statements; what would change a snapshot is refused
-        sql: String,
+        sql: Option<String>,
         /// How rows are written; --json asks for json
         #[arg(long, value_enum)]
         format: Option<Format>,
@@ -147,7 +153,8 @@ pub(crate) enum Command {
     History {
         /// The table
         table: String,
-        /// The row's key: its number, or the value of its primary key; several values with a comma between them
+        /// The row's key: the value of its primary key, several with commas between them ('a,b' and x'00ff' as in SQL); else
+        /// its number, also as rowid=7
         key: String,
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
@@ -314,7 +321,10 @@ pub(crate) enum Command {
     /// Work that goes on in the background
     Jobs,
     /// One job
-    #[command(subcommand_negates_reqs = true)]
+    #[command(
+        subcommand_negates_reqs = true,
+        override_usage = "pagekeep job [OPTIONS] <ID>\n       pagekeep job cancel <ID>"
+    )]
     Job {
         /// Its id
         #[arg(required = true)]
@@ -410,9 +420,10 @@ impl About {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobCommand {
     /// Ask a job to stop; nothing half done is visible then
+    #[command(override_usage = "pagekeep job cancel <ID>")]
     Cancel {
         /// Its id
-        id: String,
+        id: Option<String>,
     },
     /// Do a job, in the process that was started for it
     #[command(hide = true)]

@@ -91,6 +91,12 @@ impl Session {
         Database::find(&self.context, self.globals.db.as_deref(), &self.settings, create)
     }
 
+    /// The database meant with a snapshot's name.
+    pub(crate) fn database_of(&self, spec: &Spec) -> Result<Database, OpError> {
+        let wanted = self.context.wanted(self.globals.db.as_deref(), spec)?;
+        Database::find(&self.context, wanted.as_deref(), &self.settings, false)
+    }
+
     /// The workspace of the database meant, or of this folder.
     pub(crate) fn workspace(&self) -> Result<Workspace, OpError> {
         Database::workspace(&self.context, self.globals.db.as_deref(), &self.settings)
@@ -119,12 +125,24 @@ impl Session {
 
     /// What `FROM` means.
     pub(crate) fn from(&self, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
-        ReadFrom::open(&self.context, &self.address(from.as_ref())?, self.globals.db.as_deref(), &self.settings)
+        self.from_for(&Spec::latest(), from)
+    }
+
+    /// What `FROM` means, for the database of a snapshot's name.
+    pub(crate) fn from_for(&self, spec: &Spec, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
+        let wanted = self.context.wanted(self.globals.db.as_deref(), spec)?;
+        ReadFrom::open(&self.context, &self.address(from.as_ref())?, wanted.as_deref(), &self.settings)
     }
 
     /// What `FROM` means, without a look at what lies there.
     pub(crate) fn reach(&self, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
-        ReadFrom::reach(&self.context, &self.address(from.as_ref())?, self.globals.db.as_deref(), &self.settings)
+        self.reach_for(&Spec::latest(), from)
+    }
+
+    /// The same, for the database of a snapshot's name.
+    pub(crate) fn reach_for(&self, spec: &Spec, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
+        let wanted = self.context.wanted(self.globals.db.as_deref(), spec)?;
+        ReadFrom::reach(&self.context, &self.address(from.as_ref())?, wanted.as_deref(), &self.settings)
     }
 
     /// An address given on the command line. A path that is not UTF-8 becomes one that says the same.

@@ -106,6 +106,8 @@ pub enum OpError {
     WhichDatabase {
         /// What there is to choose from.
         reason: String,
+        /// The next thing to do.
+        next: String,
     },
     /// No remote has this name.
     #[error("backup '{name}' not found")]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::keys::meet;
+use super::whole::bring_whole;
 use super::{Context, Database, Encrypt, OpError, lines, refs};
 use crate::base::{Name, SnapshotNumber};
 use crate::format::record::Record;
@@ -11,7 +12,7 @@ use crate::map::State;
 use crate::remote::RemoteUrl;
 use crate::source::sqlite::PinnedDatabase;
 use crate::store::{Created, Store, keys};
-use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, RemoteMemory, SourceKind};
+use crate::workspace::{DatabaseMemory, Keep, Pushed, RemoteConfig, RemoteMemory, SourceKind};
 
 /// How many snapshots are compared with a file that may be a copy of one.
 const COMPARED: usize = 16;
@@ -195,7 +196,8 @@ fn join_history(
     Ok(newest)
 }
 
-/// Takes a history over: its lineage, and its newest snapshot as the one that the next follows.
+/// Takes a history over: its lineage, and its newest snapshot as the one that the next follows. Where everything is to stay
+/// here, everything comes; else what the next snapshot builds on.
 pub(super) fn adopt(
     context: &Context,
     database: &mut Database,
@@ -219,6 +221,9 @@ pub(super) fn adopt(
     database.workspace.config.databases.insert(database.handle.clone(), config.clone());
     database.name = theirs.clone();
     let local = database.local_store(context)?;
+    if database.settings.keep() == Keep::All {
+        bring_whole(context, &local, store, theirs, &newest.header.lineage)?;
+    }
     mirror(&local, store, newest)?;
     refs::pull(database, &local, store, &mut RemoteMemory::default())?;
     let handle = database.handle.clone();

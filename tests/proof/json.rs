@@ -128,6 +128,8 @@ fn every_command_gives_one_object() {
     machine.ok(&["user", "remove", "ann", "--json"]).json();
     left.remove("user add");
     left.remove("user remove");
+    machine.ok(&["remove", "shop", "--json"]).json();
+    left.remove("remove");
     // It runs on; tests/server.rs has it.
     left.remove("serve");
     assert!(left.is_empty(), "these were not tried: {left:?}");

@@ -22,6 +22,7 @@ pub(crate) mod prune;
 pub(crate) mod query;
 pub(crate) mod refs;
 mod remotes;
+pub(crate) mod remove;
 pub(crate) mod repair;
 mod restore;
 pub(crate) mod restore_rows;

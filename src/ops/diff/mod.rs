@@ -15,6 +15,7 @@ mod compare;
 mod condition;
 mod error;
 mod json;
+mod key;
 mod life;
 pub(crate) mod literal;
 mod lookup;
@@ -167,10 +168,11 @@ pub fn diff(
             return Err(DiffError::NotMatched { table: table.name.clone(), reason }.into());
         }
         let (old, new) = tables::unshared(table, &a, &b, changed, &touched)?;
-        let condition = |side: &Option<TableSide>| -> Result<Option<Condition>, OpError> {
-            side.as_ref().zip(options.condition.as_ref()).map(|(side, text)| Condition::new(side, text)).transpose()
+        let condition = |side: &Option<TableSide>, other: &Option<TableSide>| -> Result<Option<Condition>, OpError> {
+            let condition = |(side, text): (_, &String)| Condition::beside(side, other.as_ref(), text);
+            side.as_ref().zip(options.condition.as_ref()).map(condition).transpose()
         };
-        let conditions = (condition(&table.a)?, condition(&table.b)?);
+        let conditions = (condition(&table.a, &table.b)?, condition(&table.b, &table.a)?);
         let mut counts = Counts::default();
         merge::merge(table, [&a, &b], [&old, &new], progress, &mut |change| {
             if options.condition.is_none() || meets(table, &conditions, &change)? {

@@ -43,7 +43,7 @@ impl OpError {
             OpError::Keys(error) => error.hint(),
             OpError::Live(error) => return error.hint(),
             OpError::NoRemotes => "add one: pagekeep backup add NAME URL".into(),
-            OpError::WhichDatabase { .. } => "`pagekeep init PATH` begins to keep a database".into(),
+            OpError::WhichDatabase { next, .. } => next.clone(),
             OpError::NoBackup { known, .. } if known.is_empty() => "add one: pagekeep backup add NAME URL".into(),
             OpError::NoBackup { known, .. } => format!("there are: {}", known.join(", ")),
             OpError::BackupExists { name } => format!("remove it first: pagekeep backup remove {name}"),

@@ -166,6 +166,14 @@ impl PinnedDatabase {
         }
     }
 
+    /// Asks SQLite about the pinned state.
+    ///
+    /// # Errors
+    /// When it cannot answer.
+    pub(crate) fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, SourceError> {
+        question(&self.connection).map_err(|error| explain(&self.path, &error, Duration::ZERO))
+    }
+
     /// One page; pages are numbered from 1.
     ///
     /// # Errors
