@@ -31,14 +31,11 @@ const FETCHING: usize = 8;
 /// Frames that are looked for in the cache together.
 const FEW: usize = 16;
 
-type Guard<'a> = PlaceholderGuard<
-    'a,
-    (PackId, u32),
-    Arc<Loaded>,
-    Weight,
-    DefaultHashBuilder,
-    DefaultLifecycle<(PackId, u32), Arc<Loaded>>,
->;
+/// A frame's pack, first slot, and number of slots: what a prune left of a frame is another frame.
+type FrameKey = (PackId, u32, u32);
+
+type Guard<'a> =
+    PlaceholderGuard<'a, FrameKey, Arc<Loaded>, Weight, DefaultHashBuilder, DefaultLifecycle<FrameKey, Arc<Loaded>>>;
 
 /// A frame of which a chunk is wanted.
 #[derive(Clone, Debug)]
@@ -50,15 +47,15 @@ pub(super) struct Need {
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<(PackId, u32), Arc<Loaded>> for Weight {
-    fn weight(&self, _: &(PackId, u32), loaded: &Arc<Loaded>) -> u64 {
+impl Weighter<FrameKey, Arc<Loaded>> for Weight {
+    fn weight(&self, _: &FrameKey, loaded: &Arc<Loaded>) -> u64 {
         loaded.bytes() + 128
     }
 }
 
 /// The frames used last.
 pub(super) struct Frames {
-    memory: Cache<(PackId, u32), Arc<Loaded>, Weight>,
+    memory: Cache<FrameKey, Arc<Loaded>, Weight>,
 }
 
 impl Default for Frames {
@@ -75,8 +72,8 @@ impl Default for Frames {
     }
 }
 
-fn key(open: &OpenPack, frame: &Frame) -> (PackId, u32) {
-    (open.table.id, frame.first_slot)
+fn key(open: &OpenPack, frame: &Frame) -> FrameKey {
+    (open.table.id, frame.first_slot, frame.slots)
 }
 
 fn range(frame: &Frame) -> Range<u64> {
@@ -155,7 +152,7 @@ impl Frames {
     /// The first failure; what was brought before it stays.
     pub(super) fn load_all(&self, mut needs: Vec<Need>) -> Result<(), StoreError> {
         needs.sort_unstable_by_key(|need| (need.open.table.id, need.frame.offset));
-        needs.dedup_by_key(|need| (need.open.table.id, need.frame.offset));
+        needs.dedup_by_key(|need| (need.open.table.id, need.frame.offset, need.frame.first_slot));
         let ours = needs.into_iter().filter_map(|need| {
             let found = self.memory.get_value_or_guard(&key(&need.open, &need.frame), Some(Duration::ZERO));
             if let GuardResult::Guard(guard) = found { Some(Promised { need, guard }) } else { None }
@@ -207,7 +204,8 @@ fn split<T>(items: Vec<T>, is_apart: impl Fn(&[T], &T) -> bool) -> Vec<Vec<T>> {
 /// Whether a frame is fetched apart from those before it.
 fn are_apart(group: &[Promised<'_>], next: &Need) -> bool {
     let (first, last) = (&group[0].need, &group[group.len() - 1].need);
-    next.open.table.id != last.open.table.id
+    // A pack may lie at several places, with other frames at each.
+    !Arc::ptr_eq(&next.open, &last.open)
         || next.frame.offset > range(&last.frame).end + GAP_BYTES
         || range(&next.frame).end > first.frame.offset + MOST_BYTES
 }

@@ -210,10 +210,31 @@ impl SnapshotPages {
     fn with_chunk<T>(&self, chunk: u32, take: impl FnOnce(&[u8]) -> T) -> Result<T, StoreError> {
         let len = self.entry.chunk_len(chunk) as usize;
         let Some((pack, slot)) = self.slot(chunk)? else { return Ok(take(&vec![0; len])) };
-        if let Some(rebuilt) = self.rebuilt.get(&(pack.id, slot.0)).filter(|rebuilt| rebuilt.len() == len) {
-            return Ok(take(&rebuilt));
+        let (mut take, mut answer) = (Some(take), None);
+        let mut give = |bytes: &[u8]| answer = take.take().map(|take| take(bytes));
+        match self.read_chunk((chunk, len), pack, slot, &mut give) {
+            // A prune came in between: it is elsewhere now.
+            Err(StoreError::Moved { .. }) => {
+                self.packs.look_again();
+                self.read_chunk((chunk, len), pack, slot, &mut give)?;
+            }
+            done => done?,
         }
-        let open = self.packs.open(pack)?;
+        Ok(answer.expect("BUG: a chunk that is read is given"))
+    }
+
+    fn read_chunk(
+        &self,
+        (chunk, len): (u32, usize),
+        pack: &PackRef,
+        slot: SlotNumber,
+        give: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StoreError> {
+        if let Some(rebuilt) = self.rebuilt.get(&(pack.id, slot.0)).filter(|rebuilt| rebuilt.len() == len) {
+            give(&rebuilt);
+            return Ok(());
+        }
+        let open = self.packs.open_at(pack, slot)?;
         let frame = frame_of(&open, slot)?;
         let found = open.table.len_of(&frame, slot) as usize;
         if found != len {
@@ -225,12 +246,12 @@ impl SnapshotPages {
             None => self.load(chunk, &open, &frame)?,
         };
         match &*loaded {
-            Loaded::Whole(whole) => self.frames.take_whole((&open, &frame), whole, slot, take),
+            Loaded::Whole(whole) => self.frames.take_whole((&open, &frame), whole, slot, give),
             Loaded::Deltas(_) => {
                 let rebuilt = self.rebuild(&open, &frame, &loaded, slot)?;
-                let answer = take(&rebuilt);
+                give(&rebuilt);
                 self.rebuilt.insert((pack.id, slot.0), rebuilt);
-                Ok(answer)
+                Ok(())
             }
         }
     }

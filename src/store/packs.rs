@@ -9,7 +9,7 @@ use quick_cache::sync::Cache;
 
 use super::bundled::BundledBytes;
 use super::{MAX_RECORD_BYTES, Store, StoreError, first_of, keys};
-use crate::base::{Name, PackId};
+use crate::base::{Name, Nonce, PackId, SlotNumber};
 use crate::format::FormatError;
 use crate::format::pack::{FOOTER_LEN, Home, MAX_PACK_BYTES, PackFooter, PackRef, PackTable};
 use crate::format::record::Record;
@@ -59,6 +59,16 @@ impl OpenPack {
         match &self.bytes {
             PackBytes::Bundled(part) => Some(&part.key),
             _ => None,
+        }
+    }
+
+    /// Whether it lies in this bundle.
+    fn is_in(&self, store: &Store, bundle: &Nonce) -> bool {
+        match &self.bytes {
+            PackBytes::Bundled(part) => {
+                part.bundle == *bundle && part.store.remote().name() == store.remote().name()
+            }
+            _ => false,
         }
     }
 
@@ -126,8 +136,8 @@ impl OpenPack {
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<PackId, Arc<OpenPack>> for Weight {
-    fn weight(&self, _: &PackId, pack: &Arc<OpenPack>) -> u64 {
+impl Weighter<(PackId, u32), Arc<OpenPack>> for Weight {
+    fn weight(&self, _: &(PackId, u32), pack: &Arc<OpenPack>) -> u64 {
         let own = match &pack.bytes {
             PackBytes::Memory(bytes) => bytes.len(),
             PackBytes::Object(_) | PackBytes::File(_) | PackBytes::Bundled(_) => 0,
@@ -140,7 +150,8 @@ impl Weighter<PackId, Arc<OpenPack>> for Weight {
 pub struct Packs {
     stores: Vec<Store>,
     database: Name,
-    open: Cache<PackId, Arc<OpenPack>, Weight>,
+    /// By id, and by how many places were looked at before: prunes leave other parts of a pack at other places.
+    open: Cache<(PackId, u32), Arc<OpenPack>, Weight>,
 }
 
 impl Packs {
@@ -154,12 +165,49 @@ impl Packs {
     /// # Errors
     /// [`StoreError::PackMissing`] when it lies in none of the stores; otherwise the last store's failure.
     pub fn open(&self, pack: &PackRef) -> Result<Arc<OpenPack>, StoreError> {
-        self.open.get_or_insert_with(&pack.id, || self.find(pack).map(Arc::new))
+        self.open.get_or_insert_with(&(pack.id, 0), || self.find(pack).map(Arc::new))
+    }
+
+    /// Opens a pack at the first place that has what is needed of it: what a prune left at one may not be what another has.
+    /// Where none has, it is the first place of all, and who reads there is told what it lacks.
+    ///
+    /// # Errors
+    /// As [`Packs::open`].
+    pub fn open_where(
+        &self,
+        pack: &PackRef,
+        has: impl Fn(&PackTable) -> bool,
+    ) -> Result<Arc<OpenPack>, StoreError> {
+        let mut seen = vec![self.open(pack)?];
+        loop {
+            let last = &seen[seen.len() - 1];
+            if !last.table.is_sparse || has(&last.table) {
+                return Ok(Arc::clone(last));
+            }
+            let key = (pack.id, seen.len() as u32);
+            match self.open.get_or_insert_with(&key, || self.find_beside(pack, &seen).map(Arc::new)) {
+                Ok(open) => seen.push(open),
+                Err(error) if error.is_absence() => return Ok(seen.swap_remove(0)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Opens a pack at a place that has a slot.
+    ///
+    /// # Errors
+    /// As [`Packs::open_where`].
+    pub fn open_at(&self, pack: &PackRef, slot: SlotNumber) -> Result<Arc<OpenPack>, StoreError> {
+        let open = self.open(pack)?;
+        if open.table.frame_of(slot).is_ok() {
+            return Ok(open);
+        }
+        self.open_where(pack, |table| table.frame_of(slot).is_ok())
     }
 
     /// A pack that was opened before and is still at hand.
     pub fn opened(&self, pack: &PackRef) -> Option<Arc<OpenPack>> {
-        self.open.get(&pack.id)
+        self.open.get(&(pack.id, 0))
     }
 
     /// Opens a pack of which much will be read: from afar it is fetched whole, and not kept.
@@ -181,6 +229,26 @@ impl Packs {
         first_of(&self.stores, |store| self.find_in(store, pack)).map_err(|error| match error.is_absence() {
             true => StoreError::PackMissing { id: pack.id, remote: self.places() },
             false => error,
+        })
+    }
+
+    /// A place where a pack lies besides those that were looked at, which all lack some of it.
+    fn find_beside(&self, pack: &PackRef, seen: &[Arc<OpenPack>]) -> Result<OpenPack, StoreError> {
+        first_of(&self.stores, |store| {
+            match self.find_at_home(store, pack) {
+                Err(error) if error.is_absence() => {}
+                other => return other,
+            }
+            for place in store.places_of(&pack.id)? {
+                if seen.iter().any(|open| open.is_in(store, &place.bundle)) {
+                    continue;
+                }
+                match store.open_bundled(&pack.id, &place) {
+                    Err(StoreError::Moved { .. }) => {}
+                    other => return other,
+                }
+            }
+            Err(StoreError::PackMissing { id: pack.id, remote: store.remote().name().to_owned() })
         })
     }
 
