@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -22,9 +23,11 @@ const HOT: f64 = 0.3;
 /// Most stored bytes in one request, so that several can be under way.
 const MOST_BYTES: u64 = 1 << 20;
 /// Bytes that nobody wants are fetched too when they are fewer than this: a request costs more.
-const GAP_BYTES: u64 = 64 << 10;
+const GAP_BYTES: u64 = 16 << 10;
+/// The same where the frames between are likely to be wanted next.
+const GAP_AHEAD_BYTES: u64 = 64 << 10;
 /// Requests under way at once.
-const FETCHING: usize = 8;
+pub(super) const FETCHING: usize = 8;
 
 /// A frame of which a chunk is wanted.
 #[derive(Clone, Debug)]
@@ -45,10 +48,14 @@ pub(super) enum Loaded {
 pub(super) struct Whole {
     decoded: DecodedFrame,
     first_slot: u32,
-    /// Chunks that are not what their ids say, by their place in the frame.
-    wrong: Vec<usize>,
+    /// Whether each chunk is what its id says: [`UNKNOWN`] until it is asked for.
+    right: Vec<AtomicU8>,
     bytes: u64,
 }
+
+const UNKNOWN: u8 = 0;
+const RIGHT: u8 = 1;
+const WRONG: u8 = 2;
 
 /// A frame of deltas, as it is stored.
 #[derive(Debug)]
@@ -71,8 +78,19 @@ pub(super) enum Wrong {
 impl Whole {
     /// A chunk, with its id, if it is what that says.
     pub(super) fn chunk(&self, slot: SlotNumber) -> Option<(ChunkId, &[u8])> {
-        let index = (slot.0 - self.first_slot) as usize;
-        if self.wrong.contains(&index) { None } else { Some(self.decoded.bytes_of(index)) }
+        self.at((slot.0 - self.first_slot) as usize)
+    }
+
+    fn at(&self, index: usize) -> Option<(ChunkId, &[u8])> {
+        match self.right[index].load(Relaxed) {
+            RIGHT => Some(self.decoded.bytes_of(index)),
+            WRONG => None,
+            _ => {
+                let chunk = self.decoded.chunk(index);
+                self.right[index].store(if chunk.is_some() { RIGHT } else { WRONG }, Relaxed);
+                chunk
+            }
+        }
     }
 }
 
@@ -105,7 +123,14 @@ impl Deltas {
 }
 
 impl Loaded {
-    fn of(open: &OpenPack, frame: &Frame, stored: Bytes, cached: bool) -> Result<Self, FormatError> {
+    /// Decodes a frame, reusing `buffer`'s memory.
+    pub(super) fn of(
+        open: &OpenPack,
+        frame: &Frame,
+        stored: Bytes,
+        cached: bool,
+        buffer: Vec<u8>,
+    ) -> Result<Self, FormatError> {
         thread_local! {
             static DECODER: std::cell::RefCell<FrameDecoder> = std::cell::RefCell::default();
         }
@@ -115,18 +140,26 @@ impl Loaded {
             return Ok(Self::Deltas(Deltas { ids, stored: Bytes::copy_from_slice(&stored), payload_at, cached }));
         }
         let decoded = DECODER
-            .with_borrow_mut(|decoder| DecodedFrame::decode(decoder, &open.table, frame, &stored, Vec::new()))?;
+            .with_borrow_mut(|decoder| DecodedFrame::decode(decoder, &open.table, frame, &stored, buffer))?;
         let slots = frame.slots as usize;
-        let wrong = (0..slots).filter(|index| decoded.chunk(*index).is_none()).collect();
+        let right = (0..slots).map(|_| AtomicU8::new(UNKNOWN)).collect();
         let content: u64 = open.table.lens_of(frame).iter().map(|len| u64::from(*len)).sum();
-        Ok(Self::Whole(Whole { decoded, first_slot: frame.first_slot, wrong, bytes: content + 40 * slots as u64 }))
+        Ok(Self::Whole(Whole { decoded, first_slot: frame.first_slot, right, bytes: content + 40 * slots as u64 }))
     }
 
     /// Whether all that can be checked now is right.
     fn is_right(&self) -> bool {
         match self {
-            Self::Whole(whole) => whole.wrong.is_empty(),
+            Self::Whole(whole) => (0..whole.right.len()).all(|index| whole.at(index).is_some()),
             Self::Deltas(_) => true,
+        }
+    }
+
+    /// Gives its memory back for the next frame.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        match self {
+            Self::Whole(whole) => whole.decoded.into_buffer(),
+            Self::Deltas(_) => Vec::new(),
         }
     }
 
@@ -145,6 +178,17 @@ impl Weighter<(PackId, u32), Arc<Loaded>> for Weight {
     fn weight(&self, _: &(PackId, u32), loaded: &Arc<Loaded>) -> u64 {
         loaded.bytes() + 128
     }
+}
+
+/// A frame that a thread works on, of one [`Frames`].
+struct AtHand {
+    of: usize,
+    key: (PackId, u32),
+    loaded: Arc<Loaded>,
+}
+
+thread_local! {
+    static AT_HAND: std::cell::RefCell<Option<AtHand>> = const { std::cell::RefCell::new(None) };
 }
 
 /// The frames used last.
@@ -170,20 +214,36 @@ fn key(open: &OpenPack, frame: &Frame) -> (PackId, u32) {
     (open.table.id, frame.first_slot)
 }
 
-fn range(frame: &Frame) -> Range<u64> {
+/// Where a frame lies in its pack.
+pub(super) fn range(frame: &Frame) -> Range<u64> {
     frame.offset..frame.offset + u64::from(frame.stored_len)
 }
 
 /// A frame as it was kept near, when it is right.
-fn kept(open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
-    let right = |stored| Loaded::of(open, frame, stored, true).ok().filter(Loaded::is_right);
+pub(super) fn kept(open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
+    let right = |stored| Loaded::of(open, frame, stored, true, Vec::new()).ok().filter(Loaded::is_right);
     open.cached(range(frame), right).map(Arc::new)
 }
 
 impl Frames {
     /// A frame that is in memory.
     pub(super) fn in_memory(&self, open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
-        self.memory.get(&key(open, frame))
+        self.at_hand(open, frame).or_else(|| self.memory.get(&key(open, frame)))
+    }
+
+    /// Does something while a frame is at hand for this thread, and in memory for no other.
+    pub(super) fn with_at_hand<T>(&self, open: &OpenPack, frame: &Frame, loaded: &Arc<Loaded>, work: impl FnOnce() -> T) -> T {
+        let of = std::ptr::from_ref(self).addr();
+        AT_HAND.set(Some(AtHand { of, key: key(open, frame), loaded: Arc::clone(loaded) }));
+        let done = work();
+        AT_HAND.set(None);
+        done
+    }
+
+    fn at_hand(&self, open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
+        let of = std::ptr::from_ref(self).addr();
+        let is_it = |one: &&AtHand| one.of == of && one.key == key(open, frame);
+        AT_HAND.with_borrow(|one| one.as_ref().filter(is_it).map(|one| Arc::clone(&one.loaded)))
     }
 
     /// A frame that was kept near.
@@ -198,6 +258,9 @@ impl Frames {
     /// # Errors
     /// When it is missing or damaged.
     pub(super) fn get(&self, open: &OpenPack, frame: &Frame) -> Result<Arc<Loaded>, StoreError> {
+        if let Some(loaded) = self.at_hand(open, frame) {
+            return Ok(loaded);
+        }
         self.memory.get_or_insert_with(&key(open, frame), || match kept(open, frame) {
             Some(loaded) => Ok(loaded),
             None => read(open, frame),
@@ -214,11 +277,12 @@ impl Frames {
         Ok(loaded)
     }
 
-    /// Brings frames into memory: neighbours in one request, several requests at a time.
+    /// Brings frames into memory: neighbours in one request, several requests at a time. `ahead`: nobody has asked for them
+    /// yet.
     ///
     /// # Errors
     /// The first failure; what was brought before it stays.
-    pub(super) fn load_all(&self, mut needs: Vec<Need>) -> Result<(), StoreError> {
+    pub(super) fn load_all(&self, mut needs: Vec<Need>, ahead: bool) -> Result<(), StoreError> {
         needs.sort_unstable_by_key(|need| (need.open.table.id, need.frame.offset));
         needs.dedup_by_key(|need| (need.open.table.id, need.frame.offset));
         needs.retain(|need| self.memory.peek(&key(&need.open, &need.frame)).is_none());
@@ -233,13 +297,15 @@ impl Frames {
         })?;
         let mut absent = absent.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         absent.sort_unstable_by_key(|need| (need.open.table.id, need.frame.offset));
-        self.each(groups(&absent), |group: &[Need]| {
+        let gap_bytes = if ahead { GAP_AHEAD_BYTES } else { GAP_BYTES };
+        self.each(groups(&absent, |need| need, MOST_BYTES, gap_bytes), |group: &[Need]| {
             let (open, first) = (&group[0].open, group[0].frame.offset);
             let bytes = open.read(first..range(&group[group.len() - 1].frame).end)?;
             for Need { frame, .. } in group {
                 let at = (frame.offset - first) as usize;
                 let stored = bytes.slice(at..at + frame.stored_len as usize);
-                let loaded = Loaded::of(open, frame, stored, false).map_err(|source| damaged(open, source))?;
+                let loaded = Loaded::of(open, frame, stored, false, Vec::new());
+                let loaded = loaded.map_err(|source| damaged(open, source))?;
                 self.memory.insert(key(open, frame), Arc::new(loaded));
             }
             Ok(())
@@ -268,22 +334,22 @@ impl Frames {
 }
 
 fn read(open: &OpenPack, frame: &Frame) -> Result<Arc<Loaded>, StoreError> {
-    let loaded = Loaded::of(open, frame, open.read(range(frame))?, false);
+    let loaded = Loaded::of(open, frame, open.read(range(frame))?, false, Vec::new());
     loaded.map(Arc::new).map_err(|source| damaged(open, source))
 }
 
-/// Splits frames in the order of their places into those fetched together.
-fn groups(needs: &[Need]) -> Vec<&[Need]> {
+/// Splits what needs frames, in the order of their places, into parts that are fetched together.
+pub(super) fn groups<T>(wanted: &[T], need: impl Fn(&T) -> &Need, most_bytes: u64, gap_bytes: u64) -> Vec<&[T]> {
     let (mut found, mut start) = (Vec::new(), 0);
-    for at in 1..=needs.len() {
-        let apart = needs.get(at).is_none_or(|need| {
-            let (first, last) = (&needs[start], &needs[at - 1]);
-            need.open.table.id != last.open.table.id
-                || need.frame.offset > range(&last.frame).end + GAP_BYTES
-                || range(&need.frame).end > first.frame.offset + MOST_BYTES
+    for at in 1..=wanted.len() {
+        let apart = wanted.get(at).map(&need).is_none_or(|next| {
+            let (first, last) = (need(&wanted[start]), need(&wanted[at - 1]));
+            next.open.table.id != last.open.table.id
+                || next.frame.offset > range(&last.frame).end + gap_bytes
+                || range(&next.frame).end > first.frame.offset + most_bytes
         });
         if apart && start < at {
-            found.push(&needs[start..at]);
+            found.push(&wanted[start..at]);
             start = at;
         }
     }

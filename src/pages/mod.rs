@@ -7,6 +7,7 @@
 mod ahead;
 mod frames;
 mod rows;
+mod visit;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -42,7 +43,8 @@ pub struct SnapshotPages {
     refs: HashMap<u32, PackRef>,
     frames: Arc<Frames>,
     rebuilt: Cache<(PackId, u32), Bytes, Weight>,
-    ahead: Mutex<ReadAhead>,
+    /// `None` when nothing is fetched that was not asked for.
+    ahead: Option<Mutex<ReadAhead>>,
 }
 
 #[derive(Clone)]
@@ -68,7 +70,14 @@ impl SnapshotPages {
     /// # Errors
     /// As [`SnapshotPages::open`].
     pub fn beside(&self, state: &State, file: FileNumber) -> Result<Self, StoreError> {
-        Self::with_frames(Arc::clone(&self.packs), state, file, Arc::clone(&self.frames))
+        let pages = Self::with_frames(Arc::clone(&self.packs), state, file, Arc::clone(&self.frames))?;
+        Ok(if self.ahead.is_some() { pages } else { pages.without_read_ahead() })
+    }
+
+    /// The same pages, for somebody who says what will be asked for: nothing else is fetched.
+    #[must_use]
+    pub fn without_read_ahead(self) -> Self {
+        Self { ahead: None, ..self }
     }
 
     fn with_frames(
@@ -103,7 +112,7 @@ impl SnapshotPages {
             extents,
             frames,
             rebuilt: Cache::with_weighter(1024, REBUILT_BYTES, Weight),
-            ahead: Mutex::new(ReadAhead::new(entry.chunk_size, entry.chunks())),
+            ahead: Some(Mutex::new(ReadAhead::new(entry.chunk_size, entry.chunks()))),
             entry,
             packs,
         })
@@ -164,11 +173,8 @@ impl SnapshotPages {
     /// Brings pages into memory, several requests at a time. What fails here fails again when a page is asked for.
     pub fn bring(&self, numbers: &[u32]) {
         let known = numbers.iter().filter(|number| (1..=self.page_count()).contains(*number));
-        let chunk = |number: &u32| {
-            (u64::from(number - 1) * u64::from(self.page_size()) / u64::from(self.entry.chunk_size)) as u32
-        };
-        if let Ok(needs) = self.needs(known.map(chunk)) {
-            let _ = self.frames.load_all(needs);
+        if let Ok(needs) = self.needs(known.map(|number| self.chunk_of(*number))) {
+            let _ = self.frames.load_all(needs, false);
         }
     }
 
@@ -190,6 +196,11 @@ impl SnapshotPages {
             })?;
         }
         Ok(wanted)
+    }
+
+    /// The chunk that a page lies in.
+    fn chunk_of(&self, number: u32) -> u32 {
+        (u64::from(number - 1) * u64::from(self.page_size()) / u64::from(self.entry.chunk_size)) as u32
     }
 
     /// Gives a chunk's bytes to `take`.
@@ -244,7 +255,8 @@ impl SnapshotPages {
 
     /// Brings the frame of a chunk, and with it what is likely to be wanted next.
     fn load(&self, chunk: u32, open: &Arc<OpenPack>, frame: &Frame) -> Result<Arc<Loaded>, StoreError> {
-        let ahead = || self.ahead.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Some(ahead) = &self.ahead else { return self.frames.get(open, frame) };
+        let ahead = || ahead.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let more = ahead().in_order(chunk);
         let more = match more {
             Some(more) => Some(more),
@@ -257,7 +269,7 @@ impl SnapshotPages {
         if let Some(more) = more {
             // What fails here and is needed fails again below, where it is told.
             if let Ok(needs) = self.needs(more) {
-                let _ = self.frames.load_all(needs);
+                let _ = self.frames.load_all(needs, true);
             }
         }
         self.frames.get(open, frame)

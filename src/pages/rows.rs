@@ -23,6 +23,14 @@ impl Pages for SnapshotPages {
     fn expect(&self, numbers: &[u32]) {
         self.bring(numbers);
     }
+
+    fn visit(&self, numbers: &[u32], give: &(dyn Fn(u32, &[u8]) -> bool + Sync)) {
+        self.visit_frames(numbers, give);
+    }
+
+    fn is_near(&self) -> bool {
+        false
+    }
 }
 
 impl SnapshotPages {

@@ -4,6 +4,8 @@ use super::{BtreePage, Chains, DatabaseHeader, Item, Pages, RowsError};
 
 /// Pages that are announced together.
 const AHEAD: usize = 128;
+/// Overflow pages that are announced together.
+const CHAINS_AHEAD: usize = 1024;
 
 /// A row as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,5 +90,19 @@ impl<'a> Cursor<'a> {
         numbers.dedup();
         self.pages.expect(&numbers);
         self.announced = end;
+        if !self.pages.is_near() {
+            self.announce_chains(&numbers);
+        }
+    }
+
+    /// Announces the overflow pages that the rows of leaves may have. What is malformed is told when it is read.
+    fn announce_chains(&self, leaves: &[u32]) {
+        let mut guessed = Vec::new();
+        for number in leaves {
+            if let Ok(leaf) = BtreePage::read(self.pages, self.header, *number, *number) {
+                Chains::guess(self.header, &leaf, CHAINS_AHEAD, &mut guessed);
+            }
+        }
+        self.pages.expect(&guessed);
     }
 }

@@ -21,7 +21,7 @@ use super::merge::{Row, RowChange};
 use super::patch::is_row;
 use super::shape::ColumnKind;
 use super::side::Side;
-use super::states::{LiveRows, Shelf, SnapshotRows};
+use super::states::{Borrowing, LiveRows, Shelf, SnapshotRows};
 use super::tables::{Matching, Table};
 use super::{Changed, Counts, DiffError, DiffOptions, DiffSink, Pair, SchemaChange, diff};
 use crate::ops::{Context, OpError};
@@ -138,7 +138,8 @@ fn plan(
     options: &RestoreRowsOptions,
     scratch: &Path,
 ) -> Result<RestoreRowsReport, OpError> {
-    let pair = Pair { a: live, b: snapshot.pages(), changed };
+    let borrowing = Borrowing::new(snapshot.pages(), live, changed);
+    let pair = Pair { a: live, b: &borrowing, changed };
     let encoding = |pages| -> Result<Encoding, OpError> {
         Ok(DatabaseHeader::read(pages)?.map_or(Encoding::Utf8, |header| header.encoding))
     };

@@ -1,6 +1,7 @@
 //! One state's pages, of which most are another's.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::ops::diff::Changed;
 use crate::rows::{PageError, Pages};
@@ -34,6 +35,24 @@ impl Pages for Borrowing<'_> {
 
     fn page(&self, number: u32) -> Result<Arc<[u8]>, PageError> {
         if self.borrows(number) { self.other.page(number) } else { self.own.page(number) }
+    }
+
+    fn visit(&self, numbers: &[u32], give: &(dyn Fn(u32, &[u8]) -> bool + Sync)) {
+        let (other, own): (Vec<u32>, Vec<u32>) = numbers.iter().partition(|number| self.borrows(**number));
+        let more = AtomicBool::new(true);
+        let give = |number: u32, page: &[u8]| {
+            let wanted = more.load(Relaxed) && give(number, page);
+            more.fetch_and(wanted, Relaxed);
+            wanted
+        };
+        self.other.visit(&other, &give);
+        if more.load(Relaxed) {
+            self.own.visit(&own, &give);
+        }
+    }
+
+    fn is_near(&self) -> bool {
+        self.own.is_near()
     }
 
     fn expect(&self, numbers: &[u32]) {
