@@ -36,6 +36,13 @@ pub(super) struct Need {
     pub(super) frame: Frame,
 }
 
+impl Need {
+    /// Whether it is this frame.
+    pub(super) fn is(&self, open: &OpenPack, frame: &Frame) -> bool {
+        self.frame.offset == frame.offset && self.open.table.id == open.table.id
+    }
+}
+
 /// A frame in memory.
 #[derive(Debug)]
 pub(super) enum Loaded {

@@ -105,8 +105,16 @@ impl SnapshotPages {
             Place::Slots { pack, .. } => Some((pack, state.map.pack(pack).clone())),
             Place::Zeros => None,
         });
+        let refs: HashMap<u32, PackRef> = named.collect();
+        let mut runs: HashMap<u32, u64> = HashMap::new();
+        for extent in &extents {
+            if let Place::Slots { pack, .. } = extent.place {
+                *runs.entry(pack).or_default() += 1;
+            }
+        }
+        runs.into_iter().for_each(|(pack, runs)| packs.expect_runs(&refs[&pack].id, runs));
         Ok(Self {
-            refs: named.collect(),
+            refs,
             name,
             facts,
             extents,

@@ -12,7 +12,7 @@ use super::frames::{self, FETCHING, Loaded, Need, groups, kept, range};
 use super::{SnapshotPages, frame_of};
 use crate::base::SlotNumber;
 use crate::base::ordered::{ordered, thread_count};
-use crate::format::pack::PackRef;
+use crate::format::pack::{Frame, PackRef};
 use crate::store::{StoreError, damaged};
 
 /// How much is fetched at once: few requests from afar; what stays in the nearest memory from a disk.
@@ -34,6 +34,9 @@ impl From<StoreError> for End {
     }
 }
 
+/// Most bytes of frames that are brought beside those that are visited.
+const MOST_BESIDE_BYTES: u64 = 16 << 20;
+
 /// Pages made of one frame.
 struct Task {
     need: Need,
@@ -50,6 +53,7 @@ impl SnapshotPages {
         if zeros.into_iter().any(|number| self.give(number, &mut page, give).is_err()) {
             return;
         }
+        self.bring_own(numbers, |frame| frame.is_delta);
         let is_far = tasks.iter().any(|task| task.need.open.is_far());
         let (most_bytes, gap_bytes) = reach(is_far);
         let threads = if is_far { 2 * FETCHING } else { thread_count() };
@@ -63,6 +67,29 @@ impl SnapshotPages {
             |(buffer, page), part| self.visit_part(part, buffer, page, give),
             |done: Result<(), End>| done,
         );
+    }
+
+    /// Brings those of the frames that pages lie in themselves, not those of their bases, into memory: from afar, several at a
+    /// time. What fails here fails again when it is needed.
+    pub(super) fn bring_own(&self, numbers: &[u32], wanted: impl Fn(&Frame) -> bool) {
+        let known = numbers.iter().filter(|number| (1..=self.page_count()).contains(*number));
+        let slots: Vec<_> = known.filter_map(|number| self.slot(self.chunk_of(*number)).ok().flatten()).collect();
+        let Ok(opened) = frames::open_all(&self.packs, slots.iter().map(|(pack, _)| *pack)) else { return };
+        let mut needs: Vec<Need> = Vec::new();
+        let mut bytes = 0;
+        for (pack, slot) in slots {
+            let open = &opened[&pack.id];
+            let Ok(frame) = frame_of(open, slot) else { return };
+            if !wanted(&frame) || !open.is_far() || needs.last().is_some_and(|last| last.is(open, &frame)) {
+                continue;
+            }
+            bytes += 2 * u64::from(frame.stored_len);
+            if bytes > MOST_BESIDE_BYTES {
+                break;
+            }
+            needs.push(Need { open: Arc::clone(open), frame });
+        }
+        let _ = self.frames.load_all(needs, false);
     }
 
     /// Pages of zeros, and the frames of whole chunks that the others are made of, in the order of their places.
@@ -92,9 +119,7 @@ impl SnapshotPages {
             found.push((Need { open: Arc::clone(open), frame: frame_of(open, slot)? }, number));
         }
         found.sort_unstable_by_key(|(need, number)| (need.open.table.id, need.frame.offset, *number));
-        let same = |a: &(Need, u32), b: &(Need, u32)| {
-            a.0.frame.offset == b.0.frame.offset && a.0.open.table.id == b.0.open.table.id
-        };
+        let same = |a: &(Need, u32), b: &(Need, u32)| a.0.is(&b.0.open, &b.0.frame);
         let task = |of: &[(Need, u32)]| Task {
             need: of[0].0.clone(),
             pages: of.iter().map(|(_, number)| *number).collect(),

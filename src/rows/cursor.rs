@@ -88,9 +88,8 @@ impl<'a> Cursor<'a> {
         let end = (self.at + AHEAD).min(self.items.len());
         let mut numbers: Vec<u32> = self.items[self.at..end].iter().map(Item::page).collect();
         numbers.dedup();
-        self.pages.expect(&numbers);
         self.announced = end;
-        if !self.pages.is_near() {
+        if self.pages.expect(&numbers) {
             self.announce_chains(&numbers);
         }
     }

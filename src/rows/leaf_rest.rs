@@ -14,6 +14,7 @@ pub struct LeafRest {
     cells: Vec<u8>,
     /// Where each cell ends in `cells`.
     ends: Vec<u16>,
+    overflows: bool,
 }
 
 impl LeafRest {
@@ -32,23 +33,29 @@ impl LeafRest {
             let same = |other: &Cell<'_>| other.overflow.is_none() && other.stored == cell.stored;
             match b[next..].iter().position(same) {
                 Some(by) => {
-                    b[next..next + by].iter().for_each(|cell| rest[1].push(cell.stored));
+                    b[next..next + by].iter().for_each(|cell| rest[1].push(cell));
                     next += by + 1;
                 }
-                None => rest[0].push(cell.stored),
+                None => rest[0].push(cell),
             }
         }
-        b[next..].iter().for_each(|cell| rest[1].push(cell.stored));
+        b[next..].iter().for_each(|cell| rest[1].push(cell));
         Ok(Some(rest))
     }
 
     fn none(kind: PageKind) -> Self {
-        Self { kind, cells: Vec::new(), ends: Vec::new() }
+        Self { kind, cells: Vec::new(), ends: Vec::new(), overflows: false }
     }
 
-    fn push(&mut self, cell: &[u8]) {
-        self.cells.extend_from_slice(cell);
+    fn push(&mut self, cell: &Cell<'_>) {
+        self.cells.extend_from_slice(cell.stored);
         self.ends.push(self.cells.len() as u16);
+        self.overflows |= cell.overflow.is_some();
+    }
+
+    /// Whether one of them has overflow pages.
+    pub fn overflows(&self) -> bool {
+        self.overflows
     }
 
     /// A leaf that has these cells alone.
@@ -88,7 +95,10 @@ mod tests {
 
     fn leaf(cells: &[&[u8]]) -> BtreePage {
         let mut rest = LeafRest::none(PageKind::TableLeaf);
-        cells.iter().for_each(|cell| rest.push(cell));
+        for stored in cells {
+            let overflow = None;
+            rest.push(&Cell { child: None, rowid: 0, payload_len: 0, local: &[], overflow, stored });
+        }
         BtreePage::parse(rest.page(512, 500), 500, 7).unwrap()
     }
 
@@ -122,6 +132,6 @@ mod tests {
         let cell = page.cell(0).unwrap();
         assert!(cell.overflow.is_some() && long.starts_with(cell.stored));
         let both = LeafRest::of_both(&page, &page).unwrap().unwrap();
-        assert!(both.iter().all(|rest| rest.ends.len() == 1));
+        assert!(both.iter().all(|rest| rest.ends.len() == 1 && rest.overflows()));
     }
 }

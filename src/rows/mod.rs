@@ -46,9 +46,11 @@ pub trait Pages: Sync {
     /// When it cannot be read.
     fn page(&self, number: u32) -> Result<Arc<[u8]>, PageError>;
 
-    /// Says which pages will be asked for next, so that they can be brought together. What fails here fails again, and is
-    /// told, when the page is asked for.
-    fn expect(&self, _numbers: &[u32]) {}
+    /// Says which pages will be asked for next, so that they can be brought together; whether some were far. What fails here
+    /// fails again, and is told, when the page is asked for.
+    fn expect(&self, _numbers: &[u32]) -> bool {
+        false
+    }
 
     /// Hands over pages, each once, in the order in which they are had for the least, perhaps on several threads at once. What
     /// cannot be had is left out: it fails again, and is told, when it is asked for. Ends when `give` returns false.
@@ -56,6 +58,9 @@ pub trait Pages: Sync {
         let mut found = numbers.iter().filter_map(|number| Some((*number, self.page(*number).ok()?)));
         found.all(|(number, page)| give(number, &page));
     }
+
+    /// Says which pages will be asked for one by one while another state's pages of the same numbers are visited.
+    fn prepare(&self, _numbers: &[u32]) {}
 
     /// Whether a page costs little whenever it is asked for.
     fn is_near(&self) -> bool {

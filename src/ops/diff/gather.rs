@@ -74,6 +74,7 @@ impl Gather<'_> {
         let first = usize::from(self.near[0].is_near() && !self.near[1].is_near());
         let (here, there) = (self.near[first], self.near[1 - first]);
         let mut numbers: Vec<u32> = both.iter().collect();
+        there.prepare(&numbers);
         numbers.extend(&own[first]);
         here.visit(&numbers, &|number, page| {
             if self.progress.check().is_err() {
@@ -115,7 +116,8 @@ impl Gather<'_> {
             let mut guessed = Vec::new();
             for (_, (old, new)) in parts {
                 for item in if side == 0 { old } else { new } {
-                    if let (Item::Leaf(number), true) = (item, guessed.len() < most)
+                    if let Item::Leaf(number) = item
+                        && near.may_overflow(*number)
                         && let Some(leaf) = self.read(side, *number)
                     {
                         Chains::guess(header, &leaf, most, &mut guessed);

@@ -193,8 +193,10 @@ pub fn diff(
             compare_table(table, [&a, &b], [old, new], options, progress, sink)?;
         }
         left = later;
-        near_a.forget_leaves();
-        near_b.forget_leaves();
+        if !left.is_empty() {
+            near_a.forget_leaves();
+            near_b.forget_leaves();
+        }
     }
     Ok(())
 }

@@ -93,6 +93,15 @@ impl<'a> Near<'a> {
         }
     }
 
+    /// Whether a page is a leaf that is at hand and whose rows may have overflow pages.
+    pub(super) fn may_overflow(&self, number: u32) -> bool {
+        match (self.kept(number), self.twin_of(number)) {
+            (Some(Kept::Page(_)), _) => true,
+            (Some(Kept::Rest(rest, _)), _) => rest.overflows(),
+            (None, twin) => twin.is_some_and(|twin| twin.may_overflow(number)),
+        }
+    }
+
     fn whole(&self, kept: Kept) -> Arc<[u8]> {
         match kept {
             Kept::Page(page) => page,
@@ -135,18 +144,19 @@ impl Pages for Near<'_> {
         }
     }
 
-    fn expect(&self, numbers: &[u32]) {
+    fn expect(&self, numbers: &[u32]) -> bool {
         let (others, own) = self.absent(numbers);
-        if let (Some((twin, _)), false) = (self.twin, others.is_empty()) {
-            twin.expect(&others);
-        }
-        if !own.is_empty() {
-            self.pages.expect(&own);
-        }
+        let others = self.twin.is_some_and(|(twin, _)| !others.is_empty() && twin.expect(&others));
+        let own = !own.is_empty() && self.pages.expect(&own);
+        others || own
     }
 
     fn visit(&self, numbers: &[u32], give: &(dyn Fn(u32, &[u8]) -> bool + Sync)) {
         self.pages.visit(numbers, give);
+    }
+
+    fn prepare(&self, numbers: &[u32]) {
+        self.pages.prepare(numbers);
     }
 
     fn is_near(&self) -> bool {

@@ -192,7 +192,9 @@ fn without_indexes(
     if told_apart && wanted.len() < last / 256 {
         for group in wanted.iter().collect::<Vec<_>>().chunks(GROUP) {
             gather.progress.check()?;
-            sides.iter().for_each(|side| side.pages.expect(group));
+            for side in sides {
+                side.pages.expect(group);
+            }
             for page in group.iter().copied() {
                 let kind = |side: &Side<'_>| -> Result<Option<PageKind>, RowsError> {
                     Ok(PageKind::of(fetch(side.pages, page, page)?[0]))

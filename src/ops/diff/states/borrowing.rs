@@ -51,17 +51,18 @@ impl Pages for Borrowing<'_> {
         }
     }
 
+    fn prepare(&self, numbers: &[u32]) {
+        let own: Vec<u32> = numbers.iter().copied().filter(|number| !self.borrows(*number)).collect();
+        self.own.prepare(&own);
+    }
+
     fn is_near(&self) -> bool {
         self.own.is_near()
     }
 
-    fn expect(&self, numbers: &[u32]) {
+    fn expect(&self, numbers: &[u32]) -> bool {
         let (other, own): (Vec<u32>, Vec<u32>) = numbers.iter().partition(|number| self.borrows(**number));
-        if !other.is_empty() {
-            self.other.expect(&other);
-        }
-        if !own.is_empty() {
-            self.own.expect(&own);
-        }
+        let (other, own) = (!other.is_empty() && self.other.expect(&other), !own.is_empty() && self.own.expect(&own));
+        other || own
     }
 }
