@@ -17,7 +17,7 @@ use crate::format::pack::{Frame, PackRef, frame_ids};
 use crate::store::{DecodedFrame, OpenPack, Packs, StoreError, damaged};
 
 /// Memory that frames may take together: several windows of what is read ahead.
-const MEMORY_BYTES: u64 = 48 << 20;
+pub(super) const MEMORY_BYTES: u64 = 48 << 20;
 /// Part of the memory for frames that were used again. The rest is for those that were fetched ahead and not used yet.
 const HOT: f64 = 0.3;
 /// Most stored bytes in one request, so that several can be under way.
@@ -146,8 +146,8 @@ impl Loaded {
             // A copy, so that a frame does not keep a whole range in memory.
             return Ok(Self::Deltas(Deltas { ids, stored: Bytes::copy_from_slice(&stored), payload_at, cached }));
         }
-        let decoded = DECODER
-            .with_borrow_mut(|decoder| DecodedFrame::decode(decoder, &open.table, frame, &stored, buffer))?;
+        let decoded =
+            DECODER.with_borrow_mut(|decoder| DecodedFrame::decode(decoder, &open.table, frame, &stored, buffer))?;
         let slots = frame.slots as usize;
         let right = (0..slots).map(|_| AtomicU8::new(UNKNOWN)).collect();
         let content: u64 = open.table.lens_of(frame).iter().map(|len| u64::from(*len)).sum();
@@ -238,8 +238,19 @@ impl Frames {
         self.at_hand(open, frame).or_else(|| self.memory.get(&key(open, frame)))
     }
 
+    /// Keeps a frame in memory.
+    pub(super) fn keep(&self, open: &OpenPack, frame: &Frame, loaded: &Arc<Loaded>) {
+        self.memory.insert(key(open, frame), Arc::clone(loaded));
+    }
+
     /// Does something while a frame is at hand for this thread, and in memory for no other.
-    pub(super) fn with_at_hand<T>(&self, open: &OpenPack, frame: &Frame, loaded: &Arc<Loaded>, work: impl FnOnce() -> T) -> T {
+    pub(super) fn with_at_hand<T>(
+        &self,
+        open: &OpenPack,
+        frame: &Frame,
+        loaded: &Arc<Loaded>,
+        work: impl FnOnce() -> T,
+    ) -> T {
         let of = std::ptr::from_ref(self).addr();
         AT_HAND.set(Some(AtHand { of, key: key(open, frame), loaded: Arc::clone(loaded) }));
         let done = work();

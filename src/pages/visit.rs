@@ -1,5 +1,5 @@
 //! Many pages, each once, in the order in which their frames lie: each frame is fetched once and decoded once, whatever is
-//! made of it, and kept for nobody.
+//! made of it. Where they are more than memory has room for they are kept for nobody.
 //!
 //! While pages of a frame are handed over it is at hand for whoever is given them: another snapshot's page of the same number
 //! is mostly the same chunk, or a delta to it.
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::frames::{self, FETCHING, Loaded, Need, groups, kept, range};
+use super::frames::{self, FETCHING, Loaded, MEMORY_BYTES, Need, groups, kept, range};
 use super::{SnapshotPages, frame_of};
 use crate::base::SlotNumber;
 use crate::base::ordered::{ordered, thread_count};
@@ -37,6 +37,9 @@ impl From<StoreError> for End {
 /// Most bytes of frames that are brought beside those that are visited.
 const MOST_BESIDE_BYTES: u64 = 16 << 20;
 
+/// Content of a frame that writers make, in bytes.
+const FRAME_BYTES: u64 = 64 << 10;
+
 /// Pages made of one frame.
 struct Task {
     need: Need,
@@ -57,6 +60,7 @@ impl SnapshotPages {
         let is_far = tasks.iter().any(|task| task.need.open.is_far());
         let (most_bytes, gap_bytes) = reach(is_far);
         let threads = if is_far { 2 * FETCHING } else { thread_count() };
+        let keeps = tasks.len() as u64 * FRAME_BYTES <= MEMORY_BYTES;
         let parts = groups(&tasks, |task| &task.need, most_bytes, gap_bytes);
         // Whoever was given a page knows why no more came.
         let _ = ordered(
@@ -64,7 +68,7 @@ impl SnapshotPages {
             2 * threads,
             |give| parts.into_iter().all(give),
             || (Vec::new(), page.clone()),
-            |(buffer, page), part| self.visit_part(part, buffer, page, give),
+            |(buffer, page), part| self.visit_part(part, keeps, buffer, page, give),
             |done: Result<(), End>| done,
         );
     }
@@ -102,7 +106,8 @@ impl SnapshotPages {
             }
         }
         let opened = frames::open_all(&self.packs, wanted.iter().map(|(_, pack, _)| *pack))?;
-        let (mut found, mut deltas): (_, Vec<(u32, PackRef, SlotNumber)>) = (Vec::with_capacity(wanted.len()), Vec::new());
+        let (mut found, mut deltas): (_, Vec<(u32, PackRef, SlotNumber)>) =
+            (Vec::with_capacity(wanted.len()), Vec::new());
         for (number, pack, slot) in wanted {
             let open = &opened[&pack.id];
             let frame = frame_of(open, slot)?;
@@ -120,14 +125,19 @@ impl SnapshotPages {
         }
         found.sort_unstable_by_key(|(need, number)| (need.open.table.id, need.frame.offset, *number));
         let same = |a: &(Need, u32), b: &(Need, u32)| a.0.is(&b.0.open, &b.0.frame);
-        let task = |of: &[(Need, u32)]| Task {
-            need: of[0].0.clone(),
-            pages: of.iter().map(|(_, number)| *number).collect(),
-        };
+        let task =
+            |of: &[(Need, u32)]| Task { need: of[0].0.clone(), pages: of.iter().map(|(_, number)| *number).collect() };
         Ok((zeros, found.chunk_by(same).map(task).collect()))
     }
 
-    fn visit_part(&self, part: &[Task], buffer: &mut Vec<u8>, page: &mut [u8], give: Give<'_>) -> Result<(), End> {
+    fn visit_part(
+        &self,
+        part: &[Task],
+        keeps: bool,
+        buffer: &mut Vec<u8>,
+        page: &mut [u8],
+        give: Give<'_>,
+    ) -> Result<(), End> {
         let mut absent = Vec::with_capacity(part.len());
         for task in part {
             let Need { open, frame } = &task.need;
@@ -142,6 +152,9 @@ impl SnapshotPages {
             let bytes = first.open.read(first.frame.offset..range(&last.frame).end)?;
             for task in part {
                 let loaded = Arc::new(decode(&task.need, &bytes, first.frame.offset, std::mem::take(buffer))?);
+                if keeps {
+                    self.frames.keep(&task.need.open, &task.need.frame, &loaded);
+                }
                 self.serve(task, &loaded, page, give)?;
                 *buffer = Arc::into_inner(loaded).map(Loaded::into_buffer).unwrap_or_default();
             }
