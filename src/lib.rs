@@ -2,7 +2,7 @@
 //!
 //! The layers, each of which imports only those above it; `docs/ARCHITECTURE.md` draws the way of the data:
 //! [`base`], [`format`], [`rows`], [`remote`], [`store`], [`map`], [`pages`], [`source`], [`workspace`], [`ops`], [`query`],
-//! [`procedures`], [`cli`].
+//! [`procedures`], [`server`], [`cli`].
 
 pub mod base;
 pub mod cli;
@@ -14,6 +14,7 @@ pub mod procedures;
 pub mod query;
 pub mod remote;
 pub mod rows;
+pub mod server;
 pub mod source;
 pub mod store;
 pub mod workspace;

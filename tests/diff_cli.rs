@@ -199,3 +199,54 @@ fn a_database_of_a_folder() {
     machine.ok(&at(&["restore-rows", "1", "--file", "one.db", "--table", "item"]));
     assert!(machine.ok(&at(&["diff", "1", "--file", "one.db"])).stderr.contains("nothing changed"));
 }
+
+#[test]
+fn what_would_harm_or_lose_something_is_refused() {
+    let machine = Machine::new();
+    let path = machine.database("app.db", "delete");
+    change(&path, "CREATE VIRTUAL TABLE ft USING fts5(body); INSERT INTO ft VALUES ('one'), ('two')");
+    machine.ok(&["init", "app.db"]);
+    machine.ok(&["backup", "create"]);
+    change(&path, "DELETE FROM ft; INSERT INTO ft VALUES ('three'); ALTER TABLE item RENAME price TO cost");
+    let before = std::fs::read(&path).unwrap();
+    for table in ["ft", "ft_content", "FT_data"] {
+        let ran = machine.run(&["restore-rows", "1", "--table", table, "--on-conflict", "replace"]);
+        ran.fails(2, &["the virtual table \"ft\"", "next: write through the table itself"]);
+    }
+    let ran = machine.run(&["restore-rows", "1", "--table", "item"]);
+    ran.fails(2, &["no column price any more", "next: add the columns with ALTER TABLE"]);
+    // Nothing differs in it, and still the condition makes no sense.
+    let ran = machine.run(&["restore-rows", "1", "--table", "note", "--where", "1); DELETE FROM note; SELECT (1"]);
+    ran.fails(2, &["the condition"]);
+    machine.run(&["restore-rows", "1", "--table", "later"]).fails(2, &["there is no table \"later\""]);
+    assert!(std::fs::read(&path).unwrap() == before);
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_no_success() {
+    let machine = Machine::new();
+    shop(&machine, "delete");
+    for arguments in
+        [&["diff", "1", "2", "--sql"][..], &["diff", "1"], &["log"], &["show", "1"], &["history", "item", "7"]]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = machine.command(arguments).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(75), "{arguments:?}: {said}");
+        assert!(said.contains("No space left") && said.contains("next: make room where the output goes"), "{said}");
+    }
+}
+
+#[test]
+fn names_say_which_line() {
+    let machine = Machine::new();
+    shop(&machine, "delete");
+    machine.ok(&["branch", "fix", "1"]);
+    machine.ok(&["checkout", "app:fix", "copy.db"]);
+    change(&machine.path("copy.db"), "DELETE FROM note");
+    machine.ok(&["backup", "create", "--db", "copy.db"]);
+    let ran = machine.ok(&["diff", "app:main", "app:fix", "--json", "--db", "app.db"]);
+    assert_eq!((&ran.json()["from"], &ran.json()["to"]), (&"app@2".into(), &"app:fix@2".into()));
+    machine.run(&["log", "nope", "--db", "app.db"]).fails(15, &["nope"]);
+    assert!(!machine.ok(&["log", "-n", "0", "--db", "app.db"]).stderr.contains("no snapshot"));
+}

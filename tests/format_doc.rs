@@ -7,6 +7,7 @@ use std::path::Path;
 use pagekeep::base::name::MAX_NAME_BYTES;
 use pagekeep::format::envelope::{FORMAT_VERSION, HEADER_LEN, ObjectKind, SKIPPABLE, TRAILER_LEN};
 use pagekeep::format::map::MAX_MAP_BYTES;
+use pagekeep::format::marks::MAX_MARKS_BYTES;
 use pagekeep::format::pack::{
     FOOTER_LEN, IDS_HASH_LEN, MAX_BASES, MAX_CHUNK_BYTES, MAX_FRAME_RAW_BYTES, MAX_PACK_BYTES, MAX_SLOTS,
     MAX_TABLE_BYTES,
@@ -28,6 +29,7 @@ fn code() -> BTreeMap<String, u64> {
         ("ObjectKind::Pack", ObjectKind::Pack as u64),
         ("ObjectKind::Snapshot", ObjectKind::Snapshot as u64),
         ("ObjectKind::Ref", ObjectKind::Ref as u64),
+        ("ObjectKind::Marks", ObjectKind::Marks as u64),
         ("SECTION_MAP", SECTION_MAP.into()),
         ("SECTION_PACK", SECTION_PACK.into()),
         ("FAN_OUT", FAN_OUT as u64),
@@ -42,6 +44,7 @@ fn code() -> BTreeMap<String, u64> {
         ("MAX_HEADER_BYTES", MAX_HEADER_BYTES.into()),
         ("MAX_RECORD_BYTES", MAX_RECORD_BYTES),
         ("MAX_REF_BYTES", MAX_REF_BYTES.into()),
+        ("MAX_MARKS_BYTES", MAX_MARKS_BYTES.into()),
         ("MAX_STORE_FILE_BYTES", MAX_STORE_FILE_BYTES),
         ("MAX_NAME_BYTES", MAX_NAME_BYTES as u64),
     ]
@@ -78,9 +81,17 @@ fn the_table_and_the_code_say_the_same() {
 #[test]
 fn every_public_constant_of_the_format_is_in_the_table() {
     let table = table();
-    for file in
-        ["envelope.rs", "map.rs", "pack.rs", "record.rs", "record/header.rs", "refs.rs", "root.rs", "store_file.rs"]
-    {
+    for file in [
+        "envelope.rs",
+        "map.rs",
+        "marks.rs",
+        "pack.rs",
+        "record.rs",
+        "record/header.rs",
+        "refs.rs",
+        "root.rs",
+        "store_file.rs",
+    ] {
         for line in read(&format!("src/format/{file}")).lines() {
             let Some(rest) = line.strip_prefix("pub const ") else { continue };
             let name = rest.split(':').next().unwrap();

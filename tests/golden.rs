@@ -8,11 +8,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use pagekeep::base::{
-    ChunkId, ChunkNumber, FileNumber, Name, Nonce, PackId, RefId, RefNumber, RootHash, SlotNumber, SnapshotId,
-    SnapshotNumber, TreeHash,
+    ChunkId, ChunkNumber, FileNumber, MarksId, MarksNumber, Name, Nonce, PackId, RefId, RefNumber, RootHash,
+    SlotNumber, SnapshotId, SnapshotNumber, TreeHash,
 };
 use pagekeep::format::codec::{DeltaDecoder, DeltaEncoder, FrameDecoder, FrameEncoder};
 use pagekeep::format::map::{Extent, FileExtents, MapPart, Place};
+use pagekeep::format::marks::{Act, Mark, Marked, Marks, MarksHeader, MarksRecord, Pruned};
 use pagekeep::format::pack::{Home, NewDelta, Pack, PackBuilder, PackRef, PackTable, frame_ids};
 use pagekeep::format::record::{
     FileEntry, FileKind, Files, Header, PathText, Record, SnapshotName, SourceKind, SqliteFacts, Totals,
@@ -226,6 +227,7 @@ fn header() -> Header {
         source: SourceKind::Directory,
         parent: Some(SnapshotId([3; 32])),
         created_at: "2026-11-21T02:00:00.5Z".parse().unwrap(),
+        ascends_from: None,
         host: "shop".into(),
         tool: "pagekeep 0.1.0".into(),
         nonce,
@@ -300,6 +302,61 @@ fn records_of_refs() {
         assert_eq!(golden(&format!("{name}.json"), &json), zstd::decode_all(&made[..]).unwrap());
         assert_eq!(golden(&format!("{name}.id"), id.to_string().as_bytes()), id.to_string().as_bytes());
     }
+}
+
+fn marks_header() -> MarksHeader {
+    let nonce: Nonce = "00112233445566778899aabbccddeeff".parse().unwrap();
+    let (since, host) = ("2026-11-21T02:00:00.5Z".parse().unwrap(), "shop".to_owned());
+    let target = RefTarget { line: Name::main_line(), number: SnapshotNumber(13), id: SnapshotId([3; 32]) };
+    let held = Marked {
+        line: Name::main_line(),
+        number: SnapshotNumber(9),
+        id: SnapshotId([4; 32]),
+        mark: Mark::Held,
+        since,
+        host: host.clone(),
+        reason: Some("the auditor größer".into()),
+    };
+    let forgotten = Marked {
+        number: target.number,
+        id: target.id,
+        mark: Mark::Forgotten,
+        reason: Some("keep-daily 7".into()),
+        ..held.clone()
+    };
+    let pruned = |line: Name, first, last| Pruned { line, first: SnapshotNumber(first), last: SnapshotNumber(last) };
+    MarksHeader {
+        format: 1,
+        database: Name::new("my shop").unwrap(),
+        lineage: nonce.clone(),
+        number: MarksNumber(3),
+        previous: Some(MarksId([5; 32])),
+        act: Act::Forget,
+        snapshots: vec![target],
+        marked: vec![held, forgotten],
+        pruned: vec![
+            pruned(Name::main_line(), 1, 8),
+            pruned(Name::main_line(), 10, 12),
+            pruned(Name::new("try").unwrap(), 4, 4),
+        ],
+        created_at: since,
+        host,
+        tool: "pagekeep 0.1.0".into(),
+        nonce,
+        reason: Some("keep-daily 7".into()),
+    }
+}
+
+#[test]
+fn records_of_marks() {
+    let header = marks_header();
+    let (made, id) = MarksRecord::encode(&header);
+    let bytes = golden_zstd("forget.marks", &made);
+    assert_eq!(MarksRecord::decode(&bytes).unwrap().header, header);
+    assert_eq!(Marks::of(&header).unwrap().to_parts(), (header.marked, header.pruned));
+    let json = zstd::decode_all(&bytes[..]).unwrap();
+    assert_eq!(golden("forget.marks.json", &json), zstd::decode_all(&made[..]).unwrap());
+    assert_eq!(golden("forget.marks.id", id.to_string().as_bytes()), id.to_string().as_bytes());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use ops::{DATABASE, Kept, far, far_store, restore_to};
 use pagekeep::base::{Name, SnapshotNumber};
-use pagekeep::ops::Outcome;
+use pagekeep::ops::{self as verbs, Outcome, Spec, Version};
 use pagekeep::remote::double::{Fault, Plan, Verb};
 use pagekeep::store::Store;
 
@@ -240,6 +240,40 @@ fn a_clock_that_steps_backwards_hides_no_change() {
         assert_eq!(history.sync("unchanged"), round as u32 + 2);
     }
     history.check(&history.kept.near().store);
+}
+
+/// Half of the snapshots were made while the clock was wrong by hours: the newest that is not younger than a moment is
+/// found, as a look at every one of them finds it.
+#[test]
+fn a_time_is_found_although_the_clock_was_put_back() {
+    let mut history = History::near("auto");
+    history.kept.context.clock = other_clock;
+    let offsets_s: [i64; 12] = [0, 100, 200, 3600, 300, 400, -7200, -7100, 350, 500, 480, 600];
+    for (round, offset_s) in offsets_s.into_iter().enumerate() {
+        OTHER_CLOCK_S.store(offset_s, Ordering::Relaxed);
+        history.kept.touch(round as u64);
+        history.sync("at some time");
+    }
+    let store = history.kept.near().store;
+    let all = verbs::History::find(store, &Spec::latest(), Some(&Name::new(DATABASE).unwrap())).unwrap();
+    let times: Vec<(u32, Timestamp)> =
+        all.list(usize::MAX).unwrap().iter().map(|one| (one.header.number.0, one.header.created_at)).collect();
+    assert!(times.iter().any(|(_, time)| times.iter().any(|(_, other)| time < other)));
+    for (_, time) in &times {
+        for moment in [*time, *time - Duration::from_nanos(1), *time + Duration::from_secs(50)] {
+            let wanted = times.iter().filter(|(_, time)| *time <= moment).map(|(number, _)| *number).max();
+            let spec = Spec { version: Version::Time(moment), ..Spec::latest() };
+            let found = all.resolve(&spec).ok().map(|record| record.header.number.0);
+            assert_eq!(found, wanted, "{moment} in {times:?}");
+        }
+    }
+}
+
+static OTHER_CLOCK_S: AtomicI64 = AtomicI64::new(0);
+
+fn other_clock() -> Timestamp {
+    let base: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    base + jiff::SignedDuration::from_secs(OTHER_CLOCK_S.load(Ordering::Relaxed))
 }
 
 #[test]

@@ -258,3 +258,78 @@ fn an_interrupted_restore_leaves_nothing() {
         assert_eq!(names(folder.path()), [""; 0]);
     }
 }
+
+/// A repair is killed at any moment: each object is then as it was or whole, and the next repair ends what was begun.
+#[test]
+fn killed_while_it_repairs() {
+    let mut world = World::new(None, Vec::new());
+    world.run(&["backup", "add", "second", &format!("file://{}", world.kept.folder.path().join("second").display())]);
+    for number in 1..=4 {
+        world.change();
+        world.run(&["backup", "sync", "--all"]);
+        world.contents.insert(number, world.kept.pages());
+    }
+    let folder = world.kept.remote_folder();
+    let sound = objects_below(&folder);
+    let rounds = number_from("PAGEKEEP_TEST_KILLS", 40) / 2;
+    let (mut killed, mut within) = (0, Duration::from_millis(300));
+    for round in 0..rounds {
+        let what = format!("round {round}, PAGEKEEP_TEST_SEED={}", world.seed);
+        let mut damaged = sound.clone();
+        for (key, good) in &sound {
+            let how = if key == "store.json" { 3 } else { world.dice(4) };
+            match how {
+                0 => drop(damaged.remove(key)),
+                1 => drop(damaged.insert(key.clone(), good[..good.len() / 2].to_vec())),
+                2 => {
+                    let mut bytes = good.clone();
+                    let middle = bytes.len() / 2;
+                    bytes[middle] ^= 1;
+                    damaged.insert(key.clone(), bytes);
+                }
+                _ => {}
+            }
+        }
+        for key in sound.keys() {
+            match damaged.get(key) {
+                Some(bytes) => fs::write(folder.join(key), bytes).unwrap(),
+                None => fs::remove_file(folder.join(key)).unwrap(),
+            }
+        }
+        assert!(world.command(&["scrub", "there"]).output().unwrap().status.code() != Some(0) || damaged == sound);
+        let mut child = world.start(&["repair", "there"]);
+        std::thread::sleep(Duration::from_micros(world.dice(within.as_micros() as u64)));
+        child.kill().unwrap();
+        killed += u64::from(child.wait_with_output().unwrap().status.signal() == Some(9));
+        let now = objects_below(&folder);
+        for (key, bytes) in &now {
+            // Files on their way have names of their own, which no reader takes for objects.
+            let Some(good) = sound.get(key) else { continue };
+            assert!(bytes == good || damaged.get(key) == Some(bytes), "{what}: {key} is something else");
+        }
+        for key in damaged.keys() {
+            assert!(now.contains_key(key), "{what}: {key} is gone");
+        }
+        let began = Instant::now();
+        let report = world.run(&["repair", "there"]);
+        within = began.elapsed().max(Duration::from_millis(20));
+        assert!(report["findings"].as_array().unwrap().is_empty(), "{what}: {report}");
+        world.run(&["scrub", "there"]);
+        let after = objects_below(&folder);
+        for (key, good) in &sound {
+            assert!(after[key] == *good || key.starts_with("packs/"), "{what}: {key} is another now");
+        }
+    }
+    for (number, content) in &world.contents {
+        assert!(world.restored("there", *number) == *content, "snapshot {number}");
+    }
+    println!("{killed} of {rounds} repairs were killed at work");
+    assert!(rounds < 20 || killed * 8 > rounds, "too few were killed at work: {killed} of {rounds}");
+}
+
+/// Every file below a folder by its key.
+fn objects_below(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = walkdir::WalkDir::new(root).into_iter().flatten().filter(|entry| entry.file_type().is_file());
+    let key = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+    files.map(|entry| (key(entry.path()), fs::read(entry.path()).unwrap())).collect()
+}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 14] = [
     "base",
     "format",
     "rows",
@@ -16,6 +16,7 @@ const LAYERS: [&str; 13] = [
     "ops",
     "query",
     "procedures",
+    "server",
     "cli",
 ];
 /// Where `unsafe` may be: calls to SQLite that its safe wrapper lacks.

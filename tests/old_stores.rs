@@ -206,6 +206,7 @@ fn put_apart(store: &Store) -> Kept {
         source: SourceKind::Directory,
         parent: None,
         created_at: "2026-11-21T02:00:00Z".parse().unwrap(),
+        ascends_from: None,
         host: "shop".into(),
         tool: "pagekeep test".into(),
         nonce: "ffeeddccbbaa99887766554433221100".parse().unwrap(),

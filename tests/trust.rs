@@ -3,8 +3,12 @@
 
 #![allow(clippy::result_large_err, reason = "the error is the operations' own; a test has few of them")]
 
+#[path = "trust/newer.rs"]
+mod newer;
 #[path = "support/ops.rs"]
 mod ops;
+#[path = "trust/rebuild.rs"]
+mod rebuild;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,7 +30,7 @@ use pagekeep::store::Store;
 type Objects = BTreeMap<String, Vec<u8>>;
 
 /// A remote with five snapshots and a tag that moved, all of which the local store has too.
-struct Sound {
+pub(crate) struct Sound {
     kept: Kept,
     objects: Objects,
     content: BTreeMap<u32, Vec<u8>>,
@@ -110,12 +114,12 @@ impl Sound {
     }
 }
 
-fn write(path: &Path, bytes: &[u8]) {
+pub(crate) fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
 }
 
-fn objects(root: &Path) -> Objects {
+pub(crate) fn objects(root: &Path) -> Objects {
     fn walk(root: &Path, folder: &Path, found: &mut Objects) {
         for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             if entry.is_dir() {
@@ -254,6 +258,13 @@ fn nothing_damaged_is_taken_for_a_repair() {
         sound.healthy.remote().replace(key, worse.clone()).unwrap();
         sound.scrub();
         let report = sound.repair().unwrap();
+        // A pack is more than its copies: its chunks may be whole elsewhere.
+        if key.starts_with("packs/") && report.left.is_empty() {
+            assert!(sound.scrub().found.is_whole(), "{key}: {:?}", report.healed);
+            sound.healthy.remote().replace(key, good.clone()).unwrap();
+            sound.reset();
+            continue;
+        }
         assert!(report.healed.is_empty(), "{key}: {:?}", report.healed);
         assert_eq!(report.left.iter().map(|finding| &finding.object).collect::<Vec<_>>(), [key]);
         assert!(fs::read(sound.path(key)).unwrap() == bad, "{key} was touched");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use object_store::memory::InMemory;
 use ops::{Kept, far};
 use pagekeep::base::Nonce;
@@ -42,7 +43,7 @@ fn of_many_writers_one_is_alone() {
                         &[Fault::Delay(Duration::from_millis(1 + (writer + turn) % 5))],
                     );
                     let store = store(objects, plan);
-                    let lock = WriterLock::new(&store, &holder("here"), &Nonce::fresh());
+                    let lock = WriterLock::new(&store, &holder("here"), &Nonce::fresh(), Timestamp::now);
                     while lock.look(&mut Vec::new()).unwrap() != Look::Alone {
                         std::thread::sleep(Duration::from_millis(1));
                     }
@@ -65,7 +66,7 @@ fn nothing_is_created_under_a_lock_that_was_taken_away() {
     let objects = Arc::new(InMemory::new());
     let plain = store(&objects, Plan::new());
     let nonce = Nonce::fresh();
-    let lock = Arc::new(WriterLock::new(&plain, &holder("here"), &nonce));
+    let lock = Arc::new(WriterLock::new(&plain, &holder("here"), &nonce, Timestamp::now));
     assert_eq!(lock.look(&mut Vec::new()).unwrap(), Look::Alone);
     let store = plain.clone().under(lock.clone());
     let first = pagekeep::base::PackId([1; 32]);
@@ -81,14 +82,45 @@ fn nothing_is_created_under_a_lock_that_was_taken_away() {
     assert_eq!(plain.remote().list("packs").unwrap().len(), 1);
 }
 
+static SLEPT_S: AtomicU32 = AtomicU32::new(0);
+
+fn clock() -> Timestamp {
+    Timestamp::now() + Duration::from_secs(SLEPT_S.load(SeqCst).into())
+}
+
+/// Others take a lock over that was not refreshed for half an hour; one that is about to be is no right to write any more.
+#[test]
+fn a_writer_that_slept_too_long_notices() {
+    for (slept_s, is_lost) in [(60, false), (20 * 60, false), (31 * 60, true)] {
+        SLEPT_S.store(0, SeqCst);
+        let folder = tempfile::tempdir().unwrap();
+        let plain = Store::assume(Remote::folder(folder.path()).unwrap()).overwriting();
+        let nonce = Nonce::fresh();
+        let lock = Arc::new(WriterLock::new(&plain, &holder("here"), &nonce, clock));
+        assert_eq!(lock.look(&mut Vec::new()).unwrap(), Look::Alone);
+        let store = plain.clone().under(lock.clone());
+        // The machine sleeps: its lock becomes older, and nobody has taken it away yet.
+        let file = folder.path().join(format!("locks/{nonce}"));
+        let then = std::time::SystemTime::now() - Duration::from_secs(slept_s.into());
+        std::fs::File::options().write(true).open(&file).unwrap().set_modified(then).unwrap();
+        SLEPT_S.store(slept_s, SeqCst);
+        for _ in 0..2 {
+            let put = store.put_pack(&pagekeep::base::PackId([1; 32]), b"first".as_slice().into());
+            assert_eq!(matches!(put, Err(StoreError::LockLost { .. })), is_lost, "{slept_s}: {put:?}");
+        }
+        assert_eq!(file.exists(), !is_lost, "{slept_s}");
+        assert_eq!(plain.remote().list("packs").unwrap().len(), usize::from(!is_lost));
+    }
+}
+
 #[test]
 fn a_listing_without_the_lock_is_no_permission() {
     let objects = Arc::new(InMemory::new());
-    let other = WriterLock::new(&store(&objects, Plan::new()), &holder("other"), &Nonce::fresh());
+    let other = WriterLock::new(&store(&objects, Plan::new()), &holder("other"), &Nonce::fresh(), Timestamp::now);
     assert_eq!(other.look(&mut Vec::new()).unwrap(), Look::Alone);
     // An old listing has neither.
     let plan = Plan::new().on(Verb::List, 1, Fault::Omit(0)).on(Verb::List, 1, Fault::Omit(0));
-    let mine = WriterLock::new(&store(&objects, plan), &holder("mine"), &Nonce::fresh());
+    let mine = WriterLock::new(&store(&objects, plan), &holder("mine"), &Nonce::fresh(), Timestamp::now);
     assert_eq!(mine.look(&mut Vec::new()).unwrap(), Look::TooEarly);
     assert_eq!(mine.look(&mut Vec::new()).unwrap(), Look::Held(holder("other")));
 }

@@ -68,6 +68,7 @@ LABELS = lambda value: dict.fromkeys(value, TEXT) if type(value) is dict else No
 STORE = dict(what="pagekeep store", format=U32, store_id=NONCE, created_at=TIME, tool=TEXT, encryption=NONE)
 HEADER = dict(format=U32, database=TEXT, lineage=NONCE, line=TEXT, number=(1, MAX_U32), source="sqlite|directory",
               parent=Maybe(HASH, True), created_at=TIME, host=TEXT, tool=TEXT, nonce=NONCE, note=Maybe(TEXT, True),
+              ascends_from=Maybe((1, MAX_U32), True),
               labels=Maybe(LABELS, False), chain=Maybe([r"[^@]+@[1-9]\d{0,9}"], False), tree=HASH, next_file=U32,
               files=dict(changed=[ENTRY], removed=Maybe([U32], False)), totals=dict(
                   files=U64, size_bytes=U64, chunks=U64, changed_chunks=U64, new_chunks=U64, added_bytes=U64))

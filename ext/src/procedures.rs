@@ -13,7 +13,15 @@ pub(crate) struct Table {
 }
 
 /// Procedures that change something, as functions.
-pub(crate) const FUNCTIONS: &[&str] = &["backup", "dolt_backup"];
+pub(crate) const FUNCTIONS: &[&str] = &[
+    "backup",
+    "dolt_backup",
+    "backup_forget",
+    "backup_recall",
+    "backup_apply_retention",
+    "backup_hold",
+    "backup_release",
+];
 
 const BACKUPS: Table = Table {
     name: "backups",
@@ -101,6 +109,31 @@ pub(crate) const TABLES: &[Table] = &[
         procedure: "backup_history",
         columns: &[("number", "INTEGER"), ("created_at", "TEXT"), ("event", "TEXT"), ("row", "TEXT")],
         arguments: &["table", "key", "from", "file"],
+    },
+    Table {
+        name: "backup_retention",
+        procedure: "backup_retention",
+        columns: &[("place", "TEXT"), ("policy", "TEXT")],
+        arguments: &["database"],
+    },
+    Table {
+        name: "backup_marks",
+        procedure: "backup_marks",
+        columns: &[("snapshot", "TEXT"), ("mark", "TEXT"), ("since", "TEXT"), ("host", "TEXT"), ("reason", "TEXT")],
+        arguments: &["from"],
+    },
+    Table {
+        name: "backup_stats",
+        procedure: "backup_stats",
+        columns: &[
+            ("snapshot", "TEXT"),
+            ("created_at", "TEXT"),
+            ("size_bytes", "INTEGER"),
+            ("added_bytes", "INTEGER"),
+            ("unique_bytes", "INTEGER"),
+            ("store_bytes", "INTEGER"),
+        ],
+        arguments: &["from"],
     },
 ];
 

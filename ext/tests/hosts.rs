@@ -148,7 +148,17 @@ fn neither_views_nor_triggers_reach_the_program() {
 fn tables_are_those_of_the_program() {
     let Some(program) = program() else { return };
     let folder = Folder::new();
-    for table in ["backups", "backup_log", "backup_status", "backup_refs", "backup_diff", "backup_history"] {
+    for table in [
+        "backups",
+        "backup_log",
+        "backup_status",
+        "backup_refs",
+        "backup_diff",
+        "backup_history",
+        "backup_retention",
+        "backup_marks",
+        "backup_stats",
+    ] {
         let done = Command::new(&program).args(["--json", "call", "--list", table]).output().unwrap();
         let listed: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap_or_default();
         let Some(known) = listed["procedures"].get(0) else {

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use pagekeep::format::codec::{DeltaDecoder, FrameDecoder, FrameEncoder};
 use pagekeep::format::envelope::{HEADER_LEN, ObjectKind, SKIPPABLE, header};
 use pagekeep::format::map::MapPart;
+use pagekeep::format::marks::{Marks, MarksRecord};
 use pagekeep::format::pack::{FOOTER_LEN, PackFooter, PackTable, frame_ids};
 use pagekeep::format::record::Record;
+use pagekeep::format::refs::RefRecord;
 use pagekeep::format::store_file::StoreFile;
 use pagekeep::ops::Spec;
 use pagekeep::remote::RemoteUrl;
@@ -32,7 +34,11 @@ pub const TARGETS: &[Target] = &[
     ("record", record),
     ("record_content", record_content),
     ("record_header", record_header),
+    ("marks", marks),
+    ("marks_text", marks_text),
     ("store_file", store_file),
+    ("reference", reference),
+    ("reference_text", reference_text),
     ("frame", frame),
     ("delta", delta),
     ("spec", spec),
@@ -205,6 +211,49 @@ pub fn record_header(bytes: &[u8]) {
         object.extend_from_slice(after);
     }
     record(&sealed(object));
+}
+
+/// A record of marks.
+pub fn marks(bytes: &[u8]) {
+    if let Ok(record) = MarksRecord::decode(bytes) {
+        let (bytes, id) = MarksRecord::encode(&record.header);
+        let again = MarksRecord::decode(&bytes).expect("a record of marks that was written");
+        assert_eq!((again.id, &again.header), (id, &record.header));
+    }
+}
+
+/// The text of one, which lies behind a digest and a compressor.
+pub fn marks_text(bytes: &[u8]) {
+    if let Ok(header) = MarksRecord::decode_text(bytes) {
+        let marks = Marks::of(&header).expect("marks that were checked");
+        assert_eq!(marks.to_parts(), (header.marked.clone(), header.pruned.clone()));
+        for (name, _) in marks.all() {
+            assert!(!marks.is_pruned(name) && marks.is_held(name) != marks.is_forgotten(name));
+        }
+        let (bytes, _) = MarksRecord::encode(&header);
+        assert_eq!(MarksRecord::decode(&bytes).expect("a record of marks that was written").header, header);
+    }
+}
+
+/// A record of a tag or a line as it is stored.
+pub fn reference(bytes: &[u8]) {
+    if let Ok(record) = RefRecord::decode(bytes) {
+        let (bytes, id) = RefRecord::encode(&record.header);
+        let again = RefRecord::decode(&bytes).expect("a record that was written");
+        assert_eq!((again.header, again.id), (record.header, id));
+    }
+}
+
+/// Its text, before compression.
+pub fn reference_text(bytes: &[u8]) {
+    let mut object = header(ObjectKind::Ref).to_vec();
+    let stored = FrameEncoder::new(1).encode(bytes);
+    let lengths = [(stored.len() as u32).to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
+    object.extend_from_slice(&SKIPPABLE.to_le_bytes());
+    object.extend_from_slice(&(lengths.len() as u32).to_le_bytes());
+    object.extend_from_slice(&lengths);
+    object.extend_from_slice(&stored);
+    reference(&sealed(object));
 }
 
 /// `store.json`.

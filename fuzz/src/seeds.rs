@@ -48,6 +48,10 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             vec![record[16..record.len() - 48].to_vec()]
         }
         "record_header" => vec![fixture("snapshot.json")],
+        "marks" => vec![fixture("forget.marks")],
+        "marks_text" => vec![fixture("forget.marks.json")],
+        "reference" => vec![fixture("tag.ref"), fixture("line.ref")],
+        "reference_text" => vec![fixture("tag.ref.json"), fixture("line.ref.json")],
         "store_file" => vec![fixture("store.json")],
         "frame" => [&b""[..], b"a frame of some words, words, words", &[0; 5000]]
             .iter()

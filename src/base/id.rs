@@ -94,6 +94,11 @@ hash_type!(
     "a ref's id"
 );
 hash_type!(
+    /// The identity of a record of marks: BLAKE3 of its text.
+    MarksId,
+    "a marks record's id"
+);
+hash_type!(
     /// The Merkle root of one file's chunk ids; see `format::root`.
     RootHash,
     "a root"

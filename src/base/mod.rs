@@ -6,11 +6,12 @@ pub mod id;
 pub mod name;
 pub mod nonce;
 pub mod ordered;
+pub mod policy;
 pub mod progress;
 pub mod units;
 
-pub use id::{ChunkId, PackId, RefId, RootHash, SlotContent, SnapshotId, TreeHash};
+pub use id::{ChunkId, MarksId, PackId, RefId, RootHash, SlotContent, SnapshotId, TreeHash};
 pub use name::Name;
 pub use nonce::Nonce;
 pub use progress::Progress;
-pub use units::{ChunkNumber, FileNumber, RefNumber, SlotNumber, SnapshotNumber};
+pub use units::{ChunkNumber, FileNumber, MarksNumber, RefNumber, SlotNumber, SnapshotNumber};

@@ -23,10 +23,22 @@ pub enum Phase {
     Flushing = 5,
     /// Reading and comparing what lies in a store.
     Checking = 6,
+    /// Waiting until another pagekeep is done here.
+    Queued = 7,
+    /// Stopping those who write to a database, or waiting for the lock that keeps them out.
+    Quiescing = 8,
+    /// Keeping the present state, which is about to be replaced.
+    Keeping = 9,
+    /// Writing pages into a database in service.
+    Applying = 10,
+    /// Bringing a database to the schema that programs expect.
+    Migrating = 11,
+    /// Letting those write again who were stopped.
+    Releasing = 12,
 }
 
 impl Phase {
-    const ALL: [Phase; 7] = [
+    const ALL: [Phase; 13] = [
         Phase::Idle,
         Phase::Reading,
         Phase::Storing,
@@ -34,6 +46,12 @@ impl Phase {
         Phase::Restoring,
         Phase::Flushing,
         Phase::Checking,
+        Phase::Queued,
+        Phase::Quiescing,
+        Phase::Keeping,
+        Phase::Applying,
+        Phase::Migrating,
+        Phase::Releasing,
     ];
 
     /// The phase of this name; idle for any other.
@@ -51,6 +69,12 @@ impl Phase {
             Phase::Restoring => "restoring",
             Phase::Flushing => "flushing to disk",
             Phase::Checking => "checking",
+            Phase::Queued => "queued",
+            Phase::Quiescing => "quiescing",
+            Phase::Keeping => "keeping the present state",
+            Phase::Applying => "applying",
+            Phase::Migrating => "migrating",
+            Phase::Releasing => "releasing",
         }
     }
 }
@@ -88,15 +112,8 @@ impl Progress {
 
     /// The phase entered last.
     pub fn phase(&self) -> Phase {
-        match self.phase.load(Relaxed) {
-            1 => Phase::Reading,
-            2 => Phase::Storing,
-            3 => Phase::Uploading,
-            4 => Phase::Restoring,
-            5 => Phase::Flushing,
-            6 => Phase::Checking,
-            _ => Phase::Idle,
-        }
+        let entered = self.phase.load(Relaxed);
+        Phase::ALL.into_iter().find(|phase| *phase as u8 == entered).unwrap_or(Phase::Idle)
     }
 
     /// Adds to a counter.

@@ -41,6 +41,10 @@ number_type!(
     /// The place of a ref's record among all of that ref, counted from 1.
     RefNumber
 );
+number_type!(
+    /// The place of a record of marks among all of a database, counted from 1.
+    MarksNumber
+);
 macro_rules! consecutive {
     ($name:ident) => {
         impl $name {

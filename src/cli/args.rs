@@ -1,8 +1,13 @@
 //! What can be said on the command line.
 
 mod backup;
+mod live;
+mod proof;
 mod refs;
+mod retention;
 mod rows;
+pub(crate) mod serve;
+mod stats;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,9 +19,13 @@ use clap_complete::Shell;
 use super::rows::Format;
 
 pub(crate) use backup::Backup;
+pub(crate) use live::{Live, Reset};
+pub(crate) use proof::{Assert, Doctor, Drill, Hook};
 use refs::NO_MERGE;
 pub(crate) use refs::{Branch, Tag};
+pub(crate) use retention::{Delete, Forget, Hold, Release, Retention};
 pub(crate) use rows::{Diff, OnConflict, RestoreRows};
+pub(crate) use stats::Stats;
 
 /// Keeps every past state of SQLite databases, here and elsewhere.
 ///
@@ -49,6 +58,9 @@ pub(crate) struct Globals {
     /// How long to wait for a locked database, or for another pagekeep, like 30s or 5m
     #[arg(long, global = true, value_name = "TIME")]
     pub(crate) lock_wait: Option<String>,
+    /// Leave metrics in this file, in the OpenMetrics form, after each run; replaced as a whole
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) metrics_file: Option<PathBuf>,
     /// Override a setting for this run; `pagekeep config show` lists them
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) set: Vec<(String, String)>,
@@ -234,6 +246,33 @@ pub(crate) enum Command {
         #[arg(long, value_name = "OTHER")]
         with: Option<OsString>,
     },
+    /// What is kept at each place, and for how long
+    Retention {
+        #[command(subcommand)]
+        command: Retention,
+    },
+    /// Forget snapshots: those a policy does not keep, or those that are named
+    ///
+    /// What is forgotten is no longer listed, nor found by `latest`, by a time or by the beginning of its id. It can be
+    /// restored by its number, and taken back with --undo, until `pagekeep prune` removes it. The newest snapshot of a line,
+    /// what a tag stands for, what a line starts from and what is held are never forgotten.
+    Forget(Forget),
+    /// Hold a snapshot: nothing forgets it until it is released
+    Hold(Hold),
+    /// Take the hold of a snapshot away
+    Release(Release),
+    /// How much is stored, what each snapshot adds to it, and what that costs
+    Stats(Stats),
+    /// Restore for real, to a scratch folder, and let the database check itself
+    ///
+    /// The copy is checked by SQLite (integrity, foreign keys), by the assertions of `pagekeep config assert`, and by its rows
+    /// against those of the last good drill; then it is removed. What was found, and how long the restore took, is kept.
+    /// Exit code 13 when bytes are missing or wrong, 7 when they are right and say something unexpected.
+    Drill(Drill),
+    /// Look whether all is well here and at the remotes: a line for each check, with what to do
+    ///
+    /// Exit code 8 when a check failed; a warning fails nothing.
+    Doctor(Doctor),
     /// Copy a whole store to a new folder, restore its databases there, and go on from there
     Clone {
         /// The store's address
@@ -269,6 +308,28 @@ pub(crate) enum Command {
         follow: bool,
         #[command(subcommand)]
         command: Option<JobCommand>,
+    },
+    /// Backups that come by themselves: what is configured, and the next runs
+    Schedule {
+        /// So many runs of each
+        #[arg(long, short = 'n', default_value_t = 3)]
+        count: usize,
+    },
+    /// Serve databases over HTTP, and run their schedules
+    Serve(serve::Serve),
+    /// Users of the server
+    User {
+        #[command(flatten)]
+        place: serve::Place,
+        #[command(subcommand)]
+        command: serve::User,
+    },
+    /// Tokens for the server
+    Token {
+        #[command(flatten)]
+        place: serve::Place,
+        #[command(subcommand)]
+        command: serve::Token,
     },
     /// Settings
     Config {
@@ -353,6 +414,10 @@ pub(crate) enum Config {
         #[arg(long)]
         origin: bool,
     },
+    /// What is called when something happens to a database; alone: what is configured
+    Hook(Hook),
+    /// What a drill expects of a database; alone: what is configured
+    Assert(Assert),
     /// Set one in this folder's .pagekeep/config.toml
     Set {
         /// Its name

@@ -10,6 +10,10 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const PARTIAL: u8 = 3;
 /// A remote is older than allowed.
 pub(crate) const STALE: u8 = 6;
+/// A drill restored what was stored, and that is not what was expected.
+pub(crate) const UNEXPECTED: u8 = 7;
+/// A check of the doctor failed.
+pub(crate) const UNWELL: u8 = 8;
 
 /// The exit code of a kind of failure.
 pub(crate) fn code(kind: ErrorKind) -> u8 {

@@ -34,7 +34,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings
     let json = arguments.globals.json;
     let outcome = Session::new(arguments.globals, surroundings).and_then(|session| {
         // Rows go to the terminal while they come.
-        let gives_rows = matches!(arguments.command, Command::Query { .. } | Command::Sql { .. });
+        let gives_rows =
+            matches!(arguments.command, Command::Query { .. } | Command::Sql { .. } | Command::Serve { .. });
         let shown = (!gives_rows).then(|| progress::Shown::start(&session));
         let outcome = dispatch(&session, arguments.command);
         drop(shown);
@@ -57,7 +58,7 @@ fn with_query(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item =
         if at > 0 && is_sql.is_none() && !is_flag && !is_value {
             is_sql = Some(argument == "sql");
         }
-        is_value = ["--db", "--lock-wait", "--set"].iter().any(|flag| argument == *flag);
+        is_value = ["--db", "--lock-wait", "--set", "--metrics-file"].iter().any(|flag| argument == *flag);
         if is_sql == Some(true) && argument == "-q" { "--execute".into() } else { argument }
     })
 }
@@ -104,6 +105,13 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
             commands::scrub::run(session, &from, max_bytes.as_deref(), max_time.as_deref(), max_age.as_deref())
         }
         Command::Repair { from, with } => commands::repair::run(session, &from, with.as_deref()),
+        Command::Retention { command } => commands::retention::run(session, command),
+        Command::Forget(wanted) => commands::forget::run(session, wanted),
+        Command::Hold(wanted) => commands::retention::hold(session, &wanted),
+        Command::Release(wanted) => commands::retention::release(session, &wanted),
+        Command::Stats(wanted) => commands::stats::run(session, &wanted),
+        Command::Drill(wanted) => commands::drill::run(session, &wanted),
+        Command::Doctor(wanted) => commands::doctor::run(session, &wanted),
         Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
         Command::Call { name, list: true, .. } => commands::call::list(name.as_deref()),
         Command::Call { name, arguments, by_name, .. } => {
@@ -111,6 +119,10 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         }
         Command::Jobs => commands::jobs::list(session),
         Command::Job { id, follow, command } => commands::jobs::one(session, id, follow, command),
+        Command::Schedule { count } => commands::schedule::list(session, count),
+        Command::Serve(wanted) => commands::serve::run(session, wanted),
+        Command::User { place, command } => commands::serve::user(session, place, command),
+        Command::Token { place, command } => commands::serve::token(session, place, command),
         Command::Config { command } => commands::config::run(session, command),
         Command::Completions { shell } => Ok(commands::about::completions(shell)),
         Command::Man => commands::about::man(),

@@ -50,17 +50,35 @@ impl Output {
                 let _ = writeln!(io::stderr(), "{line}");
             }
         }
-        if let Some(mut body) = self.body {
-            let _ = body.rewind().and_then(|()| io::copy(&mut body, &mut io::stdout().lock()));
-            return self.exit;
+        let mut out = io::stdout().lock();
+        let text = self.to_show(as_json);
+        let written = match self.body {
+            Some(mut body) => body.rewind().and_then(|()| io::copy(&mut body, &mut out)).and_then(|_| out.flush()),
+            None => out.write_all(text.as_bytes()).and_then(|()| out.flush()),
+        };
+        match written {
+            Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
+                let error = OpError::Io { verb: "write", path: "standard output".into(), source };
+                print_error(&error, as_json);
+                exit::code(error.kind())
+            }
+            _ => self.exit,
         }
-        let mut text = if as_json && !self.json.is_null() { self.json.to_string() } else { self.text };
+    }
+
+    /// The result as text, which ends with its line.
+    fn to_show(&self, as_json: bool) -> String {
+        let mut text = if as_json && !self.json.is_null() { self.json.to_string() } else { self.text.clone() };
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
-        let _ = io::stdout().write_all(text.as_bytes());
-        self.exit
+        text
     }
+}
+
+/// Says something at once, on stderr.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Prints a failure: what, why, and what to do next.

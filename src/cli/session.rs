@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::args::Globals;
 use crate::base::progress::Phase;
 use crate::base::{Name, Progress};
-use crate::ops::{Context, Database, OpError, ReadFrom, Spec};
+use crate::ops::{Context, Database, OpError, Reach, ReadFrom, Spec};
 use crate::procedures::Caller;
 use crate::query::Place;
 use crate::remote::{Environment, OpenOptions, RemoteUrl};
@@ -56,6 +56,12 @@ impl Session {
         if let Some(wait) = &globals.lock_wait {
             settings.set("lock_wait", wait, Origin::Flag)?;
         }
+        if let Some(path) = &globals.metrics_file {
+            let path = around.current_folder.join(path);
+            let reason = || format!("{} is not UTF-8", path.display());
+            let text = path.to_str().ok_or_else(|| WorkspaceError::Setting { reason: reason() })?;
+            settings.set("metrics_file", text, Origin::Flag)?;
+        }
         for (key, value) in &globals.set {
             settings.set(key, value, Origin::Flag)?;
         }
@@ -67,6 +73,7 @@ impl Session {
             clock: Timestamp::now,
             zone: TimeZone::system(),
             patience: OpenOptions::default(),
+            reach: Reach::default(),
             progress: around.progress,
         };
         context.be_patient(globals.db.as_deref(), &settings);
@@ -95,6 +102,7 @@ impl Session {
             database: self.globals.db.clone(),
             program: self.program.clone(),
             open_files: Vec::new(),
+            queue: None,
         }
     }
 

@@ -31,6 +31,8 @@ pub enum ObjectKind {
     Snapshot = 2,
     /// A ref's record.
     Ref = 3,
+    /// A record of marks.
+    Marks = 4,
 }
 
 impl ObjectKind {
@@ -39,6 +41,7 @@ impl ObjectKind {
             ObjectKind::Pack => "the pack",
             ObjectKind::Snapshot => "the snapshot record",
             ObjectKind::Ref => "the ref's record",
+            ObjectKind::Marks => "the record of marks",
         }
     }
 }

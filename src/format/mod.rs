@@ -8,6 +8,7 @@ pub mod codec;
 pub mod envelope;
 mod error;
 pub mod map;
+pub mod marks;
 pub mod pack;
 pub mod record;
 pub mod refs;

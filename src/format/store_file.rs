@@ -60,7 +60,10 @@ impl StoreFile {
         }
         let wrong = |source| FormatError::Json { what: WHAT, source };
         let Version { format } = serde_json::from_slice(text).map_err(wrong)?;
-        if format == 0 || format > FORMAT_VERSION.into() {
+        if format == 0 {
+            return Err(FormatError::Unknown { what: WHAT, found: "format version 0".into() });
+        }
+        if format > FORMAT_VERSION.into() {
             return Err(FormatError::TooNew { what: WHAT, found: format, supported: FORMAT_VERSION.into() });
         }
         let file: StoreFile = serde_json::from_slice(text).map_err(wrong)?;

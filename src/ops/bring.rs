@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use super::lines::{Unpushed, known, note, unpushed};
 use super::push::Push;
+use super::retention::{push_holds, wanted};
 use super::snapshot::Outcome;
 use super::sync::{check_remote, remember_success};
 use super::{Context, Database, OpError, OpenRemote, refs};
 use crate::base::progress::Phase;
 use crate::base::{Name, PackId, SnapshotNumber};
 use crate::format::refs::RefName;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::workspace::{Pushed, RemoteMemory};
 
 /// What a remote got.
@@ -73,7 +74,9 @@ fn push_line(
     let first = known.as_ref().map_or(line.first.0, |known| known.number.0.saturating_add(1));
     let there = packs_at(database, local, &line.line, known.as_ref().map(|known| known.number), outcome)?;
     let push = Push { context, database, line: &line.line, from, to: &remote.store, there };
-    let pushed = push.run(first..=line.newest.0)?;
+    let wanted = wanted(context, database, from, &line.line, first..=line.newest.0)?;
+    let pushed = push.run(wanted.numbers.clone())?;
+    wanted.mark(context, database, &remote.store)?;
     if let Some(last) = pushed.last() {
         let id = local.record(&database.name, &line.line, *last).map(|record| record.id);
         known = id.ok().map(|id| Pushed { number: *last, id });
@@ -92,7 +95,11 @@ fn newest_in_common(
     line: &Unpushed,
 ) -> Result<Option<Pushed>, OpError> {
     let Some(number) = remote.newest(&database.name, &line.line)? else { return Ok(None) };
-    let theirs = remote.record(&database.name, &line.line, number.min(line.newest))?;
+    let theirs = match remote.record(&database.name, &line.line, number.min(line.newest)) {
+        // It was forgotten there and removed; the newest never is.
+        Err(StoreError::NoSnapshot { .. }) => remote.record(&database.name, &line.line, number)?,
+        found => found?,
+    };
     let ours = local.record(&database.name, &line.line, theirs.header.number);
     if ours.is_ok_and(|ours| ours.id != theirs.id) || theirs.header.lineage != database.config().lineage {
         return Err(super::conflict(&theirs.header, &database.config().lineage, remote));
@@ -109,11 +116,12 @@ pub(super) fn finish(
     mut memory: RemoteMemory,
 ) -> Result<Vec<RefName>, OpError> {
     remember_success(context, database, remote, memory.clone())?;
-    let before = (memory.refs.clone(), memory.waiting.clone());
+    let before = memory.clone();
     let done = refs::push(database, local, remote, &mut memory);
-    let RemoteMemory { refs, waiting, .. } = memory;
-    if let (true, Some(name)) = ((&refs, &waiting) != (&before.0, &before.1), &remote.name) {
-        let memory = RemoteMemory { refs, waiting, ..database.workspace.recall_remote(name) };
+    let done = done.and_then(|refs| push_holds(context, database, local, remote, &mut memory).map(|()| refs));
+    if let (true, Some(name)) = (memory != before, &remote.name) {
+        let RemoteMemory { refs, waiting, marks, .. } = memory;
+        let memory = RemoteMemory { refs, waiting, marks, ..database.workspace.recall_remote(name) };
         database.workspace.remember_remote(name, &memory)?;
     }
     done

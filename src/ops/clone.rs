@@ -9,7 +9,7 @@ use crate::base::{Name, Progress};
 use crate::format::record::SourceKind;
 use crate::map::State;
 use crate::store::{Store, StoreError, keys};
-use crate::workspace::{DatabaseConfig, DatabaseMemory, Pushed, RemoteConfig, Workspace};
+use crate::workspace::{DatabaseConfig, DatabaseMemory, Expectations, Hooks, Pushed, RemoteConfig, Workspace};
 
 /// The name a cloned store's origin gets.
 const ORIGIN: &str = "origin";
@@ -74,10 +74,16 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
         let state = State::load(&local, record)?;
         let path = place(&state, &name)?;
         let (lineage, kind) = (state.header.lineage.clone(), state.header.source);
-        workspace
-            .config
-            .databases
-            .insert(name.clone(), DatabaseConfig { path: path.clone(), kind, lineage, line, database: None });
+        let own = DatabaseConfig {
+            path: path.clone(),
+            kind,
+            lineage,
+            line,
+            database: None,
+            hooks: Hooks::default(),
+            drill: Expectations::default(),
+        };
+        workspace.config.databases.insert(name.clone(), own);
         workspace.save()?;
         let options = RestoreOptions { ids_path: Some(workspace.ids_path(&name)), ..RestoreOptions::default() };
         restore(context, &local, &state, &folder.join(&path), options)?;
@@ -119,9 +125,10 @@ fn place(state: &State, name: &Name) -> Result<PathBuf, OpError> {
 fn copy(context: &Context, from: &Store, to: &Store) -> Result<CloneReport, OpError> {
     let mut report = CloneReport::default();
     let refs = from.remote().list(keys::REFS).map_err(StoreError::from)?;
+    let marks = from.remote().list(keys::MARKS).map_err(StoreError::from)?;
     let records = from.remote().list(keys::SNAPSHOTS).map_err(StoreError::from)?;
     let packs = from.remote().list(keys::PACKS).map_err(StoreError::from)?;
-    for objects in [packs, records, refs] {
+    for objects in [packs, records, refs, marks] {
         let total: u64 = objects.iter().map(|object| object.size).sum();
         Progress::add(&context.progress.total_bytes, total);
         ordered(

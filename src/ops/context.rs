@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::Database;
+use super::{Database, Reach};
 use crate::base::Progress;
 use crate::remote::{Environment, OpenOptions};
 use crate::workspace::Settings;
@@ -29,6 +29,8 @@ pub struct Context {
     pub zone: TimeZone,
     /// How long remotes are waited for.
     pub patience: OpenOptions,
+    /// What the caller may name.
+    pub reach: Reach,
     /// Counts what is done; asks to stop.
     pub progress: Arc<Progress>,
 }

@@ -110,6 +110,7 @@ impl Database {
         settings: &Settings,
         create: bool,
     ) -> Result<Self, OpError> {
+        context.may_use(path)?;
         let path = context.current_folder.join(path);
         let path = path.canonicalize().map_err(|error| SourceError::io(&path, error))?;
         let metadata = std::fs::metadata(&path).map_err(|error| SourceError::io(&path, error))?;
@@ -153,6 +154,14 @@ impl Database {
             return Ok(Self::find(context, wanted, settings, false)?.workspace);
         }
         workspace_around(&context.current_folder)?.ok_or_else(nothing_kept)
+    }
+
+    /// The database of this name in a workspace that is open.
+    ///
+    /// # Errors
+    /// When the folder's file sets what cannot be.
+    pub fn kept(workspace: Workspace, handle: Name, settings: Settings) -> Result<Self, OpError> {
+        Self::new(workspace, handle, settings)
     }
 
     /// Adds what the folder's file sets to what the caller set.

@@ -10,11 +10,14 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::ReachError;
 use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
+use crate::ops::HookError;
 use crate::ops::diff::DiffError;
 use crate::ops::restore::TargetError;
+use crate::ops::retention::RetentionError;
 use crate::remote::{OpenError, UrlError};
 use crate::source::SourceError;
 use crate::store::StoreError;
@@ -286,6 +289,29 @@ pub enum OpError {
     /// Rows of two states.
     #[error(transparent)]
     Diff(#[from] DiffError),
+    /// A hook.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// A database in service gets no other state.
+    #[error(transparent)]
+    Live(#[from] super::LiveError),
+    /// What is kept and what is forgotten.
+    #[error(transparent)]
+    Retention(#[from] RetentionError),
+    /// What failed lies in a layer that builds on operations; it says itself what it is.
+    #[error("{failure}")]
+    Built {
+        /// What can be done about it.
+        kind: ErrorKind,
+        /// The next thing to do.
+        hint: Option<String>,
+        /// What failed.
+        #[source]
+        failure: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A path or an address that the caller may not name.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -30,6 +30,7 @@ pub struct Graph {
 /// When the store cannot be read.
 pub fn graph(history: &History, all: bool, limit: usize) -> Result<Graph, OpError> {
     let (store, database) = (&history.store, &history.database);
+    let marks = history.marks()?;
     let refs = Refs::load(store, database)?;
     let mut live: Vec<Name> =
         lines(store, database)?.into_iter().filter(|line| !line.deleted).map(|line| line.name).collect();
@@ -39,7 +40,8 @@ pub fn graph(history: &History, all: bool, limit: usize) -> Result<Graph, OpErro
     let mut names: BTreeSet<SnapshotName> = BTreeSet::new();
     let mut tips: BTreeMap<SnapshotName, Vec<Name>> = BTreeMap::new();
     for line in live {
-        let found = lines::names(store, database, &line, usize::MAX)?;
+        let mut found = lines::names(store, database, &line, usize::MAX)?;
+        found.retain(|name| !marks.is_forgotten(name));
         if let Some(tip) = found.first() {
             tips.entry(tip.clone()).or_default().push(line);
         }
@@ -51,7 +53,8 @@ pub fn graph(history: &History, all: bool, limit: usize) -> Result<Graph, OpErro
         // What a deleted line holds is shown as far as a tag leads to it.
         if all && !names.contains(&target.name()) {
             let found = lines::names(store, database, &target.line, usize::MAX)?;
-            names.extend(found.into_iter().filter(|name| name.number <= target.number));
+            let leads = |name: &SnapshotName| name.number <= target.number && !marks.is_forgotten(name);
+            names.extend(found.into_iter().filter(leads));
         }
     }
     let listed = history.read_all(names.into_iter().collect())?;

@@ -1,9 +1,10 @@
 //! A database's history in a store: which snapshots there are, and which one a person means.
 
 use super::spec::{Spec, Version, title};
-use super::{Context, Database, OpError, lines};
+use super::{Context, Database, OpError, lines, retention};
 use crate::base::ordered::ordered;
 use crate::base::{Name, SnapshotNumber};
+use crate::format::marks::Marks;
 use crate::format::record::{Header, Record, SnapshotName};
 use crate::format::refs::RefName;
 use crate::store::{Store, StoreError};
@@ -40,6 +41,11 @@ impl Listed {
     pub fn of(record: &Record) -> Self {
         let (record_bytes, rides) = (record.stored_bytes, record.pack.is_some());
         Self { header: record.header.clone(), id: record.id, record_bytes, rides }
+    }
+
+    /// Bytes it added to its store when it was made: packs of its own, and the record.
+    pub fn added_bytes(&self) -> u64 {
+        if self.rides { self.record_bytes } else { self.header.totals.added_bytes + self.record_bytes }
     }
 }
 
@@ -107,9 +113,23 @@ impl History {
         Ok(self.names(1)?.into_iter().next())
     }
 
-    /// The names of the newest snapshots, newest first, and of those before the line's start.
+    /// The names of the newest snapshots, newest first, and of those before the line's start; without those that were
+    /// forgotten. The newest never is, so that for it alone nothing is asked.
     pub(super) fn names(&self, count: usize) -> Result<Vec<SnapshotName>, OpError> {
-        lines::names(&self.store, &self.database, &self.line, count)
+        let marks = if count > 1 { self.marks()? } else { Marks::default() };
+        let wanted = if marks.is_empty() { count } else { usize::MAX };
+        let mut names = lines::names(&self.store, &self.database, &self.line, wanted)?;
+        names.retain(|name| !marks.is_forgotten(name));
+        names.truncate(count);
+        Ok(names)
+    }
+
+    /// The marks on the database's snapshots.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn marks(&self) -> Result<Marks, OpError> {
+        retention::marks(&self.store, &self.database)
     }
 
     fn read(&self, name: &SnapshotName) -> Result<Record, StoreError> {
@@ -147,7 +167,8 @@ impl History {
         let own = SnapshotName { line: self.line.clone(), number };
         match lines::start(&self.store, &self.database, &self.line)? {
             Some(start) if number <= start.number => {
-                let found = self.names(usize::MAX)?.into_iter().find(|name| name.number == number);
+                let all = lines::names(&self.store, &self.database, &self.line, usize::MAX)?;
+                let found = all.into_iter().find(|name| name.number == number);
                 Ok(found.unwrap_or(own))
             }
             _ => Ok(own),
@@ -175,9 +196,11 @@ impl History {
         let mut found = self.list(usize::MAX)?;
         found.retain(fits);
         if found.is_empty() {
+            let marks = self.marks()?;
             for line in self.store.lines(&self.database)?.into_iter().filter(|line| *line != self.line) {
                 let numbers = self.store.numbers(&self.database, &line, usize::MAX)?;
-                let names = numbers.into_iter().map(|number| SnapshotName { line: line.clone(), number }).collect();
+                let names = numbers.into_iter().map(|number| SnapshotName { line: line.clone(), number });
+                let names = names.filter(|name| !marks.is_forgotten(name)).collect();
                 found.extend(self.read_all(names)?.into_iter().filter(fits));
             }
         }
@@ -192,21 +215,35 @@ impl History {
         }
     }
 
-    /// The newest record that is not younger than a moment: halving, since times ascend with numbers.
+    /// The newest record that is not younger than a moment: halving, in one run of ascending times after the other, from the
+    /// newest on. A clock that was put back begins a run.
     fn at_time(&self, newest_first: &[SnapshotName], moment: jiff::Timestamp) -> Result<Option<Record>, OpError> {
-        let (mut low, mut high) = (0, newest_first.len());
-        let mut found = None;
-        while low < high {
-            let middle = (low + high) / 2;
-            let record = self.read(&newest_first[middle])?;
-            if record.header.created_at <= moment {
-                high = middle;
-                found = Some(record);
-            } else {
-                low = middle + 1;
+        let mut rest = newest_first;
+        while let Some(newest) = rest.first() {
+            let last = self.read(newest)?;
+            let first = last.header.ascends_from;
+            let count = first.map_or(rest.len(), |first| rest.partition_point(|name| name.number >= first)).max(1);
+            if last.header.created_at <= moment {
+                return Ok(Some(last));
             }
+            let (mut low, mut high) = (1, count);
+            let mut found = None;
+            while low < high {
+                let middle = (low + high) / 2;
+                let record = self.read(&rest[middle])?;
+                if record.header.created_at <= moment {
+                    high = middle;
+                    found = Some(record);
+                } else {
+                    low = middle + 1;
+                }
+            }
+            if found.is_some() {
+                return Ok(found);
+            }
+            rest = &rest[count..];
         }
-        Ok(found)
+        Ok(None)
     }
 
     fn none(&self, spec: &Spec) -> OpError {

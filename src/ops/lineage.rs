@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::{Context, Database, OpError, OpenRemote, lines, refs};
+use super::{Context, Database, OpError, lines, refs};
 use crate::base::{Name, SnapshotNumber};
 use crate::format::record::Record;
 use crate::format::root::RootBuilder;
 use crate::map::State;
 use crate::remote::RemoteUrl;
 use crate::source::sqlite::PinnedDatabase;
-use crate::store::{Created, Store, StoreError, keys};
+use crate::store::{Created, Store, keys};
 use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, RemoteMemory, SourceKind};
 
 /// How many snapshots are compared with a file that may be a copy of one.
@@ -267,48 +267,4 @@ fn is_copy_of_any(
         }
     }
     Ok(false)
-}
-
-/// Sets the local history aside and goes on after the remote's newest snapshot.
-///
-/// Snapshots that only this machine has stay in the folder that is returned, a store of its own.
-pub(super) fn rebase(
-    context: &Context,
-    database: &mut Database,
-    remote: &OpenRemote,
-) -> Result<Option<std::path::PathBuf>, OpError> {
-    let Some(newest) = newest_of(&remote.store, database)? else { return Ok(None) };
-    if database.workspace.config.databases.len() > 1 {
-        let reason =
-            "several databases are kept in this folder and share its store: keep this one in a folder of its own";
-        return Err(OpError::WhichDatabase { reason: reason.into() });
-    }
-    // What is remembered goes first: it belongs to the history that is set aside. A crash after that leaves a database
-    // that the next run takes for one that has only begun, and that finds its history at the remote.
-    database.workspace.forget_database(&database.handle)?;
-    let store = database.workspace.path("store");
-    let stamp = context.now().strftime("%Y%m%d-%H%M%S").to_string();
-    let mut names = (0..).map(|n| match n {
-        0 => database.workspace.path(&format!("store-before-rebase-{stamp}")),
-        n => database.workspace.path(&format!("store-before-rebase-{stamp}-{n}")),
-    });
-    let aside = names.find(|name| std::fs::symlink_metadata(name).is_err()).expect("BUG: numbers do not end");
-    std::fs::rename(&store, &aside).map_err(OpError::io("set aside", &store))?;
-    let name = database.name.clone();
-    adopt(context, database, &remote.store, &name, &newest)?;
-    // What other remotes have may not be this history: they are asked before they get anything.
-    for other in database.remote_names() {
-        let mut memory = database.workspace.recall_remote(&other);
-        lines::forget(database, &mut memory);
-        database.workspace.remember_remote(&other, &memory)?;
-    }
-    if let Some(remote) = &remote.name {
-        let mut memory = database.workspace.recall_remote(remote);
-        let line = database.config().line.clone();
-        lines::note(database, &mut memory, &line, Pushed { number: newest.header.number, id: newest.id });
-        database.workspace.remember_remote(remote, &memory)?;
-    }
-    let before = Store::assume(crate::remote::Remote::folder(&aside).map_err(StoreError::from)?);
-    refs::carry(database, &before, &database.local_store(context)?, &remote.store)?;
-    Ok(Some(aside))
 }

@@ -107,6 +107,12 @@ pub(super) fn known(database: &Database, memory: &RemoteMemory, line: &Name) -> 
     own.into_iter().chain(lines.and_then(|lines| lines.get(line))).max_by_key(|pushed| pushed.number).cloned()
 }
 
+/// Whether a snapshot is known to be forgotten at a remote.
+pub(super) fn is_forgotten_at(database: &Database, memory: &RemoteMemory, name: &SnapshotName) -> bool {
+    let ranges = memory.forgotten.get(&database.name).and_then(|lines| lines.get(&name.line));
+    ranges.into_iter().flatten().any(|(first, last)| (*first..=*last).contains(&name.number))
+}
+
 /// Notes what a remote has of a line.
 pub(super) fn note(database: &Database, memory: &mut RemoteMemory, line: &Name, pushed: Pushed) {
     if *line == database.config().line {
@@ -122,6 +128,8 @@ pub(super) fn forget(database: &Database, memory: &mut RemoteMemory) {
     memory.lines.remove(&database.name);
     memory.refs.remove(&database.name);
     memory.waiting.remove(&database.name);
+    memory.marks.remove(&database.name);
+    memory.forgotten.remove(&database.name);
 }
 
 /// A line of which the local store has snapshots that a remote is not known to have.

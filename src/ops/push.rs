@@ -26,8 +26,7 @@ pub(super) struct Push<'a> {
 
 impl Push<'_> {
     /// Pushes the line's snapshots of these numbers; returns those it pushed.
-    pub(super) fn run(mut self, numbers: std::ops::RangeInclusive<u32>) -> Result<Vec<SnapshotNumber>, OpError> {
-        let numbers: Vec<_> = numbers.map(SnapshotNumber).collect();
+    pub(super) fn run(mut self, numbers: Vec<SnapshotNumber>) -> Result<Vec<SnapshotNumber>, OpError> {
         for number in &numbers {
             self.context.progress.check()?;
             self.snapshot(*number)?;

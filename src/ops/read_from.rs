@@ -66,7 +66,7 @@ impl ReadFrom {
             _ => {}
         }
         let OpenRemote { store, .. } = context.open_url(&context.parse_url(from)?, false)?;
-        Ok(Self { store, database: database.ok(), remote: None, is_bare: true })
+        Ok(Self { store: store.to_be_known(), database: database.ok(), remote: None, is_bare: true })
     }
 
     /// Whether it is the local store of the database kept here.

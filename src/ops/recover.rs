@@ -4,10 +4,10 @@
 
 use super::lineage::{adopt, mirror, newest_of};
 use super::sync::open_known;
-use super::{Context, Database, OpError, lines};
-use crate::base::Name;
+use super::{Context, Database, OpError, lines, retention};
+use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
-use crate::format::record::Record;
+use crate::format::record::{Record, SnapshotName};
 use crate::store::{Store, StoreError, keys};
 
 /// Makes sure that the snapshot which the next one follows can be read here. Returns what a person should know. The
@@ -47,6 +47,7 @@ pub(super) fn recover(context: &Context, database: &mut Database, thorough: bool
             // A crash after this costs a look at the remotes.
             forget_remotes(database)?;
             database.workspace.forget_database(&database.handle)?;
+            retention::set_aside(context, database, &record.header.name())?;
             adopt(context, database, &store, &name, &record)?;
             let (number, place) = (record.header.number, store.remote().name());
             Ok(Some(format!(
@@ -56,6 +57,7 @@ pub(super) fn recover(context: &Context, database: &mut Database, thorough: bool
         (None, None, None) => {
             forget_remotes(database)?;
             database.workspace.forget_database(&database.handle)?;
+            retention::set_aside(context, database, &SnapshotName { line, number: SnapshotNumber(0) })?;
             Ok(Some(format!("the local store lost {lost}, and no remote has this history: it begins anew")))
         }
     }

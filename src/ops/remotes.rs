@@ -41,6 +41,15 @@ impl Context {
     /// # Errors
     /// When credentials or the folder are missing.
     pub fn open_url(&self, url: &RemoteUrl, create: bool) -> Result<OpenRemote, OpError> {
+        match url.as_folder() {
+            Some(folder) => self.may_use(folder)?,
+            None => self.reach.check_address()?,
+        }
+        self.open_known(url, create)
+    }
+
+    /// As [`Context::open_url`], of what is configured already: whoever did that might.
+    fn open_known(&self, url: &RemoteUrl, create: bool) -> Result<OpenRemote, OpError> {
         let options = OpenOptions { create, ..self.patience.clone() };
         let fail = |source| OpError::Open { url: url.to_string(), source };
         let opened = open(url, &self.environment, &options).map_err(fail)?;
@@ -85,9 +94,9 @@ impl Database {
             return Err(self.no_backup(name));
         };
         let url = context.parse_url(&config.url)?;
-        let opened = context.open_url(&url, false)?;
+        let opened = context.open_known(&url, false)?;
         let store = if config.conditional_put { opened.store } else { opened.store.overwriting() };
-        Ok(OpenRemote { name: Some(name.clone()), store, ..opened })
+        Ok(OpenRemote { name: Some(name.clone()), store: store.known_as(config.store_id.clone()), ..opened })
     }
 
     /// Forgets a remote, whatever lies there; returns its name and address.
@@ -96,6 +105,7 @@ impl Database {
     /// When there is none of this name, or what is remembered cannot be written.
     pub fn remove_remote(&mut self, name: &str) -> Result<(Name, String), OpError> {
         let found = self.workspace.change(|config| -> Result<_, OpError> {
+            config.retention.remove(name);
             Ok(Name::new(name).ok().and_then(|name| config.remotes.remove_entry(&name)))
         })?;
         let (name, config) = found.ok_or_else(|| self.no_backup(name))?;
@@ -106,6 +116,15 @@ impl Database {
     fn no_backup(&self, name: &str) -> OpError {
         let known = self.remote_names().iter().map(Name::to_string).collect();
         OpError::NoBackup { name: name.to_owned(), known }
+    }
+
+    /// The stores of all remotes, the nearest first: where packs are looked for that the local store no longer has. One that
+    /// cannot be opened is left out: it may not be needed.
+    pub fn remote_stores(&self, context: &Context) -> Vec<Store> {
+        let opened = self.remote_names().into_iter().filter_map(|name| self.open_remote(context, name.as_str()).ok());
+        let mut stores: Vec<Store> = opened.map(|remote| remote.store).collect();
+        stores.sort_by_key(|store| !is_near(store));
+        stores
     }
 
     /// The stores from which old content can be read at the cost of a file: the local one, and remotes that are folders.

@@ -5,23 +5,25 @@
 //! each object as it was or whole. docs/decisions/0012-repair.md argues for it.
 
 mod candidate;
+mod heal;
+mod rebuild;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use heal::{Outcome, heal};
 
 use super::scrub::check_frames;
 use super::turn::Turn;
 use super::verify::{
-    Finding, FindingKind, Looked, Object, Survey, note_structure, recall_health, remember_health, survey,
+    Finding, Looked, Object, Survey, kind_of, note_structure, recall_health, remember_health, survey, trouble,
 };
+use super::watch::{Ended, Watched};
 use super::{Context, Database, ErrorKind, OpError, OpenRemote, ReadFrom};
 use crate::base::progress::Phase;
-use crate::format::store_file::StoreFile;
-use crate::remote::PutOutcome;
-use crate::store::{Store, StoreError};
-use crate::workspace::Health;
+use crate::remote::RequestCounts;
+use crate::store::Store;
+use crate::workspace::{Health, RunVerb};
 
 /// Rounds of looking and healing: what was healed may show what else is lacking.
 const ROUNDS: usize = 8;
@@ -48,8 +50,17 @@ pub struct RepairReport {
     pub left: Vec<Finding>,
     /// How much was looked at, the last time.
     pub looked: Looked,
+    /// Requests made to the store.
+    pub requests: RequestCounts,
     /// Time it took.
     pub elapsed: Duration,
+}
+
+impl RepairReport {
+    /// What kind of failure it is that something is left: of a newer format when nothing else is.
+    pub fn kind(&self) -> Option<ErrorKind> {
+        kind_of(&self.left)
+    }
 }
 
 /// Repairs a store: from `with`, else from the local store and every other remote.
@@ -57,6 +68,16 @@ pub struct RepairReport {
 /// # Errors
 /// When a store cannot be read or written, or somebody else is at work. What was healed until then stays so.
 pub fn repair(context: &Context, from: &ReadFrom, with: Option<&ReadFrom>) -> Result<RepairReport, OpError> {
+    let began = Instant::now();
+    let done = repair_in_turn(context, from, with);
+    if let Some(run) = Watched::reading(from, RunVerb::Repair) {
+        let ended = done.as_ref().map(|report| Ended { trouble: trouble(&report.left), requests: report.requests });
+        run.note(context, began, ended);
+    }
+    done
+}
+
+fn repair_in_turn(context: &Context, from: &ReadFrom, with: Option<&ReadFrom>) -> Result<RepairReport, OpError> {
     let known = from.database.as_ref().filter(|_| from.is_local() || from.remote.is_some());
     let _lock = known.map(|database| database.workspace.lock(database.settings.lock_wait())).transpose()?;
     let mut from = from.clone();
@@ -134,6 +155,7 @@ fn sources(context: &Context, from: &ReadFrom) -> Vec<Store> {
 
 fn locked_repair(context: &Context, from: &ReadFrom, sources: &[Store]) -> Result<RepairReport, OpError> {
     let started = Instant::now();
+    let before_it = from.store.remote().counts();
     let (mut healed, mut looked_again) = (Vec::new(), BTreeSet::new());
     let mut health = recall_health(from);
     for round in 1.. {
@@ -155,7 +177,7 @@ fn locked_repair(context: &Context, from: &ReadFrom, sources: &[Store]) -> Resul
             Object::StoreFile => 0,
             Object::Pack(_) => 1,
             Object::Record(_) => 2,
-            Object::Ref(..) => 3,
+            Object::Ref(..) | Object::Marks(..) => 3,
         };
         for wanted in 0..4 {
             for object in bad.iter().filter(|object| rank(object) == wanted) {
@@ -187,6 +209,7 @@ fn locked_repair(context: &Context, from: &ReadFrom, sources: &[Store]) -> Resul
             healed,
             left,
             looked,
+            requests: from.store.remote().counts().since(&before_it),
             elapsed: started.elapsed(),
         });
     }
@@ -218,106 +241,4 @@ fn look_into_frames(context: &Context, survey: &mut Survey<'_>, health: Option<&
         }
     }
     Ok(())
-}
-
-/// Heals one object, if it is wrong still and somebody has it whole.
-fn heal(
-    context: &Context,
-    from: &ReadFrom,
-    survey: &Survey<'_>,
-    sources: &[Store],
-    object: &Object,
-) -> Result<Outcome, OpError> {
-    let key = object.key();
-    let store = survey.store;
-    let there = match again(survey, object)? {
-        Again::Whole => return Ok(Outcome::LookAgain),
-        Again::Missing => false,
-        Again::Damaged => true,
-    };
-    if *object == Object::StoreFile {
-        let bytes = described_again(context, from);
-        put(store, &key, &bytes, there)?;
-        return Ok(Outcome::Healed(Healed { object: key, from: "what is known of it".into() }));
-    }
-    for source in sources {
-        let Some(bytes) = candidate::fetch(survey, source, object)? else { continue };
-        if there && is_newer(survey, &key) && !differs_little(store, &key, &bytes)? {
-            continue;
-        }
-        if put(store, &key, &bytes, there)? {
-            return Ok(Outcome::Healed(Healed { object: key, from: source.remote().name().to_owned() }));
-        }
-    }
-    Ok(Outcome::Left)
-}
-
-/// What became of an object.
-enum Outcome {
-    Healed(Healed),
-    /// Its own bytes are right now: either they did not arrive right before, or others say something else of it.
-    LookAgain,
-    Left,
-}
-
-enum Again {
-    Whole,
-    Missing,
-    Damaged,
-}
-
-/// Reads an object a second time: a fault on the way is no damage.
-fn again(survey: &Survey<'_>, object: &Object) -> Result<Again, OpError> {
-    let key = object.key();
-    let found = &survey.findings[&key];
-    let error = match object.look(survey.store) {
-        Err(error) => error,
-        Ok((look, _)) => {
-            let pack = look.pack();
-            let user = survey.users(&key).next();
-            let frames = pack.map_or(Ok(()), |id| check_frames(survey.store, object, &id, user, &[]));
-            match frames {
-                Err((at, error)) if at == key => error,
-                _ => return Ok(Again::Whole),
-            }
-        }
-    };
-    let now = Finding::of(survey.store, &key, error)?;
-    Ok(match (found.kind, now.kind) {
-        (_, FindingKind::Missing) => Again::Missing,
-        _ => Again::Damaged,
-    })
-}
-
-/// Whether an object was refused because a newer pagekeep made it.
-fn is_newer(survey: &Survey<'_>, key: &str) -> bool {
-    survey.findings.get(key).is_some_and(|finding| finding.detail.contains("has format version"))
-}
-
-/// A flipped bit can look like a newer format; a newer object differs in more than that.
-fn differs_little(store: &Store, key: &str, whole: &Bytes) -> Result<bool, OpError> {
-    let there = store.remote().get(key, whole.len() as u64 + 1).map_err(StoreError::from)?;
-    let differing = there.iter().zip(whole.iter()).filter(|(a, b)| a != b).count();
-    Ok(there.len() == whole.len() && differing <= 8)
-}
-
-/// The store's description with the identity that is remembered of it.
-fn described_again(context: &Context, from: &ReadFrom) -> Bytes {
-    let mut file = StoreFile::new(context.now(), &context.tool);
-    let remotes = from.database.as_ref().map(|database| &database.workspace.config.remotes);
-    if let (Some(remotes), Some(name)) = (remotes, &from.remote)
-        && let Some(config) = remotes.get(name)
-    {
-        file.store_id = config.store_id.clone();
-    }
-    file.encode().into()
-}
-
-/// Puts whole bytes where damaged ones lie, or nothing does; false when somebody else came first.
-fn put(store: &Store, key: &str, bytes: &Bytes, there: bool) -> Result<bool, OpError> {
-    if there {
-        store.mend(key, bytes)?;
-        return Ok(true);
-    }
-    Ok(store.create_object(key, bytes.clone())? == PutOutcome::Created)
 }

@@ -26,7 +26,8 @@ pub struct RevertReport {
 }
 
 impl ReadFrom {
-    /// Restores a snapshot from here; with `force` over what is at the destination. With the snapshot as people write it.
+    /// Restores a snapshot from here; with `force` over what is at the destination. With the snapshot as people write it. Packs
+    /// that the local store no longer has come from the remotes; another place, which was named, stands for itself alone.
     ///
     /// # Errors
     /// When there is no such snapshot, and as [`restore()`].
@@ -37,13 +38,31 @@ impl ReadFrom {
         destination: &Path,
         force: bool,
     ) -> Result<(String, RestoreReport), OpError> {
+        let of = self.database.as_ref().filter(|_| self.is_local());
+        self.restore_with(context, spec, destination, force, of.map_or(Vec::new(), |it| it.remote_stores(context)))
+    }
+
+    /// As [`ReadFrom::restore`], with other stores in which packs are looked for.
+    fn restore_with(
+        &self,
+        context: &Context,
+        spec: &Spec,
+        destination: &Path,
+        force: bool,
+        more: Vec<Store>,
+    ) -> Result<(String, RestoreReport), OpError> {
         let mut spec = spec.clone();
         let history = self.history(&mut spec)?;
         let state = State::load(&history.store, history.resolve(&spec)?)?;
         let kept = self.database.as_ref().filter(|_| force);
         let known = kept.and_then(|database| Known::at(context, database, destination));
-        let options = RestoreOptions { force, known, ids_path: None };
+        let options = RestoreOptions { force, known, ids_path: None, more };
         let report = restore(context, &history.store, &state, destination, options)?;
+        // A restore in service that was not finished is none any more once the file was replaced.
+        let real = |path: &Path| path.canonicalize().ok();
+        if let Some(database) = kept.filter(|database| real(&database.source()) == real(&report.path)) {
+            database.workspace.forget_restoring(&database.handle)?;
+        }
         Ok((title_of(&state.header), report))
     }
 }
@@ -62,9 +81,10 @@ pub fn restore_kept(
 ) -> Result<(String, RestoreReport), OpError> {
     let (spec, one) = find(context, database, spec)?;
     let mut failure = None;
-    for store in places(context, database, &one)? {
-        let from = ReadFrom::known(store, database.clone());
-        match from.restore(context, &spec, destination, force) {
+    let places = places(context, database, &one)?;
+    for store in &places {
+        let from = ReadFrom::known(store.clone(), database.clone());
+        match from.restore_with(context, &spec, destination, force, places.clone()) {
             Ok(done) => return Ok(done),
             Err(error) if is_about_the_place(&error) => failure = failure.or(Some(error)),
             Err(error) => return Err(error),
@@ -75,7 +95,7 @@ pub fn restore_kept(
 
 /// The snapshot that is meant, and the spec that means it wherever and whenever it is read: other places may have newer
 /// ones, and the present state may become one.
-fn find(context: &Context, database: &Database, spec: &Spec) -> Result<(Spec, Listed), OpError> {
+pub(super) fn find(context: &Context, database: &Database, spec: &Spec) -> Result<(Spec, Listed), OpError> {
     let mut spec = spec.clone();
     let history = History::find_for(database.local_store(context)?, &mut spec, Some(database))?;
     if history.database != database.name {
@@ -89,7 +109,7 @@ fn find(context: &Context, database: &Database, spec: &Spec) -> Result<(Spec, Li
 }
 
 /// Where a snapshot may be read, the likeliest and nearest first.
-fn places(context: &Context, database: &Database, one: &Listed) -> Result<Vec<Store>, OpError> {
+pub(super) fn places(context: &Context, database: &Database, one: &Listed) -> Result<Vec<Store>, OpError> {
     let local = database.local_store(context)?;
     let line = database.config().line.clone();
     let found = if one.header.line == line {
@@ -108,7 +128,7 @@ fn places(context: &Context, database: &Database, one: &Listed) -> Result<Vec<St
 }
 
 /// Whether another place may have what this one has not.
-fn is_about_the_place(error: &OpError) -> bool {
+pub(super) fn is_about_the_place(error: &OpError) -> bool {
     matches!(error, OpError::Store(_) | OpError::Open { .. })
         && !matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::TooNew)
 }

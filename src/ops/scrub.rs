@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::verify::{Finding, Object, Survey, VerifyReport, note_structure, recall_health, remember_health, survey};
+use super::watch::Watched;
 use super::{Context, OpError, ReadFrom, is_near};
 use crate::base::ordered::ordered;
 use crate::base::progress::Phase;
 use crate::base::{Name, PackId, Progress};
 use crate::store::{Store, StoreError};
-use crate::workspace::Health;
+use crate::workspace::{Health, RunVerb};
 
 pub(super) use frames::check_frames;
 
@@ -63,7 +64,21 @@ struct Unit {
 /// # Errors
 /// When the store cannot be read. What is wrong with objects is no error but in the report.
 pub fn scrub(context: &Context, from: &ReadFrom, options: ScrubOptions) -> Result<ScrubReport, OpError> {
-    let started = Instant::now();
+    let began = Instant::now();
+    let done = read_all(context, from, options, began);
+    if let Some(run) = Watched::reading(from, RunVerb::Scrub) {
+        let ended = done.as_ref().map(|report| report.found.ended());
+        run.note(context, began, ended);
+    }
+    done
+}
+
+fn read_all(
+    context: &Context,
+    from: &ReadFrom,
+    options: ScrubOptions,
+    started: Instant,
+) -> Result<ScrubReport, OpError> {
     let store = from.store.clone().without_cache();
     let before = store.remote().counts();
     let mut survey = survey(context, &store, from, None)?;

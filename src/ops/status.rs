@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{Context, Database, OpError};
 use crate::base::{Name, SnapshotNumber};
+use crate::workspace::{Failing, RunVerb};
 
 /// One remote's standing.
 #[derive(Clone, Debug)]
@@ -24,8 +25,12 @@ pub struct RemoteStatus {
     pub behind: u32,
     /// Bytes a sync would move for them, as far as they are in the local store.
     pub behind_bytes: u64,
+    /// Tags and lines that were set here, and are not known to be so there.
+    pub refs_behind: u32,
     /// Since when, and why, syncs fail.
     pub failing: Option<(Timestamp, String)>,
+    /// How many of them failed since one ended well.
+    pub failures: u32,
     /// Whether it is older than allowed.
     pub stale: bool,
     /// Whether it keeps the first writer of a key.
@@ -35,7 +40,7 @@ pub struct RemoteStatus {
 impl RemoteStatus {
     /// Whether nothing needs to be done.
     pub fn is_up_to_date(&self) -> bool {
-        self.behind == 0 && self.newest.is_some() && self.failing.is_none()
+        self.behind == 0 && self.refs_behind == 0 && self.newest.is_some() && self.failing.is_none()
     }
 }
 
@@ -50,8 +55,10 @@ pub fn status(context: &Context, database: &Database, max_age: Duration) -> Resu
     let local = database.local_store(context)?;
     let line = &database.config().line;
     let before = super::lines::start(&local, &database.name, line)?.map_or(0, |start| start.number.0);
+    let refs = local.refs(&database.name)?;
     let remotes = database.workspace.config.remotes.iter().map(|(name, config)| {
         let memory = database.workspace.recall_remote(name);
+        let runs = database.workspace.recall_run(&database.handle, RunVerb::Sync, Some(name));
         let synced_at = memory.synced_at.get(&database.handle).copied();
         let age = synced_at.map(|synced| now.duration_since(synced).unsigned_abs());
         let newest = super::lines::known(database, &memory, line).map(|pushed| pushed.number);
@@ -61,6 +68,7 @@ pub fn status(context: &Context, database: &Database, max_age: Duration) -> Resu
             let record = local.record(&database.name, line, SnapshotNumber(number));
             record.map_or(0, |record| record.header.totals.added_bytes)
         };
+        let refs_behind = super::refs::unpushed(database, &refs, &memory);
         RemoteStatus {
             name: name.clone(),
             url: config.url.clone(),
@@ -69,10 +77,37 @@ pub fn status(context: &Context, database: &Database, max_age: Duration) -> Resu
             newest,
             behind: missing.len() as u32,
             behind_bytes: missing.map(added).sum(),
+            refs_behind,
             failing: memory.failure.get(&database.handle).cloned(),
+            failures: runs.failing.map_or(0, |failing| failing.times),
             stale: age.is_none_or(|age| age > max_age),
             conditional_put: config.conditional_put,
         }
     });
     Ok(remotes.collect())
+}
+
+/// Runs that fail, or whose hooks do.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// What kind of run.
+    pub verb: RunVerb,
+    /// With which remote; the local store when with none.
+    pub remote: Option<Name>,
+    /// Since when, how often and why, when the runs themselves fail.
+    pub failing: Option<Failing>,
+    /// What became of the hook that was called after the last one.
+    pub hook: Option<String>,
+}
+
+/// All runs that fail now. Syncs are told by [`status`]; here only their hooks are.
+pub fn troubles(database: &Database) -> Vec<Trouble> {
+    let all = database.workspace.runs(&database.handle).into_iter();
+    let trouble = all.map(|(remote, verb, memory)| Trouble {
+        verb,
+        remote: remote.cloned(),
+        failing: memory.failing.filter(|_| verb != RunVerb::Sync),
+        hook: memory.hook_trouble,
+    });
+    trouble.filter(|one| one.failing.is_some() || one.hook.is_some()).collect()
 }

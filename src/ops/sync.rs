@@ -4,27 +4,31 @@
 //! the record first to the local store: a remote that cannot be reached costs no snapshot. While they are not
 //! (`keep = none`), they go straight to the remote, whose record decides who gets the number.
 
+mod known;
+
 use std::time::{Duration, Instant};
 
+use known::look_near;
+
 use super::bring::{Brought, bring, finish};
-use super::lineage::{newest_of, rebase};
-use super::lines::{known, note, unpushed};
+use super::drill::remove_left;
+use super::lines::{note, unpushed};
+use super::rebase::rebase;
 use super::recover::recover;
 use super::repair::before_sync;
 use super::settle::settle;
 use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
 use super::turn::Turn;
-use super::{Context, Database, ErrorKind, OpError, OpenRemote, is_near, refs};
+use super::watch::{Ended, Watched, note_sync};
+use super::{Context, Database, ErrorKind, OpError, OpenRemote, hooks, is_near, refs};
 use crate::base::SnapshotNumber;
 use crate::format::refs::RefName;
-use crate::format::store_file::StoreFile;
 use crate::remote::RequestCounts;
-use crate::store::{Store, StoreError, keys};
-use crate::workspace::{Keep, Pushed, RemoteMemory};
+use crate::store::StoreError;
+use crate::workspace::{DRILLS, Keep, Pushed, RemoteMemory, RunVerb};
 
-/// After so long a remote is asked whether it still has what it is known to have.
-const TRUSTED: Duration = Duration::from_secs(24 * 3600);
+pub(super) use known::{check_remote, open_known};
 
 /// How to sync.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +67,29 @@ pub struct SyncReport {
 /// # Errors
 /// See [`snapshot`](super::snapshot()).
 pub fn create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
+    let began = Instant::now();
+    let mut done = locked_create(context, database, options);
+    let ended = done.as_ref().map(|_| Ended { trouble: None, requests: RequestCounts::default() });
+    let told = Watched::on(database, RunVerb::Create, None).note(context, began, ended);
+    if let Ok(Outcome::Created(report)) = &mut done {
+        report.warnings.extend(told);
+    }
+    done
+}
+
+fn locked_create(context: &Context, database: &Database, options: &SnapshotOptions) -> Result<Outcome, OpError> {
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
+    create_locked(context, database, options)
+}
+
+/// The same, for whoever holds the workspace's lock.
+pub(super) fn create_locked(
+    context: &Context,
+    database: &Database,
+    options: &SnapshotOptions,
+) -> Result<Outcome, OpError> {
+    remove_left(&database.workspace.path(DRILLS));
+    hooks::before_snapshot(context, database)?;
     settle(context, database)?;
     let remark = recover(context, &mut database.clone(), false)?;
     let make = || snapshot(context, database, &local_targets(context, database)?, options);
@@ -97,25 +123,34 @@ pub fn sync(
     remote: &OpenRemote,
     options: &SyncOptions,
 ) -> Result<SyncReport, OpError> {
-    let _lock = database.workspace.lock(database.settings.lock_wait())?;
-    let outcome = locked_sync(context, database, remote, options).map_err(|error| match error {
-        OpError::Overtaken { database, number, remote: place, host, time, .. } => {
-            OpError::Overtaken { database, number, name: remote.name.clone(), remote: place, host, time }
-        }
-        other => other.at_remote(remote.name.as_ref(), &remote.url, true),
-    });
-    if let (Some(name), Err(error)) = (&remote.name, &outcome)
-        && error.kind() != ErrorKind::Interrupted
-    {
-        let mut memory = database.workspace.recall_remote(name);
-        memory.failure.entry(database.handle.clone()).or_insert_with(|| (context.now(), error.to_string()));
-        // Should that fail too, why the sync failed matters more.
-        let _ = database.workspace.remember_remote(name, &memory);
+    let began = Instant::now();
+    let before = remote.store.remote().counts();
+    let lock = database.workspace.lock(database.settings.lock_wait()).map_err(OpError::from);
+    let mut outcome = lock.and_then(|_lock| sync_locked(context, database, remote, options));
+    let requests = remote.store.remote().counts().since(&before);
+    let told = note_sync(context, database, remote.name.as_ref(), began, requests, outcome.as_ref().map(drop));
+    if let Ok(report) = &mut outcome {
+        report.remarks.extend(told);
     }
     outcome
 }
 
-fn locked_sync(
+/// The same, for whoever holds the workspace's lock. Nobody is told how it ended: a hook may want the lock.
+pub(super) fn sync_locked(
+    context: &Context,
+    database: &mut Database,
+    remote: &OpenRemote,
+    options: &SyncOptions,
+) -> Result<SyncReport, OpError> {
+    attempts(context, database, remote, options).map_err(|error| match error {
+        OpError::Overtaken { database, number, remote: place, host, time, .. } => {
+            OpError::Overtaken { database, number, name: remote.name.clone(), remote: place, host, time }
+        }
+        other => other.at_remote(remote.name.as_ref(), &remote.url, true),
+    })
+}
+
+fn attempts(
     context: &Context,
     database: &mut Database,
     remote: &OpenRemote,
@@ -123,6 +158,8 @@ fn locked_sync(
 ) -> Result<SyncReport, OpError> {
     let started = Instant::now();
     let before = remote.store.remote().counts();
+    remove_left(&database.workspace.path(DRILLS));
+    hooks::before_snapshot(context, database)?;
     settle(context, database)?;
     let mut recovered = recover(context, database, false)?;
     let mut turn = match Turn::take(context, database, remote) {
@@ -267,87 +304,4 @@ fn is_remote_trouble(error: &OpError) -> bool {
         error.kind(),
         ErrorKind::Temporary | ErrorKind::Credentials | ErrorKind::NoStore | ErrorKind::Busy | ErrorKind::Other
     ) && matches!(error, OpError::Store(_))
-}
-
-/// Asks the remote what it has, when that is not known or was known long ago.
-pub(super) fn check_remote(
-    context: &Context,
-    database: &Database,
-    remote: &OpenRemote,
-    memory: &mut RemoteMemory,
-) -> Result<(), OpError> {
-    let (name, line) = (&database.name, &database.config().line);
-    let now = context.now();
-    let fresh = memory
-        .checked_at
-        .get(&database.handle)
-        .is_some_and(|checked| now.duration_since(*checked).unsigned_abs() < TRUSTED);
-    if fresh && !lacks_known(database, remote, known(database, memory, line).as_ref()) {
-        return Ok(());
-    }
-    open_known(database, remote)?;
-    let found = newest_of(&remote.store, database)?;
-    let known = known(database, memory, line);
-    match (&known, &found) {
-        (Some(known), Some(found)) if found.header.number < known.number => {
-            return Err(lost(database, remote, known.number, format!("{name}@{} at most", found.header.number)));
-        }
-        (Some(known), None) => return Err(lost(database, remote, known.number, "nothing of it".into())),
-        (Some(known), Some(found)) if known.id == found.id => {}
-        (_, Some(found)) if is_ours(context, database, found)? => {
-            note(database, memory, line, Pushed { number: found.header.number, id: found.id });
-        }
-        (_, Some(found)) => return Err(super::conflict(&found.header, &database.config().lineage, &remote.store)),
-        (None, None) => {}
-    }
-    refs::pull(database, &database.local_store(context)?, &remote.store, memory)?;
-    memory.checked_at.insert(database.handle.clone(), now);
-    Ok(())
-}
-
-/// Makes sure that the store of a named remote is there, and is the one that was added.
-pub(super) fn open_known(database: &Database, remote: &OpenRemote) -> Result<(), OpError> {
-    let Some(name) = &remote.name else { return Ok(()) };
-    let (_, file) = Store::open(remote.store.remote().clone())?;
-    match file.store_id == database.workspace.config.remotes[name].store_id {
-        true => Ok(()),
-        false => Err(OpError::OtherStore { name: name.clone(), remote: remote.url.clone() }),
-    }
-}
-
-/// Whether another store, or none, lies in a folder now, as when its disk is not mounted. To see that costs no request.
-fn look_near(database: &Database, remote: &OpenRemote) -> Result<(), OpError> {
-    let (Some(folder), Some(name)) = (remote.store.remote().local_folder(), &remote.name) else { return Ok(()) };
-    match std::fs::read(folder.join(keys::STORE_FILE)).map(|text| StoreFile::decode(&text)) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(StoreError::NoStore { remote: remote.store.remote().name().to_owned() }.into())
-        }
-        Ok(Ok(file)) if file.store_id != database.workspace.config.remotes[name].store_id => {
-            Err(OpError::OtherStore { name: name.clone(), remote: remote.url.clone() })
-        }
-        // What else is wrong shows when it is used.
-        _ => Ok(()),
-    }
-}
-
-/// Whether a folder lacks the newest snapshot that it is known to have, as when it was put back to an older state.
-fn lacks_known(database: &Database, remote: &OpenRemote, known: Option<&Pushed>) -> bool {
-    let (Some(folder), Some(known)) = (remote.store.remote().local_folder(), known) else { return false };
-    !folder.join(keys::snapshot(&database.name, &database.config().line, known.number)).exists()
-}
-
-fn lost(database: &Database, remote: &OpenRemote, known: SnapshotNumber, found: String) -> OpError {
-    OpError::RemoteLostHistory { remote: remote.url.clone(), database: database.name.clone(), known, found }
-}
-
-/// Whether a remote's newest snapshot is part of the history known here.
-fn is_ours(context: &Context, database: &Database, found: &crate::format::record::Record) -> Result<bool, OpError> {
-    let local = database.local_store(context)?;
-    let (line, number) = (&database.config().line, found.header.number);
-    if let Ok(ours) = local.record(&database.name, line, number) {
-        return Ok(ours.header.nonce == found.header.nonce);
-    }
-    // The record was lost here; the next one still says what it follows.
-    let next = number.next().and_then(|next| local.record(&database.name, line, next).ok());
-    Ok(next.is_some_and(|next| next.header.parent == Some(found.id)))
 }

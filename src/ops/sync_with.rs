@@ -1,7 +1,11 @@
 //! With which remotes a sync is done: all that have a name, or an address that has none.
 
+use std::time::Instant;
+
+use super::watch::note_sync;
 use super::{Context, Database, ErrorKind, OpError, SnapshotOptions, SyncOptions, SyncReport, sync};
 use crate::base::Name;
+use crate::remote::RequestCounts;
 
 /// What became of each remote's sync, in the order of their names.
 pub type SyncAllReport = Vec<(Name, Result<SyncReport, OpError>)>;
@@ -17,8 +21,7 @@ pub fn sync_all(context: &Context, database: &mut Database, options: &SyncOption
     }
     let mut report = SyncAllReport::with_capacity(names.len());
     for name in names {
-        let remote = database.open_remote(context, name.as_str());
-        match remote.and_then(|remote| sync(context, database, &remote, options)) {
+        match sync_to(context, database, name.as_str(), options) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Err(error),
             done => report.push((name, done)),
         }
@@ -28,6 +31,28 @@ pub fn sync_all(context: &Context, database: &mut Database, options: &SyncOption
         first?;
     }
     Ok(report)
+}
+
+/// Syncs with the remote of a name. That it cannot be opened, as when credentials are missing, is a sync that failed.
+///
+/// # Errors
+/// As [`sync()`], and when there is no remote of this name.
+pub fn sync_to(
+    context: &Context,
+    database: &mut Database,
+    name: &str,
+    options: &SyncOptions,
+) -> Result<SyncReport, OpError> {
+    let began = Instant::now();
+    match database.open_remote(context, name) {
+        Ok(remote) => sync(context, database, &remote, options),
+        Err(error) => {
+            if let Some(name) = database.remote_names().iter().find(|known| known.as_str() == name) {
+                note_sync(context, database, Some(name), began, RequestCounts::default(), Err(&error));
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Syncs with an address that has no name; a store is made there when there is none.

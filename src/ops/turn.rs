@@ -41,7 +41,7 @@ impl Turn {
             workspace.note_turn(name, &context.host, &nonce)?;
         }
         let holder = LockHolder { host: context.host.clone(), pid: std::process::id(), since: context.now() };
-        let lock = Arc::new(WriterLock::new(&remote.store, &holder, &nonce));
+        let lock = Arc::new(WriterLock::new(&remote.store, &holder, &nonce, context.clock));
         let waited = wait(context, database, &lock);
         let removed = waited.inspect_err(|_| turn.let_go(database, &lock))?;
         turn.remarks = removed.iter().map(|holder| describe(holder, remote)).collect();

@@ -25,6 +25,7 @@ pub fn upload(
         let reason = format!("'{}' is a directory: one file cannot be its next state", database.name);
         return Err(OpError::BadCall { reason, hint: "keep the file as a database of its own: pagekeep init".into() });
     }
+    context.may_use(path)?;
     let path = context.current_folder.join(path);
     let path = path.canonicalize().map_err(|error| SourceError::io(&path, error))?;
     PinnedDatabase::open(&path, database.settings.lock_wait(), &context.progress)?.check_integrity()?;

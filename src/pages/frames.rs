@@ -1,20 +1,22 @@
 //! Frames in memory: taken from the cache of the store where they are right, else fetched, several at a time.
 
+mod loaded;
+
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use bytes::Bytes;
-use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::sync::{Cache, DefaultLifecycle, GuardResult, PlaceholderGuard};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use crate::base::ordered::ordered;
-use crate::base::{ChunkId, PackId, SlotNumber};
-use crate::format::FormatError;
-use crate::format::codec::{DeltaDecoder, FrameDecoder};
-use crate::format::pack::{Frame, PackRef, frame_ids};
-use crate::store::{DecodedFrame, OpenPack, Packs, StoreError, damaged};
+use crate::base::{PackId, SlotNumber};
+use crate::format::pack::{Frame, PackRef};
+use crate::store::{OpenPack, Packs, StoreError, damaged, wrong_chunk};
+
+use loaded::Whole;
+pub(super) use loaded::{Loaded, Wrong};
 
 /// Memory that frames may take together: several windows of what is read ahead.
 pub(super) const MEMORY_BYTES: u64 = 48 << 20;
@@ -28,6 +30,17 @@ const GAP_BYTES: u64 = 16 << 10;
 const GAP_AHEAD_BYTES: u64 = 64 << 10;
 /// Requests under way at once.
 pub(super) const FETCHING: usize = 8;
+/// Frames that are looked for in the cache together.
+const FEW: usize = 16;
+
+type Guard<'a> = PlaceholderGuard<
+    'a,
+    (PackId, u32),
+    Arc<Loaded>,
+    Weight,
+    DefaultHashBuilder,
+    DefaultLifecycle<(PackId, u32), Arc<Loaded>>,
+>;
 
 /// A frame of which a chunk is wanted.
 #[derive(Clone, Debug)]
@@ -40,141 +53,6 @@ impl Need {
     /// Whether it is this frame.
     pub(super) fn is(&self, open: &OpenPack, frame: &Frame) -> bool {
         self.frame.offset == frame.offset && self.open.table.id == open.table.id
-    }
-}
-
-/// A frame in memory.
-#[derive(Debug)]
-pub(super) enum Loaded {
-    Whole(Whole),
-    Deltas(Deltas),
-}
-
-/// A frame of whole chunks, decoded.
-#[derive(Debug)]
-pub(super) struct Whole {
-    decoded: DecodedFrame,
-    first_slot: u32,
-    /// Whether each chunk is what its id says: [`UNKNOWN`] until it is asked for.
-    right: Vec<AtomicU8>,
-    bytes: u64,
-}
-
-const UNKNOWN: u8 = 0;
-const RIGHT: u8 = 1;
-const WRONG: u8 = 2;
-
-/// A frame of deltas, as it is stored.
-#[derive(Debug)]
-pub(super) struct Deltas {
-    ids: Vec<ChunkId>,
-    stored: Bytes,
-    payload_at: usize,
-    /// It came from the cache, and may be wrong.
-    pub(super) cached: bool,
-}
-
-/// Why a delta makes no chunk.
-#[derive(Debug)]
-pub(super) enum Wrong {
-    Format(FormatError),
-    /// It makes another.
-    Chunk,
-}
-
-impl Whole {
-    /// A chunk, with its id, if it is what that says.
-    pub(super) fn chunk(&self, slot: SlotNumber) -> Option<(ChunkId, &[u8])> {
-        self.at((slot.0 - self.first_slot) as usize)
-    }
-
-    fn at(&self, index: usize) -> Option<(ChunkId, &[u8])> {
-        match self.right[index].load(Relaxed) {
-            RIGHT => Some(self.decoded.bytes_of(index)),
-            WRONG => None,
-            _ => {
-                let chunk = self.decoded.chunk(index);
-                self.right[index].store(if chunk.is_some() { RIGHT } else { WRONG }, Relaxed);
-                chunk
-            }
-        }
-    }
-}
-
-impl Deltas {
-    /// The chunk that a delta makes of its bases.
-    pub(super) fn rebuild(
-        &self,
-        open: &OpenPack,
-        frame: &Frame,
-        slot: SlotNumber,
-        bases: &[u8],
-    ) -> Result<Bytes, Wrong> {
-        thread_local! {
-            static DECODER: std::cell::RefCell<DeltaDecoder> = std::cell::RefCell::default();
-        }
-        let delta = open.table.delta(frame, slot);
-        let at = self.payload_at + delta.offset as usize;
-        let len = open.table.chunk_lens[slot.0 as usize] as usize;
-        let mut chunk = Vec::new();
-        DECODER
-            .with_borrow_mut(|decoder| {
-                decoder.decode(bases, &self.stored[at..at + delta.len as usize], len, &mut chunk)
-            })
-            .map_err(Wrong::Format)?;
-        if self.ids[(slot.0 - frame.first_slot) as usize] != ChunkId::of(&chunk) {
-            return Err(Wrong::Chunk);
-        }
-        Ok(chunk.into())
-    }
-}
-
-impl Loaded {
-    /// Decodes a frame, reusing `buffer`'s memory.
-    pub(super) fn of(
-        open: &OpenPack,
-        frame: &Frame,
-        stored: Bytes,
-        cached: bool,
-        buffer: Vec<u8>,
-    ) -> Result<Self, FormatError> {
-        thread_local! {
-            static DECODER: std::cell::RefCell<FrameDecoder> = std::cell::RefCell::default();
-        }
-        if frame.is_delta {
-            let (ids, payload_at) = frame_ids(frame, &stored)?;
-            // A copy, so that a frame does not keep a whole range in memory.
-            return Ok(Self::Deltas(Deltas { ids, stored: Bytes::copy_from_slice(&stored), payload_at, cached }));
-        }
-        let decoded =
-            DECODER.with_borrow_mut(|decoder| DecodedFrame::decode(decoder, &open.table, frame, &stored, buffer))?;
-        let slots = frame.slots as usize;
-        let right = (0..slots).map(|_| AtomicU8::new(UNKNOWN)).collect();
-        let content: u64 = open.table.lens_of(frame).iter().map(|len| u64::from(*len)).sum();
-        Ok(Self::Whole(Whole { decoded, first_slot: frame.first_slot, right, bytes: content + 40 * slots as u64 }))
-    }
-
-    /// Whether all that can be checked now is right.
-    fn is_right(&self) -> bool {
-        match self {
-            Self::Whole(whole) => (0..whole.right.len()).all(|index| whole.at(index).is_some()),
-            Self::Deltas(_) => true,
-        }
-    }
-
-    /// Gives its memory back for the next frame.
-    pub(super) fn into_buffer(self) -> Vec<u8> {
-        match self {
-            Self::Whole(whole) => whole.decoded.into_buffer(),
-            Self::Deltas(_) => Vec::new(),
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        match self {
-            Self::Whole(whole) => whole.bytes,
-            Self::Deltas(deltas) => (deltas.stored.len() + 32 * deltas.ids.len()) as u64,
-        }
     }
 }
 
@@ -226,16 +104,21 @@ pub(super) fn range(frame: &Frame) -> Range<u64> {
     frame.offset..frame.offset + u64::from(frame.stored_len)
 }
 
-/// A frame as it was kept near, when it is right.
+/// A frame as it was kept near, when it can be decoded. Whether it is right shows when a chunk is taken.
 pub(super) fn kept(open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
-    let right = |stored| Loaded::of(open, frame, stored, true, Vec::new()).ok().filter(Loaded::is_right);
-    open.cached(range(frame), right).map(Arc::new)
+    open.cached(range(frame), |stored| Loaded::of(open, frame, stored, true, Vec::new()).ok()).map(Arc::new)
 }
 
 impl Frames {
-    /// A frame that is in memory.
+    /// A frame that is in memory, or on its way there: that is waited for.
     pub(super) fn in_memory(&self, open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
-        self.at_hand(open, frame).or_else(|| self.memory.get(&key(open, frame)))
+        if let Some(loaded) = self.at_hand(open, frame) {
+            return Some(loaded);
+        }
+        match self.memory.get_value_or_guard(&key(open, frame), None) {
+            GuardResult::Value(loaded) => Some(loaded),
+            GuardResult::Guard(_) | GuardResult::Timeout => None,
+        }
     }
 
     /// Keeps a frame in memory.
@@ -295,83 +178,117 @@ impl Frames {
         Ok(loaded)
     }
 
-    /// Brings frames into memory: neighbours in one request, several requests at a time. `ahead`: nobody has asked for them
-    /// yet.
+    /// Gives a chunk of a frame of whole chunks to `take`. What came from the cache and proves wrong is fetched again.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub(super) fn take_whole<T>(
+        &self,
+        (open, frame): (&OpenPack, &Frame),
+        whole: &Whole,
+        slot: SlotNumber,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, StoreError> {
+        if let Some(bytes) = whole.chunk(slot) {
+            return Ok(take(bytes));
+        }
+        if whole.cached
+            && let Loaded::Whole(fetched) = &*self.fetch(open, frame)?
+            && let Some(bytes) = fetched.chunk(slot)
+        {
+            return Ok(take(bytes));
+        }
+        Err(wrong_chunk(open, slot))
+    }
+
+    /// Brings frames into memory: neighbours in one request, several requests at a time. Those on their way for somebody
+    /// else are left to them. `ahead`: nobody has asked for them yet.
     ///
     /// # Errors
     /// The first failure; what was brought before it stays.
     pub(super) fn load_all(&self, mut needs: Vec<Need>, ahead: bool) -> Result<(), StoreError> {
         needs.sort_unstable_by_key(|need| (need.open.table.id, need.frame.offset));
         needs.dedup_by_key(|need| (need.open.table.id, need.frame.offset));
-        needs.retain(|need| self.memory.peek(&key(&need.open, &need.frame)).is_none());
+        let ours = needs.into_iter().filter_map(|need| {
+            let found = self.memory.get_value_or_guard(&key(&need.open, &need.frame), Some(Duration::ZERO));
+            if let GuardResult::Guard(guard) = found { Some(Promised { need, guard }) } else { None }
+        });
         let absent = Mutex::new(Vec::new());
-        self.each(needs.chunks(16).collect(), |few: &[Need]| {
-            for need in few {
-                if self.in_cache(&need.open, &need.frame).is_none() {
-                    absent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(need.clone());
+        each(split(ours.collect(), |few, _| few.len() == FEW), |few| {
+            for promised in few {
+                match kept(&promised.need.open, &promised.need.frame) {
+                    Some(loaded) => drop(promised.guard.insert(loaded)),
+                    None => absent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(promised),
                 }
             }
             Ok(())
         })?;
         let mut absent = absent.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-        absent.sort_unstable_by_key(|need| (need.open.table.id, need.frame.offset));
-        let gap_bytes = if ahead { GAP_AHEAD_BYTES } else { GAP_BYTES };
-        self.each(groups(&absent, |need| need, MOST_BYTES, gap_bytes), |group: &[Need]| {
-            let (open, first) = (&group[0].open, group[0].frame.offset);
-            let bytes = open.read(first..range(&group[group.len() - 1].frame).end)?;
-            for Need { frame, .. } in group {
+        absent.sort_unstable_by_key(|promised| (promised.need.open.table.id, promised.need.frame.offset));
+        let reach = (MOST_BYTES, if ahead { GAP_AHEAD_BYTES } else { GAP_BYTES });
+        let apart = |group: &[Promised<'_>], next: &Promised<'_>| {
+            are_apart(&group[0].need, &group[group.len() - 1].need, &next.need, reach)
+        };
+        each(split(absent, apart), |group| {
+            let (open, first) = (Arc::clone(&group[0].need.open), group[0].need.frame.offset);
+            let bytes = open.read(first..range(&group[group.len() - 1].need.frame).end)?;
+            for Promised { need: Need { frame, .. }, guard } in group {
                 let at = (frame.offset - first) as usize;
                 let stored = bytes.slice(at..at + frame.stored_len as usize);
-                let loaded = Loaded::of(open, frame, stored, false, Vec::new());
-                let loaded = loaded.map_err(|source| damaged(open, source))?;
-                self.memory.insert(key(open, frame), Arc::new(loaded));
+                let loaded =
+                    Loaded::of(&open, &frame, stored, false, Vec::new()).map_err(|source| damaged(&open, source))?;
+                let _ = guard.insert(Arc::new(loaded));
             }
             Ok(())
         })
     }
+}
 
-    fn each<'a>(
-        &self,
-        groups: Vec<&'a [Need]>,
-        work: impl Fn(&'a [Need]) -> Result<(), StoreError> + Sync,
-    ) -> Result<(), StoreError> {
-        match groups.as_slice() {
-            [] => Ok(()),
-            [one] => work(one),
-            _ => ordered(
-                FETCHING.min(groups.len()),
-                groups.len(),
-                |give| groups.into_iter().all(give),
-                || (),
-                |(), group| work(group),
-                |done: Result<(), StoreError>| done,
-            )
-            .map(drop),
+/// A frame that nobody else brings: whoever asks for it meanwhile waits.
+struct Promised<'a> {
+    need: Need,
+    guard: Guard<'a>,
+}
+
+/// Splits a list before each item that does not belong to those before it.
+pub(super) fn split<T>(items: Vec<T>, is_apart: impl Fn(&[T], &T) -> bool) -> Vec<Vec<T>> {
+    let mut groups: Vec<Vec<T>> = Vec::new();
+    for item in items {
+        match groups.last_mut() {
+            Some(group) if !is_apart(group, &item) => group.push(item),
+            _ => groups.push(vec![item]),
         }
     }
+    groups
+}
+
+/// Whether a frame is fetched apart from those before it: `reach` bounds how many bytes are fetched together, and how many
+/// of them for nobody.
+pub(super) fn are_apart(first: &Need, last: &Need, next: &Need, (most_bytes, gap_bytes): (u64, u64)) -> bool {
+    next.open.table.id != last.open.table.id
+        || next.frame.offset > range(&last.frame).end + gap_bytes
+        || range(&next.frame).end > first.frame.offset + most_bytes
+}
+
+/// Works on groups, several at a time.
+fn each<T: Send>(groups: Vec<T>, work: impl Fn(T) -> Result<(), StoreError> + Sync) -> Result<(), StoreError> {
+    if groups.len() < 2 {
+        return groups.into_iter().try_for_each(work);
+    }
+    ordered(
+        FETCHING.min(groups.len()),
+        groups.len(),
+        |give| groups.into_iter().all(give),
+        || (),
+        |(), group| work(group),
+        |done: Result<(), StoreError>| done,
+    )
+    .map(drop)
 }
 
 fn read(open: &OpenPack, frame: &Frame) -> Result<Arc<Loaded>, StoreError> {
     let loaded = Loaded::of(open, frame, open.read(range(frame))?, false, Vec::new());
     loaded.map(Arc::new).map_err(|source| damaged(open, source))
-}
-
-/// Splits what needs frames, in the order of their places, into parts that are fetched together.
-pub(super) fn groups<T>(wanted: &[T], need: impl Fn(&T) -> &Need, most_bytes: u64, gap_bytes: u64) -> Vec<&[T]> {
-    let (mut found, mut start) = (Vec::new(), 0);
-    for at in 1..=wanted.len() {
-        let apart = wanted.get(at).map(&need).is_none_or(|next| {
-            let (first, last) = (need(&wanted[start]), need(&wanted[at - 1]));
-            next.open.table.id != last.open.table.id
-                || next.frame.offset > range(&last.frame).end + gap_bytes
-                || range(&next.frame).end > first.frame.offset + most_bytes
-        });
-        if apart && start < at {
-            found.push(&wanted[start..at]);
-            start = at;
-        }
-    }
-    found
 }
 
 /// Opens packs, several at a time.

@@ -6,26 +6,28 @@
 
 mod ahead;
 mod frames;
+mod made_of;
 mod rows;
 mod visit;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::base::{ChunkNumber, FileNumber, PackId, SlotNumber};
+use crate::base::{ChunkNumber, FileNumber, Name, PackId, SlotNumber};
 use crate::format::FormatError;
 use crate::format::map::{Extent, Place};
 use crate::format::pack::{Frame, PackRef};
 use crate::format::record::{FileEntry, SqliteFacts};
 use crate::map::State;
-use crate::store::{OpenPack, Packs, StoreError, damaged, keys, wrong_chunk};
+use crate::store::{OpenPack, Packs, StoreError, damaged, keys};
 
 use ahead::ReadAhead;
-use frames::{Frames, Loaded, Need, Wrong};
+use frames::{Frames, Loaded};
 
 /// Memory that chunks rebuilt from deltas may take together.
 const REBUILT_BYTES: u64 = 8 << 20;
@@ -45,6 +47,8 @@ pub struct SnapshotPages {
     rebuilt: Cache<(PackId, u32), Bytes, Weight>,
     /// `None` when nothing is fetched that was not asked for.
     ahead: Option<Mutex<ReadAhead>>,
+    /// The thread that brings what was announced last.
+    coming: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Clone)]
@@ -76,8 +80,9 @@ impl SnapshotPages {
 
     /// The same pages, for somebody who says what will be asked for: nothing else is fetched.
     #[must_use]
-    pub fn without_read_ahead(self) -> Self {
-        Self { ahead: None, ..self }
+    pub fn without_read_ahead(mut self) -> Self {
+        self.ahead = None;
+        self
     }
 
     fn with_frames(
@@ -87,7 +92,8 @@ impl SnapshotPages {
         frames: Arc<Frames>,
     ) -> Result<Self, StoreError> {
         let header = &state.header;
-        let name = format!("{}@{}", header.database, header.number);
+        let line = if header.line == Name::main_line() { String::new() } else { format!(":{}", header.line) };
+        let name = format!("{}{line}@{}", header.database, header.number);
         let wrong = |detail: String| StoreError::Damaged {
             key: keys::snapshot(&header.database, &header.line, header.number),
             remote: packs.places(),
@@ -121,6 +127,7 @@ impl SnapshotPages {
             frames,
             rebuilt: Cache::with_weighter(1024, REBUILT_BYTES, Weight),
             ahead: Some(Mutex::new(ReadAhead::new(entry.chunk_size, entry.chunks()))),
+            coming: Mutex::default(),
             entry,
             packs,
         })
@@ -178,11 +185,19 @@ impl SnapshotPages {
         Ok(place.map(|(pack, slot)| (pack.id, slot, (offset % chunk_size) as u32)))
     }
 
-    /// Brings pages into memory, several requests at a time. What fails here fails again when a page is asked for.
+    /// Begins to bring pages into memory, several requests at a time, and waits until those are there that the call before
+    /// this one spoke of. What fails here fails again when a page is asked for.
     pub fn bring(&self, numbers: &[u32]) {
+        let mut coming = self.coming.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(before) = coming.take() {
+            before.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
         let known = numbers.iter().filter(|number| (1..=self.page_count()).contains(*number));
-        if let Ok(needs) = self.needs(known.map(|number| self.chunk_of(*number))) {
-            let _ = self.frames.load_all(needs, false);
+        if let Ok(needs) = self.needs(known.map(|number| self.chunk_of(*number)))
+            && !needs.is_empty()
+        {
+            let frames = Arc::clone(&self.frames);
+            *coming = Some(std::thread::spawn(move || drop(frames.load_all(needs, false))));
         }
     }
 
@@ -230,10 +245,7 @@ impl SnapshotPages {
             None => self.load(chunk, &open, &frame)?,
         };
         match &*loaded {
-            Loaded::Whole(whole) => {
-                let (_, bytes) = whole.chunk(slot).ok_or_else(|| wrong_chunk(&open, slot))?;
-                Ok(take(bytes))
-            }
+            Loaded::Whole(whole) => self.frames.take_whole((&open, &frame), whole, slot, take),
             Loaded::Deltas(_) => {
                 let rebuilt = self.rebuild(&open, &frame, &loaded, slot)?;
                 let answer = take(&rebuilt);
@@ -282,75 +294,13 @@ impl SnapshotPages {
         }
         self.frames.get(open, frame)
     }
+}
 
-    /// The frames that chunks are made of, bases included.
-    fn needs(&self, chunks: impl IntoIterator<Item = u32>) -> Result<Vec<Need>, StoreError> {
-        let mut wanted: Vec<(&PackRef, SlotNumber)> = Vec::new();
-        for chunk in chunks {
-            wanted.extend(self.slot(chunk)?);
-        }
-        let opened = frames::open_all(&self.packs, wanted.iter().map(|(pack, _)| *pack))?;
-        let (mut needs, mut bases) = (Vec::new(), Vec::new());
-        for (pack, slot) in wanted {
-            let open = &opened[&pack.id];
-            let frame = frame_of(open, slot)?;
-            needs.push(Need { open: Arc::clone(open), frame });
-            if frame.is_delta {
-                let table = &open.table;
-                bases.extend(table.delta(&frame, slot).bases.iter().map(|base| (Arc::clone(open), *base)));
-            }
-        }
-        let pack_of = |open: &Arc<OpenPack>, number: u32| open.table.base_packs[number as usize].clone();
-        let refs: Vec<PackRef> = bases.iter().map(|(open, base)| pack_of(open, base.pack)).collect();
-        let opened = frames::open_all(&self.packs, refs.iter())?;
-        for ((_, base), pack) in bases.iter().zip(&refs) {
-            let open = &opened[&pack.id];
-            needs.push(Need { open: Arc::clone(open), frame: frame_of(open, base.slot)? });
-        }
-        Ok(needs)
-    }
-
-    /// The chunk that a delta makes. What came from the cache and proves wrong is fetched again.
-    fn rebuild(
-        &self,
-        open: &Arc<OpenPack>,
-        frame: &Frame,
-        loaded: &Arc<Loaded>,
-        slot: SlotNumber,
-    ) -> Result<Bytes, StoreError> {
-        let Loaded::Deltas(deltas) = &**loaded else { unreachable!("BUG: the frame is one of deltas") };
-        let mut bases = Vec::new();
-        for base in open.table.delta(frame, slot).bases {
-            let pack = &open.table.base_packs[base.pack as usize];
-            self.append_base(pack, base.slot, &mut bases)?;
-        }
-        match deltas.rebuild(open, frame, slot, &bases) {
-            Err(_) if deltas.cached => match &*self.frames.fetch(open, frame)? {
-                Loaded::Deltas(fetched) => fetched.rebuild(open, frame, slot, &bases),
-                Loaded::Whole(_) => unreachable!("BUG: the table says what a frame is"),
-            },
-            rebuilt => rebuilt,
-        }
-        .map_err(|wrong| match wrong {
-            Wrong::Format(source) => damaged(open, source),
-            Wrong::Chunk => wrong_chunk(open, slot),
-        })
-    }
-
-    fn append_base(&self, pack: &PackRef, slot: SlotNumber, out: &mut Vec<u8>) -> Result<(), StoreError> {
-        let open = self.packs.open(pack)?;
-        let frame = frame_of(&open, slot)?;
-        if frame.is_delta {
-            let detail = format!("slot {slot} serves as a base and is itself a delta");
-            return Err(damaged(&open, FormatError::Inconsistent { what: "a pack's table", detail }));
-        }
-        match &*self.frames.get(&open, &frame)? {
-            Loaded::Whole(whole) => {
-                out.extend_from_slice(whole.chunk(slot).ok_or_else(|| wrong_chunk(&open, slot))?.1);
-                Ok(())
-            }
-            Loaded::Deltas(_) => unreachable!("BUG: the table says what a frame is"),
-        }
+impl Drop for SnapshotPages {
+    fn drop(&mut self) {
+        let coming = self.coming.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // A panic over there was told by its own message.
+        let _ = coming.take().map(JoinHandle::join);
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::frames::{self, FETCHING, Loaded, MEMORY_BYTES, Need, groups, kept, range};
+use super::frames::{self, FETCHING, Loaded, MEMORY_BYTES, Need, are_apart, kept, range, split};
 use super::{SnapshotPages, frame_of};
 use crate::base::SlotNumber;
 use crate::base::ordered::{ordered, thread_count};
@@ -58,17 +58,16 @@ impl SnapshotPages {
         }
         self.bring_own(numbers, |frame| frame.is_delta);
         let is_far = tasks.iter().any(|task| task.need.open.is_far());
-        let (most_bytes, gap_bytes) = reach(is_far);
         let threads = if is_far { 2 * FETCHING } else { thread_count() };
         let keeps = tasks.len() as u64 * FRAME_BYTES <= MEMORY_BYTES;
-        let parts = groups(&tasks, |task| &task.need, most_bytes, gap_bytes);
+        let parts = together(tasks.iter().collect(), reach(is_far));
         // Whoever was given a page knows why no more came.
         let _ = ordered(
             threads.min(parts.len()).max(1),
             2 * threads,
             |give| parts.into_iter().all(give),
             || (Vec::new(), page.clone()),
-            |(buffer, page), part| self.visit_part(part, keeps, buffer, page, give),
+            |(buffer, page), part| self.visit_part(&part, keeps, buffer, page, give),
             |done: Result<(), End>| done,
         );
     }
@@ -132,22 +131,21 @@ impl SnapshotPages {
 
     fn visit_part(
         &self,
-        part: &[Task],
+        part: &[&Task],
         keeps: bool,
         buffer: &mut Vec<u8>,
         page: &mut [u8],
         give: Give<'_>,
     ) -> Result<(), End> {
         let mut absent = Vec::with_capacity(part.len());
-        for task in part {
+        for &task in part {
             let Need { open, frame } = &task.need;
             match self.frames.in_memory(open, frame).or_else(|| kept(open, frame)) {
                 Some(loaded) => self.serve(task, &loaded, page, give)?,
                 None => absent.push(task),
             }
         }
-        let (most_bytes, gap_bytes) = reach(part[0].need.open.is_far());
-        for part in groups(&absent, |task| &task.need, most_bytes, gap_bytes) {
+        for part in together(absent, reach(part[0].need.open.is_far())) {
             let (first, last) = (&part[0].need, &part[part.len() - 1].need);
             let bytes = first.open.read(first.frame.offset..range(&last.frame).end)?;
             for task in part {
@@ -177,6 +175,11 @@ impl SnapshotPages {
             _ => Ok(()),
         }
     }
+}
+
+/// Splits tasks in the order of their frames into those whose frames are fetched together.
+fn together(tasks: Vec<&Task>, reach: (u64, u64)) -> Vec<Vec<&Task>> {
+    split(tasks, |part, next| are_apart(&part[0].need, &part[part.len() - 1].need, &next.need, reach))
 }
 
 fn decode(need: &Need, bytes: &Bytes, first: u64, buffer: Vec<u8>) -> Result<Loaded, StoreError> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::arguments::Arguments;
 use super::rows::{Row, flag, integer, optional, text};
 use super::{Argument, Caller, Column, Constant, Effect, Kind, Procedure, Value};
+use crate::base::Name;
 use crate::ops::{self, Database, OpError, Outcome, SnapshotOptions, Spec, SyncOptions, SyncReport};
 
 const NAME: &str = "backup";
@@ -137,9 +138,8 @@ fn sync(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     let mut database = caller.own_database(false)?;
     let options = SyncOptions { snapshot: about(arguments), rebase: arguments.flag("rebase") };
     if let Some(name) = arguments.optional("name") {
-        let remote = database.open_remote(&caller.context, name)?;
-        let report = ops::sync(&caller.context, &mut database, &remote, &options)?;
-        return Ok(vec![synced(&database, remote.name, &report)]);
+        let report = ops::sync_to(&caller.context, &mut database, name, &options)?;
+        return Ok(vec![synced(&database, Name::new(name).ok(), &report)]);
     }
     let mut all = ops::sync_all(&caller.context, &mut database, &options)?;
     all.sort_by_key(|(_, done)| done.is_ok());

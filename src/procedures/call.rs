@@ -1,6 +1,7 @@
 //! A call: the name of a procedure and what it is given.
 
 use super::arguments::Arguments;
+use super::rows::value_from_json;
 use super::{Caller, Given, Procedure, Rows, Value, bad_call, registry};
 use crate::ops::OpError;
 
@@ -14,6 +15,33 @@ pub struct Call {
 }
 
 impl Call {
+    /// A call with arguments by name, as JSON has them: null, true, false, numbers and texts.
+    ///
+    /// # Errors
+    /// [`OpError::BadCall`] for lists and objects.
+    pub fn from_json<'a>(
+        name: &str,
+        arguments: impl IntoIterator<Item = (&'a String, &'a serde_json::Value)>,
+    ) -> Result<Self, OpError> {
+        let given = |(argument, value): (&String, &serde_json::Value)| {
+            let value = value_from_json(value).ok_or_else(|| OpError::BadCall {
+                reason: format!("the argument '{argument}' is a list or an object"),
+                hint: "an argument is a number, a text, true, false or null".into(),
+            })?;
+            Ok(Given::named(argument, value))
+        };
+        let arguments = arguments.into_iter().map(given).collect::<Result<_, OpError>>()?;
+        Ok(Self { name: name.to_owned(), arguments })
+    }
+
+    /// Which procedure is meant.
+    ///
+    /// # Errors
+    /// [`OpError::BadCall`] when there is none, or it is not clear which.
+    pub fn procedure(&self) -> Result<&'static Procedure, OpError> {
+        Ok(self.clone().choose()?.0)
+    }
+
     /// Calls a procedure.
     ///
     /// # Errors

@@ -2,8 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::arguments::Arguments;
+use super::jobs::JobQueue;
 use crate::base::Name;
 use crate::ops::{Context, Database, OpError, ReadFrom, Spec, TargetError};
 use crate::workspace::{Settings, Workspace, WorkspaceError, is_job_id};
@@ -21,6 +23,8 @@ pub struct Caller {
     pub program: PathBuf,
     /// Database files that the caller has open, and that must not be replaced under it.
     pub open_files: Vec<PathBuf>,
+    /// Where background jobs wait for their turn; without one they are started at once.
+    pub queue: Option<Arc<dyn JobQueue>>,
 }
 
 impl Caller {

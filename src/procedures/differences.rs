@@ -55,6 +55,9 @@ pub(super) const BACKUP_DIFF: Procedure = Procedure {
     run: backup_diff,
 };
 
+/// What a table of changed rows may hold, since SQLite gets it when it is whole.
+const MOST_BYTES: usize = 128 << 20;
+
 fn shelf(caller: &Caller, arguments: &Arguments, spec: &mut Spec) -> Result<Shelf, OpError> {
     let ReadFrom { store, database, .. } = caller.from(arguments.text("from"), None)?;
     Shelf::open(&caller.context, store, spec, database)
@@ -78,6 +81,7 @@ fn backup_diff(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpErr
 #[derive(Default)]
 struct Changes {
     rows: Vec<Row>,
+    bytes: usize,
 }
 
 impl DiffSink for Changes {
@@ -96,7 +100,15 @@ impl DiffSink for Changes {
                 [text("changed"), text(names.join(", ")), json(&table.a, old), json(&table.b, new)]
             }
         };
-        self.rows.push([text(&table.name)].into_iter().chain(row).collect());
+        let row: Row = [text(&table.name)].into_iter().chain(row).collect();
+        let text_bytes = |value: &Value| if let Value::Text(text) = value { text.len() } else { 0 };
+        self.bytes += row.iter().map(|value| size_of::<Value>() + text_bytes(value)).sum::<usize>();
+        if self.bytes > MOST_BYTES {
+            let reason = format!("the rows that changed are more than {} MiB", MOST_BYTES >> 20);
+            let hint = "ask for one table; or have them as they come: pagekeep diff A B --json";
+            return Err(OpError::BadCall { reason, hint: hint.into() });
+        }
+        self.rows.push(row);
         Ok(())
     }
 

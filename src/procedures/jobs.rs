@@ -3,18 +3,19 @@
 //! [`begin`] writes the job down and starts `pagekeep job run ID`, which calls [`run`]. What it reports is written into the
 //! job's file (`src/workspace/jobs.rs`), where any process finds it.
 
+use std::fs::File;
 use std::os::fd::AsFd;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::rows::{flag, integer, optional, text};
-use super::{Caller, Column, Kind, Value};
+use super::{Call, Caller, Column, Kind, Value};
 use crate::base::Progress;
 use crate::format::record::Header;
-use crate::ops::{self, Database, ErrorKind, OpError, Outcome, SnapshotOptions};
-use crate::workspace::{Job, JobError, JobProgress, JobState, Origin, Task, Workspace, WorkspaceError};
+use crate::ops::{self, Context, Database, ErrorKind, OpError, Reach, SnapshotOptions, SyncOptions};
+use crate::workspace::{Job, JobError, JobProgress, JobState, Origin, Root, Task, Workspace, WorkspaceError};
 
 /// How often a job looks whether it is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -82,11 +83,43 @@ pub(super) fn snapshot_row(header: &Header) -> Vec<Value> {
     ]
 }
 
-/// Begins a job: when this returns it is written down and its process is under way.
-pub(super) fn begin(caller: &Caller, database: &Database, task: Task) -> Result<Job, OpError> {
+/// Begins a job: when this returns it is written down, and its process is under way or waits in the caller's queue.
+///
+/// # Errors
+/// When it cannot be written down or started, or the queue is full.
+pub fn begin(caller: &Caller, database: &Database, task: Task) -> Result<Job, OpError> {
     let workspace = &database.workspace;
     workspace.tidy_jobs(caller.context.now())?;
+    if let Some(queue) = &caller.queue {
+        queue.has_room()?;
+    }
     let (job, lock) = workspace.begin_job(&database.handle, task, caller.context.now())?;
+    match &caller.queue {
+        Some(queue) => queue.put(workspace, &job, lock),
+        None => {
+            let mut child = start(caller, workspace, &job, lock)?;
+            // A caller that lives on must take notice of its end.
+            std::thread::spawn(move || child.wait());
+        }
+    }
+    Ok(job)
+}
+
+/// Where jobs wait until their processes are started, when somebody sees to it that not too many are at work.
+pub trait JobQueue: Send + Sync + std::fmt::Debug {
+    /// # Errors
+    /// When no more jobs can wait.
+    fn has_room(&self) -> Result<(), OpError>;
+
+    /// Takes a job that was written down, with its lock.
+    fn put(&self, workspace: &Workspace, job: &Job, lock: File);
+}
+
+/// Starts the process of a job that was written down; it gets the lock.
+///
+/// # Errors
+/// When it cannot be started; the job is written down as failed then.
+pub fn start(caller: &Caller, workspace: &Workspace, job: &Job, lock: File) -> Result<Child, OpError> {
     let log = workspace.job_log(&job.id)?;
     let mut command = Command::new(&caller.program);
     // What the caller has set by its flags; all else the process finds where the caller found it.
@@ -95,17 +128,22 @@ pub(super) fn begin(caller: &Caller, database: &Database, task: Task) -> Result<
     command.env_clear().envs(caller.context.environment.vars()).current_dir(workspace.home());
     command.stdin(lock).stdout(Stdio::null()).stderr(log);
     match command.spawn() {
-        Ok(mut child) => {
-            // A caller that lives on must take notice of its end.
-            std::thread::spawn(move || child.wait());
-            Ok(job)
-        }
+        Ok(child) => Ok(child),
         Err(source) => {
             let error = OpError::io("start", &caller.program)(source);
-            workspace.write_job(&finished(caller, job, Err(&error), false))?;
+            workspace.write_job(&finished(caller, job.clone(), Err(&error), false))?;
             Err(error)
         }
     }
+}
+
+/// Writes down that a job was cancelled before its process was started.
+///
+/// # Errors
+/// When that cannot be written.
+pub fn cancelled_before(caller: &Caller, workspace: &Workspace, job: &Job) -> Result<(), OpError> {
+    let cancelled = OpError::from(crate::base::progress::Cancelled);
+    Ok(workspace.write_job(&finished(caller, job.clone(), Err(&cancelled), true))?)
 }
 
 /// Asks a job to stop; returns it as it stands, and whether it was asked: one that has ended is not.
@@ -145,19 +183,19 @@ pub fn run(caller: &Caller, id: &str, handed: impl AsFd) -> Result<Job, OpError>
     });
     let (job, outcome) = outcome;
     let asked = workspace.is_job_cancel_requested(id);
-    let job = finished(caller, job, outcome.as_ref().map(String::as_str), asked);
+    let job = finished(caller, job, outcome.as_ref().map(drop), asked);
     workspace.write_job(&job)?;
-    outcome.map(|_| job)
+    outcome.map(|()| job)
 }
 
-/// Waits for its turn, then does what the job is for; the job as it stands then, and the snapshot's name.
-fn work(caller: &Caller, workspace: &Workspace, job: &Job) -> (Job, Result<String, OpError>) {
+/// Waits for its turn, then does what the job is for; the job as it stands then.
+fn work(caller: &Caller, workspace: &Workspace, job: &Job) -> (Job, Result<(), OpError>) {
     let mut job = Job { process: Some(std::process::id()), ..job.clone() };
-    let mut attempt = || -> Result<String, OpError> {
+    let mut attempt = || -> Result<(), OpError> {
         workspace.write_job(&job)?;
-        let database = Database::find(&caller.context, Some(job.database.as_str().as_ref()), &caller.settings, false)?;
+        let caller = Caller { database: Some(job.database.as_str().into()), ..caller.clone() };
         loop {
-            wait_for_turn(caller, workspace)?;
+            wait_for_turn(&caller, workspace)?;
             job.state = JobState::InProgress;
             job.started_at.get_or_insert_with(|| caller.context.now());
             workspace.write_job(&job)?;
@@ -165,7 +203,7 @@ fn work(caller: &Caller, workspace: &Workspace, job: &Job) -> (Job, Result<Strin
             let outcome = std::thread::scope(|scope| {
                 let (progress, done, id) = (&*caller.context.progress, &done, job.id.as_str());
                 scope.spawn(move || say_progress(workspace, id, progress, done));
-                let outcome = perform(caller, &database, &job.task);
+                let outcome = perform(&caller, &job.task);
                 done.store(true, Relaxed);
                 outcome
             });
@@ -173,7 +211,11 @@ fn work(caller: &Caller, workspace: &Workspace, job: &Job) -> (Job, Result<Strin
             match outcome {
                 // Somebody else was faster.
                 Err(error) if error.kind() == ErrorKind::Busy => {}
-                outcome => return Ok(database.title(outcome?.number())),
+                outcome => {
+                    let done = outcome?;
+                    (job.snapshot, job.result) = (done.snapshot, done.result);
+                    return done.failure.map_or(Ok(()), Err);
+                }
             }
         }
     };
@@ -181,13 +223,59 @@ fn work(caller: &Caller, workspace: &Workspace, job: &Job) -> (Job, Result<Strin
     (job, outcome)
 }
 
-fn perform(caller: &Caller, database: &Database, task: &Task) -> Result<Outcome, OpError> {
+/// What a job has done.
+#[derive(Default)]
+struct Done {
+    /// The snapshot that holds the state, when it is about one.
+    snapshot: Option<String>,
+    /// What a procedure gave.
+    result: Option<serde_json::Value>,
+    /// What failed although the rest was done.
+    failure: Option<OpError>,
+}
+
+fn perform(caller: &Caller, task: &Task) -> Result<Done, OpError> {
     match task {
         Task::Create { note } => {
+            let database = caller.own_database(false)?;
             let options = SnapshotOptions { note: note.clone(), always: true, ..SnapshotOptions::default() };
-            ops::create(&caller.context, database, &options)
+            let outcome = ops::create(&caller.context, &database, &options)?;
+            Ok(Done { snapshot: Some(database.title(outcome.number())), ..Done::default() })
+        }
+        Task::Backup { note } => back_up(caller, note.as_ref()),
+        Task::Call { name, arguments, roots, addresses } => {
+            let roots = roots.as_ref().map(|roots| roots.iter().map(|Root(path)| path.clone()).collect());
+            let reach = roots.map_or(Reach::Everywhere, |roots| Reach::Within { roots, addresses: *addresses });
+            let caller = Caller { context: Context { reach, ..caller.context.clone() }, ..caller.clone() };
+            let rows = Call::from_json(name, arguments)?.run(&caller)?;
+            let at = rows.columns.iter().position(|column| column.name == "snapshot");
+            let snapshot = at.and_then(|at| match rows.rows.first()?.get(at)? {
+                Value::Text(title) => Some(title.clone()),
+                _ => None,
+            });
+            Ok(Done { snapshot, result: Some(rows.to_json()), failure: None })
         }
     }
+}
+
+/// A snapshot if anything changed, for every remote that there is. What one remote refuses, the others still get.
+fn back_up(caller: &Caller, note: Option<&String>) -> Result<Done, OpError> {
+    let mut database = caller.own_database(false)?;
+    let options = SnapshotOptions { note: note.cloned(), ..SnapshotOptions::default() };
+    if database.remote_names().is_empty() {
+        let outcome = ops::create(&caller.context, &database, &options)?;
+        return Ok(Done { snapshot: Some(database.title(outcome.number())), ..Done::default() });
+    }
+    let options = SyncOptions { snapshot: options, rebase: false };
+    let all = ops::sync_all(&caller.context, &mut database, &options)?;
+    let mut done = Done::default();
+    for (_, report) in all {
+        match report {
+            Ok(report) => done.snapshot = Some(database.title(report.outcome.number())),
+            Err(error) => done.failure = done.failure.or(Some(error)),
+        }
+    }
+    Ok(done)
 }
 
 /// Waits until no other pagekeep is at work here: nobody is kept waiting by a job that waits.
@@ -235,7 +323,7 @@ fn far(progress: &Progress) -> JobProgress {
 }
 
 /// A job that has ended, and how.
-fn finished(caller: &Caller, job: Job, outcome: Result<&str, &OpError>, asked: bool) -> Job {
+fn finished(caller: &Caller, job: Job, outcome: Result<(), &OpError>, asked: bool) -> Job {
     let state = match &outcome {
         Ok(_) => JobState::Completed,
         Err(error) if error.kind() == ErrorKind::Interrupted && asked => JobState::Cancelled,
@@ -248,6 +336,5 @@ fn finished(caller: &Caller, job: Job, outcome: Result<&str, &OpError>, asked: b
         }
         _ => None,
     };
-    let snapshot = outcome.ok().map(str::to_owned);
-    Job { state, finished_at: Some(caller.context.now()), snapshot, error, ..job }
+    Job { state, finished_at: Some(caller.context.now()), error, ..job }
 }

@@ -8,7 +8,7 @@ use super::jobs::{self, JOB_COLUMNS};
 use super::rows::{Row, flag, integer, optional, text};
 use super::{Argument, Caller, Column, Constant, Effect, Kind, Procedure, Value};
 use crate::base::Name;
-use crate::ops::{self, History, Listed, OpError, Outcome, Spec};
+use crate::ops::{self, History, Listed, LiveOptions, Migrations, OpError, Outcome, Spec};
 use crate::workspace::{Task, is_job_id};
 
 pub(super) const DATABASE: Argument = Argument {
@@ -19,7 +19,7 @@ pub(super) const DATABASE: Argument = Argument {
     help: "its path, or its name in this folder; the one at hand when not said",
 };
 
-const ID: Argument = Argument {
+pub(super) const ID: Argument = Argument {
     name: "id",
     aliases: &["backup_id"],
     kind: Kind::Text,
@@ -163,7 +163,24 @@ pub(super) const RESTORE: Procedure = Procedure {
     name: "sp_backup_restore",
     aliases: &[],
     verbs: &[],
-    arguments: &[DATABASE, Argument { name: "backup_id", aliases: &["id"], ..ID }],
+    arguments: &[
+        DATABASE,
+        Argument { name: "backup_id", aliases: &["id"], ..ID },
+        Argument {
+            name: "live",
+            aliases: &[],
+            kind: Kind::Flag,
+            default: Some(Constant::Integer(0)),
+            help: "put it in through SQLite, in one transaction, while other programs have the database open",
+        },
+        Argument {
+            name: "migrations",
+            aliases: &[],
+            kind: Kind::Text,
+            default: Some(Constant::Null),
+            help: "with live: a folder of numbered SQL files, executed before anybody sees the new state",
+        },
+    ],
     columns: &[
         STATUS,
         SNAPSHOT,
@@ -175,24 +192,39 @@ pub(super) const RESTORE: Procedure = Procedure {
     ],
     effect: Effect::Changes,
     help: "Puts a database back to a snapshot, in one step. Its present state is kept first, as the snapshot `safety` (noted \
-           pre-restore when one had to be made). Refused while another program has the database open",
+           pre-restore when one had to be made). Refused while another program has the database open, unless live is 1",
     run: restore,
 };
 
 fn restore(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     let database = caller.database(arguments, false)?;
     let spec = caller.backup(arguments.text("backup_id"))?;
-    caller.may_replace(&database.source())?;
-    let report = ops::revert(&caller.context, &database, &spec)?;
-    let restored = report.restored;
+    if !arguments.flag("live") {
+        caller.may_replace(&database.source())?;
+    }
+    let migrations = arguments.optional("migrations").map(|folder| Migrations { folder: folder.into(), table: None });
+    if !arguments.flag("live") && migrations.is_some() {
+        let reason = "migrations go with live".to_owned();
+        return Err(OpError::BadCall { reason, hint: "say live => 1, or leave migrations out".into() });
+    }
+    let (snapshot, path, safety, size, reused, elapsed) = if arguments.flag("live") {
+        let options = LiveOptions { migrations, ..LiveOptions::default() };
+        let done = ops::restore_live_kept(&caller.context, &database, &spec, &options)?;
+        let safety = done.safety.map(|kept| kept.snapshot);
+        (done.to, done.path, safety, done.size_bytes, done.reused_bytes, done.elapsed)
+    } else {
+        let report = ops::revert(&caller.context, &database, &spec)?;
+        let done = report.restored;
+        (report.snapshot, done.path, report.safety, done.size_bytes, done.reused_bytes, done.elapsed)
+    };
     Ok(vec![vec![
         integer(0),
-        text(report.snapshot),
-        text(restored.path.display()),
-        optional(report.safety),
-        integer(restored.size_bytes),
-        integer(restored.reused_bytes),
-        integer(restored.elapsed.as_millis()),
+        text(snapshot),
+        text(path.display()),
+        optional(safety),
+        integer(size),
+        integer(reused),
+        integer(elapsed.as_millis()),
     ]])
 }
 

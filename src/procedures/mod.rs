@@ -16,6 +16,7 @@ mod managed;
 mod procedure;
 mod refs;
 mod registry;
+mod retention;
 mod rows;
 pub mod sql;
 mod tables;

@@ -101,6 +101,18 @@ pub struct Procedure {
 }
 
 impl Procedure {
+    /// Whether it only looks, or begins or stops a job, and so returns at once without touching a database's files.
+    pub fn returns_at_once(&self) -> bool {
+        self.effect == Effect::Reads || ["sp_backup_create", "sp_backup_cancel"].contains(&self.name)
+    }
+
+    /// The argument of this name, in any of its spellings.
+    pub fn argument(&self, name: &str) -> Option<&Argument> {
+        let wanted = folded(name);
+        let fits = |known: &str| folded(known) == wanted;
+        self.arguments.iter().find(|argument| fits(argument.name) || argument.aliases.iter().any(|alias| fits(alias)))
+    }
+
     /// How it is called: `backup('add', name, url [, join])`.
     pub fn signature(&self) -> String {
         let mut text = format!("{}(", self.name);

@@ -1,9 +1,9 @@
 //! All procedures, and how they are found.
 
 use super::procedure::folded;
-use super::{Procedure, backup, differences, managed, refs, tables};
+use super::{Procedure, backup, differences, managed, refs, retention, tables};
 
-static PROCEDURES: [&Procedure; 19] = [
+static PROCEDURES: [&Procedure; 28] = [
     &backup::ADD,
     &backup::REMOVE,
     &backup::SYNC,
@@ -23,6 +23,15 @@ static PROCEDURES: [&Procedure; 19] = [
     &refs::BACKUP_REFS,
     &differences::BACKUP_DIFF,
     &differences::BACKUP_HISTORY,
+    &retention::FORGET,
+    &retention::DROP,
+    &retention::RECALL,
+    &retention::APPLY,
+    &retention::HOLD,
+    &retention::RELEASE,
+    &retention::POLICIES,
+    &retention::MARKS,
+    &retention::STATS,
 ];
 
 /// Every procedure; one of verbs once for each.

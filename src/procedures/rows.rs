@@ -38,6 +38,18 @@ impl Rows {
     }
 }
 
+impl Rows {
+    /// Each row as an object with the columns' names.
+    pub fn to_objects(&self) -> Vec<serde_json::Value> {
+        let object = |row: &Row| {
+            let cells =
+                self.columns.iter().zip(row).map(|(column, value)| (column.name.to_owned(), value_to_json(value)));
+            serde_json::Value::Object(cells.collect())
+        };
+        self.rows.iter().map(object).collect()
+    }
+}
+
 fn value_to_json(value: &Value) -> serde_json::Value {
     match value {
         Value::Null => serde_json::Value::Null,
@@ -46,6 +58,20 @@ fn value_to_json(value: &Value) -> serde_json::Value {
         Value::Text(text) => json!(text),
         Value::Blob(bytes) => json!({"blob": hex(bytes)}),
     }
+}
+
+/// The value that JSON means; `None` for lists and objects.
+pub(super) fn value_from_json(value: &serde_json::Value) -> Option<Value> {
+    Some(match value {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(yes) => flag(*yes),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(number) => Value::Integer(number),
+            None => Value::Real(number.as_f64()?),
+        },
+        serde_json::Value::String(text) => Value::Text(text.clone()),
+        serde_json::Value::Array(_) | serde_json::Value::Object(_) => return None,
+    })
 }
 
 /// A value as people read it: nothing for null.

@@ -5,6 +5,7 @@
 //! whatever a page could not be had for is what the user is told. `docs/decisions/0008-query.md`.
 
 mod file;
+mod memory;
 mod names;
 mod place;
 mod registry;
@@ -14,6 +15,7 @@ mod snapshot;
 mod statements;
 mod vfs;
 
+pub use memory::bound_memory;
 pub use names::{Names, OpenName, Served, UriParameter};
 pub use place::Place;
 pub use session::{QuerySession, RowSink};

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::ops::{Context, Database, OpError, ReadFrom, Spec, is_near};
+use crate::ops::{Context, Database, OpError, ReadFrom, Spec};
 use crate::remote::Environment;
 use crate::store::{ObjectCache, Store};
 use crate::workspace::Settings;
@@ -45,11 +45,7 @@ impl Place {
                     None => Err(error),
                 };
                 let database = Database::find(context, wanted, settings, false).or_else(named)?;
-                let remotes = database.remote_names().into_iter();
-                let opened = remotes.filter_map(|name| database.open_remote(context, name.as_str()).ok());
-                let mut more: Vec<Store> = opened.map(|remote| remote.store).collect();
-                more.sort_by_key(|store| !is_near(store));
-                (database.local_store(context)?, more, Some(database))
+                (database.local_store(context)?, database.remote_stores(context), Some(database))
             }
         };
         let settings = database.as_ref().map_or(settings, |database| &database.settings);

@@ -38,6 +38,13 @@ pub trait RowSink {
     fn end(&mut self) -> io::Result<()>;
 }
 
+/// Whether a pragma sets something for all connections.
+fn is_of_the_process(pragma: &str) -> bool {
+    ["hard_heap_limit", "soft_heap_limit", "temp_store_directory", "data_store_directory"]
+        .iter()
+        .any(|name| pragma.eq_ignore_ascii_case(name))
+}
+
 /// A connection to a snapshot, and to others by names of their own.
 pub struct QuerySession {
     // Closed before the handles go.
@@ -78,6 +85,10 @@ impl QuerySession {
         let decide = move |context: AuthContext<'_>| match context.action {
             // By its own name for a file system SQLite could be made to open any file.
             AuthAction::Attach { .. } | AuthAction::Detach { .. } if !attaching.load(Relaxed) => Authorization::Deny,
+            // What holds for every connection of the process is not for a statement to change.
+            AuthAction::Pragma { pragma_name, pragma_value: Some(_) } if is_of_the_process(pragma_name) => {
+                Authorization::Deny
+            }
             _ => Authorization::Allow,
         };
         self.connection.authorizer(Some(decide))

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Running counters of a remote.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Requests {
 }
 
 /// Requests made up to some moment, by verb.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestCounts {
     /// Reads, of objects or parts of them.
     pub get: u64,

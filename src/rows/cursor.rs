@@ -1,9 +1,11 @@
 //! Rows, one after the other, from a list of a tree's items.
 
+use std::ops::Range;
+
 use super::{BtreePage, Chains, DatabaseHeader, Item, Pages, RowsError};
 
-/// Pages that are announced together.
-const AHEAD: usize = 128;
+/// Pages that are announced together, while those before them are read.
+const AHEAD: usize = 64;
 /// Overflow pages that are announced together.
 const CHAINS_AHEAD: usize = 1024;
 
@@ -82,26 +84,31 @@ impl<'a> Cursor<'a> {
     }
 
     fn announce(&mut self) {
-        if self.at < self.announced {
-            return;
-        }
-        let end = (self.at + AHEAD).min(self.items.len());
-        let mut numbers: Vec<u32> = self.items[self.at..end].iter().map(Item::page).collect();
-        numbers.dedup();
-        self.announced = end;
-        if self.pages.expect(&numbers) {
-            self.announce_chains(&numbers);
+        while self.announced < self.items.len() && self.announced < self.at + AHEAD {
+            let end = (self.announced + AHEAD).min(self.items.len());
+            let mut numbers: Vec<u32> = self.items[self.announced..end].iter().map(Item::page).collect();
+            numbers.dedup();
+            let are_far = self.pages.expect(&numbers);
+            // The group before is there now.
+            if are_far && let Some(start) = self.announced.checked_sub(AHEAD) {
+                self.announce_chains(start..self.announced);
+            }
+            self.announced = end;
         }
     }
 
     /// Announces the overflow pages that the rows of leaves may have. What is malformed is told when it is read.
-    fn announce_chains(&self, leaves: &[u32]) {
+    fn announce_chains(&self, items: Range<usize>) {
         let mut guessed = Vec::new();
-        for number in leaves {
-            if let Ok(leaf) = BtreePage::read(self.pages, self.header, *number, *number) {
+        for item in &self.items[items] {
+            if let Item::Leaf(number) = *item
+                && let Ok(leaf) = BtreePage::read(self.pages, self.header, number, number)
+            {
                 Chains::guess(self.header, &leaf, CHAINS_AHEAD, &mut guessed);
             }
         }
-        self.pages.expect(&guessed);
+        if !guessed.is_empty() {
+            self.pages.expect(&guessed);
+        }
     }
 }

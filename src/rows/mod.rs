@@ -27,7 +27,7 @@ pub use page_set::PageSet;
 pub use payload::Chains;
 pub use record::{Value, decode_record, varint};
 pub use schema::{SchemaEntry, read_schema};
-pub use tree::{Item, walk};
+pub use tree::{Item, Outline, walk};
 
 /// Why a page cannot be had: whatever the source of the pages says.
 pub type PageError = Box<dyn std::error::Error + Send + Sync>;
@@ -46,8 +46,10 @@ pub trait Pages: Sync {
     /// When it cannot be read.
     fn page(&self, number: u32) -> Result<Arc<[u8]>, PageError>;
 
-    /// Says which pages will be asked for next, so that they can be brought together; whether some were far. What fails here
-    /// fails again, and is told, when the page is asked for.
+    /// Says which pages will be asked for next, so that they can be brought together, and returns when those of the call
+    /// before are there: who announces one group while reading another always finds it. What fails here fails again, and
+    /// is told, when the page is asked for.
+    /// Returns whether some of them were far.
     fn expect(&self, _numbers: &[u32]) -> bool {
         false
     }

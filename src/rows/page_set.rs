@@ -23,6 +23,13 @@ impl PageSet {
         new
     }
 
+    /// Adds numbers; those beyond the limit are left out.
+    pub fn extend(&mut self, numbers: impl IntoIterator<Item = u32>) {
+        for number in numbers {
+            self.insert(number);
+        }
+    }
+
     /// Takes a number out; false when it was not there.
     pub fn remove(&mut self, number: u32) -> bool {
         let there = self.contains(number);

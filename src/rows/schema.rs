@@ -1,6 +1,6 @@
 //! The schema table, whose tree begins on the first page. fileformat2.html, section 2.6.
 
-use super::{Cursor, DatabaseHeader, Pages, RowsError, Value, decode_record, walk};
+use super::{Cursor, DatabaseHeader, Outline, Pages, RowsError, Value, decode_record};
 
 /// Most entries that are read: SQLite's own limits on what a database can have are far below.
 const MOST_ENTRIES: usize = 1 << 20;
@@ -25,8 +25,7 @@ pub struct SchemaEntry {
 /// # Errors
 /// When the tree on the first page cannot be read.
 pub fn read_schema(pages: &dyn Pages, header: &DatabaseHeader) -> Result<Vec<SchemaEntry>, RowsError> {
-    let mut items = Vec::new();
-    walk(pages, header, 1, &mut |_| {}, &mut |item| items.push(item))?;
+    let Outline { items, .. } = Outline::read(pages, header, 1)?;
     let mut cursor = Cursor::new(pages, header, &items, true);
     let mut entries = Vec::new();
     while let Some(row) = cursor.next_row()? {

@@ -31,6 +31,36 @@ impl Item {
     }
 }
 
+/// The items of a tree in the order of their keys, and its interior pages.
+#[derive(Clone, Debug, Default)]
+pub struct Outline {
+    /// The leaves; in an index also the cells between them.
+    pub items: Vec<Item>,
+    /// The pages that were read to know them.
+    pub interior: Vec<u32>,
+}
+
+impl Outline {
+    /// Reads a tree's interior pages.
+    ///
+    /// # Errors
+    /// As [`walk`].
+    pub fn read(pages: &dyn Pages, header: &DatabaseHeader, root: u32) -> Result<Self, RowsError> {
+        let (mut known, mut items) = (Vec::new(), Vec::new());
+        walk(pages, header, root, &mut |page| known.push(page), &mut |item| items.push(item))?;
+        let mut leaves =
+            items.iter().filter_map(|item| if let Item::Leaf(page) = item { Some(*page) } else { None }).peekable();
+        // Leaves come in the same order in both.
+        known.retain(|page| leaves.next_if_eq(page).is_none());
+        Ok(Self { items, interior: known })
+    }
+
+    /// All pages of the tree.
+    pub fn pages(&self) -> impl Iterator<Item = u32> + '_ {
+        self.interior.iter().copied().chain(self.items.iter().map(Item::page))
+    }
+}
+
 struct Step {
     page: BtreePage,
     /// The next child to visit, from 0 to `cells`.

@@ -1,7 +1,7 @@
 //! Every key of a store, in one place. FORMAT.md, "Keys".
 
 use super::lease::BeatPlace;
-use crate::base::{Name, PackId, RefNumber, SnapshotNumber};
+use crate::base::{MarksNumber, Name, PackId, RefNumber, SnapshotNumber};
 use crate::format::refs::{RefKind, RefName};
 
 /// The description of the store.
@@ -12,6 +12,8 @@ pub const SNAPSHOTS: &str = "snapshots";
 pub const PACKS: &str = "packs";
 /// Below it lie the records of tags and lines.
 pub const REFS: &str = "refs";
+/// Below it lie the records of marks on snapshots.
+pub const MARKS: &str = "marks";
 /// Below it lie objects that probe what the remote can do; they mean nothing and may be removed.
 pub const PROBES: &str = "probes";
 
@@ -22,11 +24,16 @@ pub const LOCKS: &str = "locks";
 pub const LEASES: &str = "leases";
 
 /// The folders of keys.
-pub const FOLDERS: [&str; 6] = [SNAPSHOTS, PACKS, REFS, PROBES, LOCKS, LEASES];
+pub const FOLDERS: [&str; 7] = [SNAPSHOTS, PACKS, REFS, MARKS, PROBES, LOCKS, LEASES];
+
+/// Below it lie the records of all lines of a database.
+pub fn database_folder(database: &Name) -> String {
+    format!("{SNAPSHOTS}/{}", database.to_key())
+}
 
 /// Below it lie the records of one line.
 pub fn line_folder(database: &Name, line: &Name) -> String {
-    format!("{SNAPSHOTS}/{}/{}", database.to_key(), line.to_key())
+    format!("{}/{}", database_folder(database), line.to_key())
 }
 
 /// A snapshot's record. The key begins with the complement of the number, so that listings, which are in order of keys
@@ -69,6 +76,25 @@ pub fn parse_ref(key: &str) -> Option<(Name, RefName, RefNumber)> {
     let name = RefName { kind: RefKind::from_key(kind)?, name: Name::from_key(name)? };
     let database = Name::from_key(database)?;
     (number.0 > 0 && ref_record(&database, &name, number) == key).then_some((database, name, number))
+}
+
+/// Below it lie the records of marks of a database.
+pub fn marks_folder(database: &Name) -> String {
+    format!("{MARKS}/{}", database.to_key())
+}
+
+/// A record of marks; as with snapshots, listings begin with the newest.
+pub fn marks(database: &Name, number: MarksNumber) -> String {
+    format!("{}/{:08x}-{}", marks_folder(database), u32::MAX - number.0, number.0)
+}
+
+/// The database and number of a record of marks; `None` for keys that are not one's.
+pub fn parse_marks(key: &str) -> Option<(Name, MarksNumber)> {
+    let rest = key.strip_prefix(MARKS)?.strip_prefix('/')?;
+    let (database, last) = rest.split_once('/')?;
+    let number = MarksNumber(last.split_once('-')?.1.parse().ok()?);
+    let database = Name::from_key(database)?;
+    (number.0 > 0 && marks(&database, number) == key).then_some((database, number))
 }
 
 /// Below it lie the beats of one lease.
@@ -126,6 +152,12 @@ mod tests {
             ["refs/a/tags/v/fffffffd-3", "refs/a/heads/v/fffffffd-2", "refs/a/tags/v", "refs/a/tags/v/x/fffffffd-2"]
         {
             assert_eq!(parse_ref(bad), None, "{bad}");
+        }
+        let key = marks(&Name::new("my app").unwrap(), MarksNumber(3));
+        assert_eq!(key, "marks/my!20app/fffffffc-3");
+        assert_eq!(parse_marks(&key), Some((Name::new("my app").unwrap(), MarksNumber(3))));
+        for bad in ["marks/a/fffffffc-2", "marks/a/b/fffffffc-3", "marks/fffffffc-3", "marks/a/ffffffff-0"] {
+            assert_eq!(parse_marks(bad), None, "{bad}");
         }
         let lease = Name::new("my jobs").unwrap();
         let place = BeatPlace { epoch: 3, beat: 12 };

@@ -10,6 +10,7 @@ mod chunks;
 mod error;
 pub mod keys;
 pub mod lease;
+mod marks;
 mod packs;
 mod refs;
 mod several;
@@ -17,12 +18,14 @@ mod snapshots;
 mod writer;
 mod writer_lock;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use crate::base::Nonce;
 use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteErrorKind};
 
@@ -30,6 +33,7 @@ pub use cache::ObjectCache;
 pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::StoreError;
+pub use marks::CreatedMarks;
 pub use packs::{OpenPack, Packs};
 pub use refs::CreatedRef;
 pub use several::first_of;
@@ -46,12 +50,14 @@ pub struct Store {
     cache: Option<Arc<ObjectCache>>,
     /// The marks of records that were listed, by their keys: a store that was begun anew has others.
     listed: Arc<Mutex<HashMap<String, String>>>,
+    /// Which store it is, for what is kept near: nothing when only its place is known.
+    identity: Option<Arc<OnceLock<Nonce>>>,
 }
 
 impl Store {
     /// A store that is known to be there: nothing is asked, so that a small sync is one request.
     pub fn assume(remote: Remote) -> Self {
-        Self { remote, overwrites: false, lock: None, cache: None, listed: Arc::default() }
+        Self { remote, overwrites: false, lock: None, cache: None, listed: Arc::default(), identity: None }
     }
 
     /// The same store at a place that is known to overwrite although it is asked not to: it looks before it creates. That
@@ -70,6 +76,36 @@ impl Store {
     #[must_use]
     pub fn under(self, lock: Arc<WriterLock>) -> Self {
         Self { lock: Some(lock), ..self }
+    }
+
+    /// The same store, of which it is known that it is this one: what was kept near of another at its place is not its own.
+    #[must_use]
+    pub fn known_as(self, id: Nonce) -> Self {
+        Self { identity: Some(Arc::new(OnceLock::from(id))), ..self }
+    }
+
+    /// The same store at a place of which nobody knows what lies there now: before anything that was kept near is taken for
+    /// its own, it is asked which one it is, once, unless a listing has shown it.
+    #[must_use]
+    pub fn to_be_known(self) -> Self {
+        Self { identity: Some(Arc::default()), ..self }
+    }
+
+    /// Whether it can be told without a request which store it is, or that needs not be told.
+    fn is_known(&self) -> bool {
+        self.identity.as_ref().is_none_or(|identity| identity.get().is_some())
+    }
+
+    /// What its records are kept near under; `None` when it cannot be told.
+    fn kept_as(&self) -> Option<Cow<'_, str>> {
+        let place = self.remote.name();
+        let Some(identity) = &self.identity else { return Some(place.into()) };
+        if identity.get().is_none() {
+            let (_, file) = Self::open(self.remote.clone()).ok()?;
+            // Whoever was faster was told the same.
+            let _ = identity.set(file.store_id);
+        }
+        Some(format!("{place} {}", identity.get()?).into())
     }
 
     /// Opens a store, reading its description.
@@ -181,6 +217,9 @@ impl Store {
         }
         if let Some((database, name, number)) = keys::parse_ref(key) {
             self.decode_ref(&database, &name, number, &bytes)?;
+        }
+        if let Some((database, number)) = keys::parse_marks(key) {
+            self.decode_marks(&database, number, &bytes)?;
         }
         Ok(bytes)
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Store, StoreError, keys};
 use crate::base::{Name, Nonce, SnapshotNumber};
-use crate::format::record::Record;
+use crate::format::record::{MAX_CHAIN, Record};
 use crate::remote::{PutOutcome, RemoteErrorKind};
 
 /// Largest record that is read: its header and map are bounded apart; a pack that rides along is below 1 MiB.
@@ -58,10 +58,12 @@ impl Store {
         if let Some(cache) = &self.cache
             && self.decode_record(database, line, number, &bytes).is_ok()
         {
-            let place = self.remote().name();
-            cache.keep_object(place, &key, &bytes);
-            if let Some(mark) = self.mark_of(&key) {
-                cache.keep_object(place, &marked(&key, &mark), &bytes);
+            let mark = self.mark_of(&key);
+            if let Some(mark) = &mark {
+                cache.keep_object(self.remote().name(), &marked(&key, mark), &bytes);
+            }
+            if let Some(store) = (mark.is_none() || self.is_known()).then(|| self.kept_as()).flatten() {
+                cache.keep_object(&store, &key, &bytes);
             }
         }
         Ok(bytes)
@@ -69,10 +71,10 @@ impl Store {
 
     /// A record that was kept near. One that was listed must be the one that was listed.
     fn cached_record(&self, key: &str) -> Option<Bytes> {
-        let (cache, place) = (self.cache.as_ref()?, self.remote().name());
+        let cache = self.cache.as_ref()?;
         match self.mark_of(key) {
-            Some(mark) => cache.object(place, &marked(key, &mark)),
-            None => cache.object(place, key),
+            Some(mark) => cache.object(self.remote().name(), &marked(key, &mark)),
+            None => cache.object(&self.kept_as()?, key),
         }
     }
 
@@ -116,8 +118,10 @@ impl Store {
             let numbers = listed.iter().filter_map(|object| keys::parse_snapshot(&object.key));
             numbers.map(|(.., number)| number).take(count).collect()
         };
-        let listed = self.remote().list_first(&folder, count)?;
-        let wanted = listed.len();
+        // The marks of those that the newest builds on come with the same request.
+        let asked = if self.cache.is_some() { count.max(MAX_CHAIN + 1) } else { count };
+        let listed = self.remote().list_first(&folder, asked)?;
+        let wanted = listed.len().min(count);
         let numbers = parse(listed);
         // Something that is not ours lies among the records: look behind it.
         if numbers.len() < wanted { Ok(parse(self.remote().list(&folder)?)) } else { Ok(numbers) }

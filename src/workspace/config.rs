@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::WorkspaceError;
+use super::schedule::Schedule;
 use super::settings::nearest;
+use super::{Expectations, Hooks, WorkspaceError, care};
+use crate::base::policy::Policy;
 use crate::base::{Name, Nonce};
 use crate::format::record::SourceKind;
 
@@ -29,6 +31,12 @@ pub struct DatabaseConfig {
     /// The database's name in stores, when it is another than the one it has here: a working copy beside its original.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Name>,
+    /// What is called when something happens to it.
+    #[serde(default, skip_serializing_if = "Hooks::is_empty")]
+    pub hooks: Hooks,
+    /// What a drill expects of it.
+    #[serde(default, skip_serializing_if = "Expectations::is_empty")]
+    pub drill: Expectations,
 }
 
 /// A named remote.
@@ -58,12 +66,24 @@ pub struct Config {
     /// Remotes by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub remotes: BTreeMap<Name, RemoteConfig>,
+    /// What is kept at each place: `.` is the local store, others are remotes by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub retention: BTreeMap<String, Policy>,
+    /// Schedules by the names of their databases.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schedules: BTreeMap<Name, Schedule>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let (settings, databases, remotes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { format: CONFIG_FORMAT, settings, databases, remotes }
+        Self {
+            format: CONFIG_FORMAT,
+            settings: BTreeMap::new(),
+            databases: BTreeMap::new(),
+            remotes: BTreeMap::new(),
+            retention: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+        }
     }
 }
 
@@ -73,7 +93,7 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, WorkspaceError> {
         let fail = |reason: String| WorkspaceError::Config { path: path.to_owned(), reason };
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| fail(error.to_string()))?;
-        let known = ["format", "settings", "databases", "remotes"];
+        let known = ["format", "settings", "databases", "remotes", "retention", "schedules"];
         if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(fail(format!("unknown key '{key}'{}", nearest(key, known.into_iter()))));
         }
@@ -85,6 +105,12 @@ impl Config {
         let config: Config = table.try_into().map_err(|error: toml::de::Error| fail(error.message().to_owned()))?;
         for (key, value) in &config.settings {
             super::settings::check(key, value).map_err(fail)?;
+        }
+        for (name, schedule) in &config.schedules {
+            super::schedule::check(schedule).map_err(|reason| fail(format!("schedule of '{name}': {reason}")))?;
+        }
+        for (name, database) in &config.databases {
+            care::check(&database.hooks, &database.drill).map_err(|reason| fail(format!("'{name}': {reason}")))?;
         }
         Ok(config)
     }

@@ -42,6 +42,14 @@ pub enum WorkspaceError {
         /// What is wrong, and what was probably meant.
         reason: String,
     },
+    /// A configuration file with commands in it, which others may have written.
+    #[error("the hooks in {path:?} are not run: {reason}")]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// Why it is not trusted.
+        reason: &'static str,
+    },
     /// Another database has this name.
     #[error("another database here is named '{name}'")]
     NameTaken {
@@ -61,6 +69,14 @@ pub enum WorkspaceError {
     NoJob {
         /// The id.
         id: String,
+    },
+    /// No database has this name.
+    #[error("there is no database '{name}' here (there are: {known})")]
+    NoDatabase {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: String,
     },
     /// The local store.
     #[error(transparent)]

@@ -11,15 +11,19 @@
 //! Whoever begins a job locks its file and hands the open file to the job's process as its standard input: the lock is
 //! held without a gap. A job that says it is not finished while nobody holds its lock was interrupted.
 
+mod job;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+pub use job::{Job, JobError, JobProgress, JobState, Root, Task};
 
 use super::{Workspace, WorkspaceError, write_atomically};
 use crate::base::{Name, Nonce};
@@ -30,105 +34,6 @@ const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 const KEPT_AT_MOST: usize = 1000;
 /// How every job's id begins.
 const PREFIX: &str = "job-";
-
-/// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobState {
-    /// Its process has not begun, or waits for another pagekeep at work in the folder.
-    Pending,
-    /// At work.
-    InProgress,
-    /// Done.
-    Completed,
-    /// Given up, with an error.
-    Failed,
-    /// Stopped because somebody asked for it; nothing half done is visible.
-    Cancelled,
-    /// Its process ended before it said how. Nothing half done is visible; whether its snapshot was made the list tells.
-    Interrupted,
-}
-
-impl JobState {
-    /// Its name, in JSON and in SQL.
-    pub fn name(self) -> &'static str {
-        match self {
-            JobState::Pending => "pending",
-            JobState::InProgress => "in_progress",
-            JobState::Completed => "completed",
-            JobState::Failed => "failed",
-            JobState::Cancelled => "cancelled",
-            JobState::Interrupted => "interrupted",
-        }
-    }
-
-    /// Whether it stays as it is.
-    pub fn is_finished(self) -> bool {
-        !matches!(self, JobState::Pending | JobState::InProgress)
-    }
-}
-
-/// What a job does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Task {
-    /// Makes a snapshot in the local store.
-    Create {
-        /// What is said about it.
-        note: Option<String>,
-    },
-}
-
-/// How far a job is. Byte counts are of content, before compression, but for `moved_bytes`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobProgress {
-    /// What it is doing.
-    pub phase: String,
-    /// Bytes looked at so far.
-    pub done_bytes: u64,
-    /// Bytes there are to look at; 0 while unknown.
-    pub total_bytes: u64,
-    /// Stored bytes handed to a store.
-    pub moved_bytes: u64,
-}
-
-/// Why a job failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobError {
-    /// The kind of failure, by its name.
-    pub kind: String,
-    /// What and why.
-    pub message: String,
-    /// What to do next.
-    pub hint: Option<String>,
-}
-
-/// A job as it was when it was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Job {
-    /// Its id.
-    pub id: String,
-    /// The database.
-    pub database: Name,
-    /// What it does.
-    pub task: Task,
-    /// Where it stands.
-    pub state: JobState,
-    /// When it was asked for.
-    pub created_at: Timestamp,
-    /// When it began.
-    pub started_at: Option<Timestamp>,
-    /// When it ended; unknown when it was interrupted.
-    pub finished_at: Option<Timestamp>,
-    /// Its process.
-    pub process: Option<u32>,
-    /// How far it is.
-    pub progress: JobProgress,
-    /// The snapshot that holds the state, like `shop@3`, once there is one.
-    pub snapshot: Option<String>,
-    /// Why it failed.
-    pub error: Option<JobError>,
-}
 
 /// A job's lock, held until dropped or, when it was handed over, until the process ends.
 #[derive(Debug)]
@@ -166,6 +71,7 @@ impl Workspace {
             progress: JobProgress::default(),
             snapshot: None,
             error: None,
+            result: None,
         };
         self.write_job(&job)?;
         Ok((job, lock))
@@ -292,6 +198,45 @@ impl Workspace {
     fn is_at_work(&self, id: &str) -> bool {
         let Ok(file) = File::open(self.job_path(id, "lock")) else { return false };
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    /// Writes down of every job that was interrupted that it was, and returns those of which nobody had said so yet. Only the
+    /// lock's holder writes a job, so each is told by one who asks.
+    ///
+    /// # Errors
+    /// When they cannot be listed or written.
+    pub fn settle_jobs(&self) -> Result<Vec<Job>, WorkspaceError> {
+        let mut found = Vec::new();
+        for job in self.jobs()?.into_iter().filter(|job| job.state == JobState::Interrupted) {
+            let Ok(lock) = File::open(self.job_path(&job.id, "lock")) else { continue };
+            let said = |job: &Job| job.state.is_finished();
+            if lock.try_lock().is_ok() && self.stored_job(&job.id)?.is_some_and(|stored| !said(&stored)) {
+                self.write_job(&job)?;
+                found.push(job);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What a job's process said, from its last bytes, `most` at most.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_job_log(&self, id: &str, most: u64) -> Result<String, WorkspaceError> {
+        let path = self.job_path(id, "log");
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(&path)?;
+            let start = file.metadata()?.len().saturating_sub(most);
+            file.seek(std::io::SeekFrom::Start(start))?;
+            let mut bytes = Vec::new();
+            file.take(most).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match read() {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+            Err(source) => Err(WorkspaceError::io("read", &path, source)),
+        }
     }
 
     /// Asks a job to stop.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Workspace, WorkspaceError, write_atomically};
-use crate::base::{Name, Nonce, RefNumber, SnapshotId, SnapshotNumber};
+use crate::base::{MarksNumber, Name, Nonce, RefNumber, SnapshotId, SnapshotNumber};
 use crate::source::Seen;
 
 /// What is remembered of a database.
@@ -66,6 +66,14 @@ pub struct RemoteMemory {
     /// `refs`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub waiting: BTreeMap<Name, BTreeMap<String, RefNumber>>,
+    /// Numbers that were forgotten there when this folder last marked snapshots there, by the database's name in stores and
+    /// the line's: from the first to the last of each range.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forgotten: BTreeMap<Name, BTreeMap<Name, Vec<(SnapshotNumber, SnapshotNumber)>>>,
+    /// Up to which record of the local store's marks holds and releases are known to be there, by the database's name in
+    /// stores.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub marks: BTreeMap<Name, MarksNumber>,
     /// The last sync that ended well, whether or not there was something to do.
     pub synced_at: BTreeMap<Name, Timestamp>,
     /// When the remote was last asked what it has.
@@ -186,6 +194,7 @@ impl Workspace {
     /// When its file cannot be removed.
     pub fn forget_remote(&self, remote: &Name) -> Result<(), WorkspaceError> {
         self.forget_health(remote)?;
+        self.forget_runs(remote)?;
         remove(self.remote_memory_path(remote))
     }
 }

@@ -14,13 +14,21 @@
 //!   state/<database>.ids.next, .pending   those of a snapshot being made, and its record on the way to a remote
 //!   state/remotes/<name>.json   what each remote is known to have
 //!   state/health.json, state/remotes/<name>.health   when each object of a store was last read, and which were damaged
+//!   state/runs/<database>/<verb>@<remote>.json   when runs of a kind last ended well, and since when they fail
 //!   state/remotes/<name>.turn   the lock that a run puts at a remote where writers take turns
+//!   state/drills/<database>/<time>-<place>-<number>.json   what each drill did and found
+//!   drills/                 what drills restore; removed when they end
 //!   uploads/<where>/<database>/   notes about packs that an unfinished run stored: at a remote, or here (`local`)
 //!   jobs/<id>.…             work that goes on in the background: see `jobs.rs`
+//!   server/                 what a server of this folder remembers: users, tokens, runs, its audit log
 //!   tmp/                    scratch; emptied at the start of each run
+//!   state/<database>.restoring   what a restore of a database in service was about, while it is not finished
+//!   stage/                  a state made ready before it is put into a database; emptied at the start of each restore
 //! ```
 
+mod care;
 mod config;
+mod drills;
 mod error;
 mod health;
 pub mod ids;
@@ -28,6 +36,9 @@ mod jobs;
 mod lock;
 mod memory;
 mod path_form;
+mod restoring;
+mod runs;
+mod schedule;
 mod settings;
 mod uploads;
 mod user;
@@ -43,12 +54,17 @@ use crate::source::tree::OWN_FOLDER;
 use crate::store::Store;
 
 pub use crate::format::record::SourceKind;
+pub use care::{Assertion, Expectations, HookEvent, Hooks};
 pub use config::{Config, DatabaseConfig, RemoteConfig};
+pub use drills::{CheckResult, DRILLS, DrillCheck, DrillEvidence};
 pub use error::WorkspaceError;
 pub use health::Health;
-pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Task, is_job_id};
+pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Root, Task, is_job_id};
 pub use lock::Lock;
 pub use memory::{DatabaseMemory, Pushed, RemoteMemory};
+pub use restoring::Restoring;
+pub use runs::{Failing, RunMemory, RunVerb};
+pub use schedule::{SHORTEST, Schedule, Timetable};
 pub use settings::{KEYS, Keep, Key, Origin, Settings, byte_size, duration};
 pub use uploads::{UploadedChunks, Uploads};
 
@@ -178,6 +194,8 @@ impl Workspace {
                 lineage: Nonce::fresh(),
                 line: Name::main_line(),
                 database: None,
+                hooks: Hooks::default(),
+                drill: Expectations::default(),
             };
             config.databases.insert(name.clone(), database);
             Ok(name)
@@ -203,11 +221,40 @@ impl Workspace {
     /// # Errors
     /// When it cannot be made.
     pub fn scratch(&self) -> Result<PathBuf, WorkspaceError> {
-        let path = self.path("tmp");
+        self.empty_folder("tmp")
+    }
+
+    /// The folder in which a state is made ready before it is put into a database, empty. Whoever calls holds the
+    /// workspace's lock.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn stage(&self) -> Result<PathBuf, WorkspaceError> {
+        self.empty_folder("stage")
+    }
+
+    fn empty_folder(&self, name: &str) -> Result<PathBuf, WorkspaceError> {
+        let path = self.path(name);
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).map_err(|source| WorkspaceError::io("create", &path, source))?;
         Ok(path)
     }
+}
+
+/// Replaces a file that others read, which may be read by all who may read its folder.
+///
+/// # Errors
+/// When it cannot be written; the old one is there then.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), WorkspaceError> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o644)).tempfile_in(folder)?;
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|source| WorkspaceError::io("write", path, source))
 }
 
 /// Replaces a file: a reader sees the old content or the new, also after a crash.

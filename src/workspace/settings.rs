@@ -100,6 +100,12 @@ pub const KEYS: &[Key] = &[
         check: |text| byte_size(text).map(drop),
     },
     Key {
+        name: "metrics_file",
+        default: "",
+        help: "a file in which each run leaves metrics in the OpenMetrics form; below this folder unless absolute",
+        check: |_| Ok(()),
+    },
+    Key {
         name: "include",
         default: "",
         help: "for directories: globs of what is kept, separated by commas; empty means all",
@@ -182,6 +188,11 @@ impl Settings {
     /// Bytes that may be kept of what queries fetch.
     pub fn cache_bytes(&self) -> u64 {
         byte_size(self.text("cache")).expect("BUG: checked when set")
+    }
+
+    /// The file in which runs leave metrics, if any, seen from the workspace's folder.
+    pub fn metrics_file(&self) -> Option<&str> {
+        Some(self.text("metrics_file")).filter(|path| !path.is_empty())
     }
 
     /// What of a directory is kept.

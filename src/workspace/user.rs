@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Config, Origin, Settings, WorkspaceError};
 use crate::remote::Environment;
 
-/// Variables that begin with PAGEKEEP_ and are not settings.
+/// Variables that begin with PAGEKEEP_ and are not settings; neither are `PAGEKEEP_HOOK_…`, which hooks are told.
 const OTHER_VARIABLES: &[&str] = &["BIN", "DB"];
 
 impl Settings {
@@ -18,7 +18,7 @@ impl Settings {
         settings.read_file(environment)?;
         for (name, value) in environment.vars() {
             let Some(key) = name.strip_prefix("PAGEKEEP_") else { continue };
-            if OTHER_VARIABLES.contains(&key) || key.starts_with("TEST_") {
+            if OTHER_VARIABLES.contains(&key) || key.starts_with("TEST_") || key.starts_with("HOOK_") {
                 continue;
             }
             settings

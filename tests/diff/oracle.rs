@@ -11,7 +11,7 @@ use pagekeep::ops::OpError;
 use pagekeep::ops::diff::{
     Changed, Counts, DiffOptions, DiffSink, Pair, Patch, Row, RowChange, SchemaChange, Table, TableSide, diff,
 };
-use pagekeep::rows::{PageError, Pages, Value};
+use pagekeep::rows::{Collation, PageError, Pages, Value};
 use rusqlite::{Connection, OpenFlags};
 
 /// A database's pages in memory; remembers which were read.
@@ -144,11 +144,10 @@ fn see(database: &Connection, table: &str) -> Seen {
         .map(Result::unwrap)
         .collect();
     let columns: Vec<String> = all.iter().filter(|(.., hidden)| *hidden != 2).map(|(name, ..)| name.clone()).collect();
-    let sql: String =
-        database.query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [table], |row| row.get(0)).unwrap();
     let without: bool = database
         .query_row("SELECT wr FROM pragma_table_list(?1) WHERE schema = 'main'", [table], |row| row.get(0))
         .unwrap();
+    let collations = if without { collations(database, table) } else { Vec::new() };
     let mut key: Vec<(i64, String)> =
         all.iter().filter(|(_, pk, _)| *pk > 0).map(|(name, pk, _)| (*pk, quoted(name))).collect();
     key.sort();
@@ -167,7 +166,7 @@ fn see(database: &Connection, table: &str) -> Seen {
     while let Some(row) = rows.next().unwrap() {
         let of: Vec<Plain> = (0..key.len()).map(|at| plain(row, at)).collect();
         let values = columns.iter().enumerate().map(|(at, name)| (name.to_lowercase(), plain(row, key.len() + at)));
-        assert!(found.insert(folded(&sql, of), values.collect()).is_none());
+        assert!(found.insert(folded(&collations, of), values.collect()).is_none());
     }
     Seen { columns, key, rows: found, defaults: BTreeMap::new() }
 }
@@ -186,19 +185,27 @@ fn default_of(database: &Connection, table: &str, column: &str) -> Plain {
     }
 }
 
-/// A key as its table compares it.
-fn folded(sql: &str, key: Vec<Plain>) -> Vec<Plain> {
-    let fold = |value| match value {
-        Plain::Text(text) if sql.contains("COLLATE NOCASE") => Plain::Text(text.to_ascii_lowercase()),
-        Plain::Text(mut text) if sql.contains("COLLATE RTRIM") => {
+/// A key as its columns compare it.
+fn folded(collations: &[Collation], key: Vec<Plain>) -> Vec<Plain> {
+    let fold = |(at, value)| match (value, collations.get(at)) {
+        (Plain::Text(text), Some(Collation::NoCase)) => Plain::Text(text.to_ascii_lowercase()),
+        (Plain::Text(mut text), Some(Collation::RTrim)) => {
             while text.last() == Some(&b' ') {
                 text.pop();
             }
             Plain::Text(text)
         }
-        value => value,
+        (value, _) => value,
     };
-    key.into_iter().map(fold).collect()
+    key.into_iter().enumerate().map(fold).collect()
+}
+
+/// How SQLite orders the key of a table without row numbers.
+fn collations(database: &Connection, table: &str) -> Vec<Collation> {
+    let sql = "SELECT coll FROM pragma_index_list(?1) i JOIN pragma_index_xinfo(i.name) x
+               WHERE i.origin = 'pk' AND x.key ORDER BY x.seqno";
+    let mut list = database.prepare(sql).unwrap();
+    list.query_map([table], |row| row.get::<_, String>(0)).unwrap().map(|name| Collation::of(&name.unwrap())).collect()
 }
 
 /// A row, by its table and key.
@@ -281,7 +288,7 @@ pub fn content(path: &Path) -> BTreeMap<String, Vec<Vec<Plain>>> {
 #[derive(Default)]
 pub struct Found {
     changes: Vec<(Key, (Values, Values))>,
-    counts: Vec<Counts>,
+    counts: Vec<(String, Counts)>,
     /// Tables whose rows were not matched.
     apart: BTreeSet<String>,
     unnamed: BTreeSet<String>,
@@ -309,7 +316,8 @@ fn row(side: &TableSide, row: &Row) -> (Vec<Plain>, BTreeMap<String, Plain>) {
     let key = if side.shape.without_rowid {
         let mut key: Vec<_> = side.shape.columns.iter().zip(&row.values).filter(|(column, _)| column.key > 0).collect();
         key.sort_by_key(|(column, _)| column.key);
-        folded(&side.sql, key.into_iter().map(|(_, of)| value(side, of)).collect())
+        let collations: Vec<_> = side.shape.order.iter().map(|column| column.collation.clone()).collect();
+        folded(&collations, key.into_iter().map(|(_, of)| value(side, of)).collect())
     } else {
         vec![Plain::Integer(row.rowid)]
     };
@@ -349,23 +357,32 @@ impl DiffSink for Found {
         Ok(())
     }
 
-    fn table(&mut self, _: &Table, counts: &Counts) -> Result<(), OpError> {
-        self.counts.push(*counts);
+    fn table(&mut self, table: &Table, counts: &Counts) -> Result<(), OpError> {
+        self.counts.push((table.name.to_lowercase(), *counts));
         Ok(())
     }
 }
 
 impl Found {
     pub fn added(&self) -> u64 {
-        self.counts.iter().map(|counts| counts.added).sum()
+        self.counts.iter().map(|(_, counts)| counts.added).sum()
     }
 
     pub fn removed(&self) -> u64 {
-        self.counts.iter().map(|counts| counts.removed).sum()
+        self.counts.iter().map(|(_, counts)| counts.removed).sum()
     }
 
     pub fn changed(&self) -> u64 {
-        self.counts.iter().map(|counts| counts.changed).sum()
+        self.counts.iter().map(|(_, counts)| counts.changed).sum()
+    }
+
+    /// Holds the numbers against what SQL counts.
+    pub fn compare_counts(&self, expected: &BTreeMap<String, Counts>, what: &str) {
+        for (table, counts) in &self.counts {
+            if let Some(expected) = expected.get(table).filter(|_| !self.apart.contains(table)) {
+                assert_eq!(counts, expected, "{what}: rows of {table}");
+            }
+        }
     }
 
     /// Holds it against what SQLite reads.

@@ -67,7 +67,7 @@ fn signatures_show_what_may_be_left_out() {
         "backup('remove', name)",
         "backup('sync' [, name [, note [, rebase]]])",
         "sp_backup_create([database [, note]])",
-        "sp_backup_restore(database, backup_id)",
+        "sp_backup_restore(database, backup_id [, live [, migrations]])",
         "backup_log([from [, at [, count]]])",
     ] {
         assert!(signatures.iter().any(|found| found == expected), "{expected}: {signatures:#?}");

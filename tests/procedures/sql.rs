@@ -24,10 +24,11 @@ pub(super) fn caller(machine: &Machine) -> Caller {
         clock: Timestamp::now,
         zone: TimeZone::UTC,
         patience: OpenOptions::default(),
+        reach: pagekeep::ops::Reach::default(),
         progress: Arc::new(Progress::new()),
     };
     let program = env!("CARGO_BIN_EXE_pagekeep").into();
-    Caller { context, settings: Settings::default(), database: None, program, open_files: Vec::new() }
+    Caller { context, settings: Settings::default(), database: None, program, open_files: Vec::new(), queue: None }
 }
 
 fn kept() -> (Machine, std::path::PathBuf) {
@@ -169,10 +170,46 @@ fn the_shell_calls_procedures() {
         );
     }
     machine.run(&["sql", "-e", "CALL backup('sync', 'usb')"]).fails(2, &["backup 'usb' not found", "next: "]);
-    machine.run(&["sql", "-e", "SELECT backup('sync', 'usb')"]).fails(2, &["backup 'usb' not found; next: "]);
+    machine.run(&["sql", "-e", "SELECT backup('sync', 'usb')"]).fails(2, &["backup 'usb' not found", "next: "]);
     machine.run(&["sql", "-e", "CALL backup('sync"]).fails(2, &["this is no call", "has no end"]);
     // It reads a snapshot: the database itself may be put back meanwhile.
     machine.insert(&path, 1);
     machine.ok(&["sql", "-e", "CALL sp_backup_restore(Database => 'shop', BackupId => 1)"]);
     assert!(std::fs::read(&path).unwrap() == machine.restored(".", "1"));
+}
+
+/// A procedure fails in a `SELECT` with the exit code it has elsewhere; a statement that makes no sense is another thing.
+#[test]
+fn a_failing_select_says_what_kind_of_failure_it_is() {
+    let machine = Machine::new();
+    machine.database("shop.db", "delete");
+    let usb = machine.text("usb");
+    machine.ok(&["--db", "shop.db", "backup", "add", "usb", &usb]);
+    machine.ok(&["backup", "sync", "usb"]);
+    let sql = |text: &str| machine.run(&["sql", "-e", text]);
+    sql("SELECT nobody").fails(2, &["no such column"]);
+    sql("SELECT backup('sync', 'gone')").fails(2, &["backup 'gone' not found"]);
+    sql("SELECT * FROM backup_log('usb', 'shop@9')").fails(15, &["there is no snapshot shop@9"]);
+    sql("SELECT sp_backup_restore('shop', '9')").fails(15, &["there is no snapshot shop@9"]);
+    std::fs::rename(machine.path("usb"), machine.path("away")).unwrap();
+    sql("SELECT backup('sync', 'usb')").fails(10, &["usb"]);
+    sql("SELECT count(*) FROM item; SELECT * FROM backup_log('usb')").fails(10, &["usb"]);
+    std::fs::rename(machine.path("away"), machine.path("usb")).unwrap();
+    machine.ok(&["sql", "-e", "SELECT backup('sync', 'usb')"]);
+}
+
+/// SQLite gets a table when it is whole: one that memory cannot hold is refused, with a way to have it.
+#[test]
+fn more_changed_rows_than_fit_are_refused() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "delete");
+    machine.ok(&["--db", "shop.db", "backup", "create"]);
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("CREATE TABLE big AS SELECT zeroblob(70 << 20) AS data; INSERT INTO item(name) VALUES ('x')")
+        .unwrap();
+    drop(db);
+    machine.ok(&["backup", "create"]);
+    let ask = "SELECT count(*) FROM backup_diff('shop@1', 'shop@2'";
+    machine.run(&["sql", "-e", &format!("{ask})")]).fails(2, &["more than 128 MiB", "pagekeep diff A B --json"]);
+    assert!(machine.ok(&["sql", "-e", &format!("{ask}, 'item')")]).stdout.contains('1'));
 }

@@ -116,14 +116,33 @@ fn another_store_at_the_same_address() {
         for (key, bytes) in stores::objects(&stores::local_store(&context, "app.db")) {
             memory.put_new(&key, bytes).unwrap();
         }
-        let place = pagekeep::query::Place {
-            store: Store::assume(memory.clone()).with_cache(Arc::clone(&cache)),
-            more: Vec::new(),
-            default: None,
+        // Named by its address, as nobody knows what lies there; by number, and as the newest.
+        let (_, file) = Store::open(memory.clone()).unwrap();
+        for spec in ["app@1", "latest"].map(|text| context.spec(text).unwrap()) {
+            for store in [
+                Store::assume(memory.clone()).to_be_known(),
+                Store::assume(memory.clone()).known_as(file.store_id.clone()),
+            ] {
+                let store = store.with_cache(Arc::clone(&cache));
+                let place = pagekeep::query::Place { store, more: Vec::new(), default: None };
+                for _ in 0..2 {
+                    let pages = pagekeep::query::open_snapshot(&place, &spec, None).unwrap();
+                    let session = pagekeep::query::QuerySession::open(pages, Arc::default()).unwrap();
+                    assert_eq!(rows(&session, "SELECT x FROM v").unwrap(), [[Value::Integer(value)]]);
+                }
+            }
+        }
+        // What it costs: nothing where the store is known, else to ask it which one it is.
+        let cost = |store: Store| {
+            let before = memory.counts();
+            let store = store.with_cache(Arc::clone(&cache));
+            let place = pagekeep::query::Place { store, more: Vec::new(), default: None };
+            let spec = context.spec("app@1").unwrap();
+            drop(pagekeep::query::open_snapshot(&place, &spec, None).unwrap());
+            memory.counts().since(&before).total()
         };
-        let pages = pagekeep::query::open_snapshot(&place, &pagekeep::ops::Spec::latest(), None).unwrap();
-        let session = pagekeep::query::QuerySession::open(pages, Arc::default()).unwrap();
-        assert_eq!(rows(&session, "SELECT x FROM v").unwrap(), [[Value::Integer(value)]]);
+        assert_eq!(cost(Store::assume(memory.clone()).known_as(file.store_id)), 0);
+        assert_eq!(cost(Store::assume(memory.clone()).to_be_known()), 1);
     }
 }
 

@@ -167,6 +167,11 @@ fn against_a_real_object_store() {
     let lookup = ["query", "shop@2", "SELECT length(name) AS n FROM item WHERE id = 7", "--from", &url, "--stats"];
     machine.ok(&lookup);
     let again = machine.ok(&lookup);
+    // Whether another store lies there now is all that is asked of an address; of a remote that is known here, nothing.
+    assert!(again.stderr.starts_with("1 requests, "), "{again:?}");
+    let by_name = ["query", "shop@2", "SELECT length(name) AS n FROM item WHERE id = 7", "--from", "cloud", "--stats"];
+    machine.ok(&by_name);
+    let again = machine.ok(&by_name);
     assert!(again.stderr.starts_with("0 requests, 0 B fetched"), "{again:?}");
     let stats = machine.ok(&[&lookup[..], &["--set", "cache=0"]].concat()).stderr;
     let requests: u64 = stats.split(' ').next().unwrap().parse().unwrap();

@@ -6,6 +6,7 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -180,10 +181,16 @@ fn wait_for(port: u16) {
     }
 }
 
-/// Free a moment ago, and below those that outgoing connections get.
+/// Free a moment ago, and below those that outgoing connections get. No two clusters of a process are given the same.
 fn free_ports(count: usize) -> Vec<u16> {
-    let start = 15_000 + (std::process::id() % 1_000) as u16 * 12;
-    let free: Vec<TcpListener> =
-        (start..start + 3_000).filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).take(count).collect();
-    free.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let mut found = Vec::new();
+    while found.len() < count {
+        let next = GIVEN.fetch_add(1, Ordering::Relaxed);
+        let port = 15_000 + ((std::process::id() % 500) as u16 * 32 + next) % 17_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            found.push(port);
+        }
+    }
+    found
 }

@@ -76,8 +76,7 @@ impl Shared {
     /// Until either side ends, or the wire is cut.
     fn copy(&self, mut from: &TcpStream, mut to: &TcpStream, left: &AtomicU64) {
         let mut buffer = vec![0; 16 << 10];
-        loop {
-            let Ok(length @ 1..) = from.read(&mut buffer) else { break };
+        while let Ok(length @ 1..) = from.read(&mut buffer) {
             let had =
                 left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_sub(length as u64)));
             let may = had.unwrap().min(length as u64) as usize;

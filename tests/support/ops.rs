@@ -188,6 +188,7 @@ pub fn context(folder: &Path) -> Context {
         clock: Timestamp::now,
         zone: TimeZone::UTC,
         patience: OpenOptions::default(),
+        reach: pagekeep::ops::Reach::default(),
         progress: Arc::new(Progress::new()),
     }
 }

@@ -108,10 +108,14 @@ impl Folder {
     }
 
     pub fn pagekeep(&self, program: &Path, arguments: &[&str]) {
+        self.pagekeep_with(program, arguments, &[]);
+    }
+
+    pub fn pagekeep_with(&self, program: &Path, arguments: &[&str], variables: &[(&'static str, &str)]) {
         let mut command = Command::new(program);
         command.arg("--db").arg(self.database()).args(arguments);
         command.env("HOME", self.folder.path()).env_remove("XDG_CACHE_HOME").env_remove("XDG_CONFIG_HOME");
-        let done = command.output().unwrap();
+        let done = command.envs(variables.iter().copied()).output().unwrap();
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     }
 

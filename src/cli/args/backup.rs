@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::About;
+use super::{About, Delete, Live, Reset};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Backup {
@@ -64,7 +64,7 @@ pub(crate) enum Backup {
     Restore {
         /// A remote's name, an address, or . for the local store
         from: OsString,
-        /// The path to make
+        /// The path to make; with --live, the database
         destination: PathBuf,
         /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00; the newest when not said
         #[arg(long, value_name = "SPEC")]
@@ -72,7 +72,19 @@ pub(crate) enum Backup {
         /// Replace what is there; only what differs is fetched
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        live: Live,
     },
+    /// Forget snapshots that are named; asks first
+    ///
+    /// As `pagekeep forget`, which takes it back with --undo until `pagekeep prune` removes them.
+    Delete(Delete),
+    /// Empty a database, after its state was kept and brought to every remote
+    Reset(Reset),
+    /// When this database is backed up by itself, while `pagekeep serve` runs
+    ///
+    /// Times in a pattern are those of a clock on the wall: in a night of 23 or 25 hours a daily run comes once, too.
+    Configure(super::serve::Configure),
     /// How old and how complete each remote is; exit code 6 when one is too old
     Status {
         /// The oldest a remote may be

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{remotes, restore, status, sync};
+use super::{live, remotes, restore, status, sync};
 use crate::cli::args::Backup;
 use crate::cli::output::{Output, count, size, time};
 use crate::cli::session::Session;
@@ -25,9 +25,15 @@ pub(crate) fn run(session: &Session, command: Option<Backup>) -> Result<Output, 
         Some(Backup::SyncUrl { url, about }) => {
             sync::to_url(session, &session.address(&url)?, about.options(None, false))
         }
-        Some(Backup::Restore { from, destination, at, force }) => {
+        Some(Backup::Restore { from, destination, at, live, .. }) if live.live || live.is_idle() => {
+            live::restore(session, &session.address(&from)?, &destination, at.as_deref(), &live)
+        }
+        Some(Backup::Reset(reset)) => live::reset(session, &reset),
+        Some(Backup::Restore { from, destination, at, force, .. }) => {
             restore::run(session, &session.address(&from)?, &destination, at.as_deref(), force)
         }
+        Some(Backup::Delete(wanted)) => super::forget::delete(session, &wanted),
+        Some(Backup::Configure(wanted)) => super::schedule::configure(session, wanted),
         Some(Backup::Status { max_age }) => status::run(session, &max_age),
     }
 }

@@ -12,6 +12,8 @@ pub(crate) fn run(session: &Session, command: Config) -> Result<Output, OpError>
     match command {
         Config::Show { origin } => show(session, origin),
         Config::Set { key, value } => set(session, &key, &value),
+        Config::Hook(hook) => super::care::hook(session, hook),
+        Config::Assert(assert) => super::care::assert(session, assert),
     }
 }
 

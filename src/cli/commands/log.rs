@@ -9,26 +9,27 @@ use crate::cli::session::Session;
 use crate::ops::{self, Listed, OpError, Spec, Whereabouts, title};
 
 pub(crate) fn log(session: &Session, spec: Option<&str>, from: Option<&str>, limit: usize) -> Result<Output, OpError> {
+    let named = spec.is_some();
     let mut spec = spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let found = session.from(from.unwrap_or("."))?.history(&mut spec)?.list_from(&spec, limit)?;
+    let history = session.from(from.unwrap_or("."))?.history(&mut spec)?;
+    let found = history.list_from(&spec, limit)?;
+    if found.is_empty() && named {
+        // A name that stands for nothing is told as that.
+        history.resolve(&spec)?;
+    }
     let rows = found.iter().map(|one| {
         let header = &one.header;
         vec![
             title(&header.database, &header.line, header.number),
             moment(header.created_at),
             count(header.totals.changed_chunks),
-            size(added(one)),
+            size(one.added_bytes()),
             header.note.clone().unwrap_or_default(),
         ]
     });
     let text = rows_or_nothing(&["SNAPSHOT", "TIME", "CHANGED", "ADDED", "NOTE"], rows.collect());
     let output = Output::new(text, json!({"snapshots": found.iter().map(json_of).collect::<Vec<_>>()}));
-    Ok(if found.is_empty() { output.say("no snapshot yet") } else { output })
-}
-
-/// Bytes a snapshot added to its store: packs of its own, and the record.
-pub(super) fn added(one: &Listed) -> u64 {
-    if one.rides { one.record_bytes } else { one.header.totals.added_bytes + one.record_bytes }
+    Ok(if found.is_empty() && limit > 0 { output.say("no snapshot yet") } else { output })
 }
 
 pub(crate) fn list(session: &Session, from: Option<&str>) -> Result<Output, OpError> {
@@ -80,7 +81,7 @@ pub(super) fn json_of(one: &Listed) -> Value {
         "chunks": header.totals.chunks,
         "changed_chunks": header.totals.changed_chunks,
         "new_chunks": header.totals.new_chunks,
-        "added_bytes": added(one),
+        "added_bytes": one.added_bytes(),
         "record_bytes": one.record_bytes,
     })
 }

@@ -13,12 +13,13 @@ pub(crate) fn run(session: &Session, from: &OsStr, with: Option<&OsStr>) -> Resu
     let reached = session.reach(from)?;
     let with = with.map(|with| session.reach(with)).transpose()?;
     let report = ops::repair(&session.context, &reached, with.as_ref())?;
-    let RepairReport { place, sources, healed, left, looked, elapsed } = &report;
+    let RepairReport { place, sources, healed, left, looked, requests, elapsed } = &report;
     let json = json!({
         "place": place,
         "sources": sources,
         "healed": healed.iter().map(|one| json!({"object": one.object, "from": one.from})).collect::<Vec<_>>(),
         "findings": left.iter().map(finding_json).collect::<Vec<_>>(),
+        "requests": requests,
         "duration_ms": elapsed.as_millis() as u64,
     });
     let mut text: String = healed.iter().map(|one| format!("healed {}\n  from {}\n", one.object, one.from)).collect();
@@ -36,5 +37,5 @@ pub(crate) fn run(session: &Session, from: &OsStr, with: Option<&OsStr>) -> Resu
     }
     let next = "next: name another place that may have them: pagekeep repair --with OTHER; snapshots that are not \
                 named restore as before";
-    Ok(closed(output, left.is_empty(), next))
+    Ok(closed(output, report.kind(), next))
 }

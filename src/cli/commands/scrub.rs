@@ -33,5 +33,5 @@ pub(crate) fn run(
     }
     let next = format!("next: pagekeep repair {}", from.to_string_lossy());
     let output = Output::new(findings(&report.found.findings), json).say(walked(&report.found)).say(read);
-    Ok(closed(output, report.found.is_whole(), &next))
+    Ok(closed(output, report.found.kind(), &next))
 }

@@ -2,10 +2,12 @@
 
 use serde_json::json;
 
-use super::log::{added, json_of};
+use super::log::json_of;
+use super::retention::mark_json;
 use crate::base::Name;
 use crate::cli::output::{Output, count, moment, size};
 use crate::cli::session::Session;
+use crate::format::marks::{Mark, Marked};
 use crate::format::record::{FileEntry, FileKind, Header, SnapshotName};
 use crate::map::State;
 use crate::ops::{ErrorKind, History, Listed, OpError, Refs, title};
@@ -19,12 +21,15 @@ pub(crate) fn show(session: &Session, spec: &str, from: Option<&str>) -> Result<
     let mut lines = facts(&one);
     let tags = tags_of(&history, &one.header.name())?;
     lines.extend(tags.iter().map(|tag| format!("tag      {tag}")));
+    let mark = mark_of(&history, &one.header.name())?;
+    lines.extend(mark.iter().map(|mark| marked(&history.database, mark)));
     lines.extend(said(&one.header));
     let extents = count(state.map.extent_count() as u64);
     lines.push(format!("builds   on {} records, from {extents} extents", one.header.chain.len()));
     lines.extend(state.files.values().map(file));
     let mut json = json_of(&one);
     json["tags"] = json!(tags);
+    json["mark"] = json!(mark.as_ref().map(|mark| mark_json(&history.database, mark)));
     json["header"] = json!(state.header);
     json["files"] = json!(state.files.values().collect::<Vec<_>>());
     Ok(Output::new(lines.join("\n"), json))
@@ -37,6 +42,26 @@ fn tags_of(history: &History, name: &SnapshotName) -> Result<Vec<Name>, OpError>
         refs => refs?,
     };
     Ok(refs.tags().filter(|(.., target)| target.name() == *name).map(|(tag, ..)| tag.clone()).collect())
+}
+
+/// Whether it is held or forgotten. Marks that are damaged are no reason not to show the snapshot.
+fn mark_of(history: &History, name: &SnapshotName) -> Result<Option<Marked>, OpError> {
+    match history.marks() {
+        Err(error) if error.kind() == ErrorKind::Corruption => Ok(None),
+        marks => Ok(marks?.get(name).cloned()),
+    }
+}
+
+fn marked(database: &Name, mark: &Marked) -> String {
+    let reason = mark.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let back = match mark.mark {
+        Mark::Forgotten => {
+            let snapshot = title(database, &mark.line, mark.number);
+            format!("; until prune removes it: pagekeep forget {snapshot} --undo")
+        }
+        Mark::Held => String::new(),
+    };
+    format!("mark     {} since {} by {}{reason}{back}", mark.mark, moment(mark.since), mark.host)
 }
 
 /// Which snapshot it is, and how big.
@@ -58,7 +83,7 @@ fn facts(one: &Listed) -> Vec<String> {
             "changed  {} chunks, {} of them stored, {} added",
             count(totals.changed_chunks),
             count(totals.new_chunks),
-            size(added(one))
+            size(one.added_bytes())
         ),
     ]
 }

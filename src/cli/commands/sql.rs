@@ -16,7 +16,7 @@ use crate::cli::rows::{Format, Rows};
 use crate::cli::session::Session;
 use crate::ops::{OpError, QueryError};
 use crate::procedures::Caller;
-use crate::procedures::sql::{install, parse_call};
+use crate::procedures::sql::{Failures, install, parse_call};
 use crate::query::{RowSink, is_complete, split};
 
 const HELP: &str = "\
@@ -39,6 +39,7 @@ enum Next {
 struct Shell<'a, W: io::Write> {
     opened: Opened<'a>,
     caller: Caller,
+    failures: Failures,
     rows: Rows<W>,
     /// The beginning of a statement whose end has not come yet.
     begun: String,
@@ -71,7 +72,15 @@ impl<W: io::Write> Shell<'_, W> {
 
     /// Runs SQL, or calls a procedure.
     fn statement(&mut self, statement: &str) -> Result<(), OpError> {
-        let Some(call) = parse_call(statement) else { return self.opened.queries.run(statement, &mut self.rows) };
+        let Some(call) = parse_call(statement) else {
+            self.failures.take();
+            let ran = self.opened.queries.run(statement, &mut self.rows);
+            // A procedure that failed says itself what kind of failure that is.
+            return ran.map_err(|error| match error {
+                OpError::Query(QueryError::Sql { .. }) => self.failures.take().unwrap_or(error),
+                other => other,
+            });
+        };
         let found = call?.run(&self.caller)?;
         let columns: Vec<String> = found.columns.iter().map(|column| column.name.to_owned()).collect();
         let mut write = || {
@@ -123,8 +132,8 @@ pub(crate) fn run(
     let opened = Opened::new(session, spec, looking)?;
     let caller = session.caller();
     let refused = |error: rusqlite::Error| OpError::from(QueryError::Sql { reason: error.to_string() });
-    install(opened.queries.connection(), caller.clone()).map_err(refused)?;
-    let mut shell = Shell { opened, caller, rows: to_stdout(format(session, asked)), begun: String::new() };
+    let failures = install(opened.queries.connection(), caller.clone()).map_err(refused)?;
+    let mut shell = Shell { opened, caller, failures, rows: to_stdout(format(session, asked)), begun: String::new() };
     let ran = match script {
         Some(script) => lines(&mut shell, script.lines().map(|line| Ok(line.to_owned()))),
         None if io::stdin().is_terminal() => interactive(session, &mut shell),

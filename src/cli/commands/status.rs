@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use super::remotes::rows_or_nothing;
+use crate::base::Name;
 use crate::cli::exit;
 use crate::cli::output::{Output, age, moment, size};
 use crate::cli::session::Session;
-use crate::ops::{self, Database, OpError, RemoteStatus};
-use crate::workspace::{WorkspaceError, duration};
+use crate::ops::{self, Database, OpError, RemoteStatus, Trouble};
+use crate::workspace::{Failing, Restoring, WorkspaceError, duration};
 
 pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
     let database = session.database(false)?;
@@ -18,22 +19,33 @@ pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
             one.name.to_string(),
             one.age.map_or("never".into(), age),
             one.newest.map_or("-".into(), |number| database.title(number)),
-            if one.behind == 0 {
-                "nothing".into()
-            } else {
-                format!("{} snapshots, {}", one.behind, size(one.behind_bytes))
-            },
+            to_move(one),
             state(one).into(),
         ]
     });
     let text = rows_or_nothing(&["NAME", "AGE", "NEWEST", "TO MOVE", "STATE"], rows.collect());
     let stale = all.iter().any(|one| one.stale);
-    let mut output = Output::new(text, json!({"remotes": all.iter().map(json_of).collect::<Vec<_>>(), "stale": stale}));
+    let troubles = ops::troubles(&database);
+    let json = json!({
+        "remotes": all.iter().map(json_of).collect::<Vec<_>>(),
+        "stale": stale,
+        "troubles": troubles.iter().map(trouble_json).collect::<Vec<_>>(),
+    });
+    let mut output = Output::new(text, json);
     if all.is_empty() {
         output = output.say("no remote yet; add one: pagekeep backup add NAME URL");
     }
     output = complaints(&all, output);
-    output.exit = if stale || all.is_empty() { exit::STALE } else { exit::OK };
+    for one in &troubles {
+        output = told(one, output);
+    }
+    let failing = troubles.iter().any(|one| one.failing.is_some());
+    let unfinished = ops::unfinished_restore(&database);
+    if let Some(restoring) = &unfinished {
+        output = unfinished_restore(&database, restoring, output);
+    }
+    let is_well = !stale && !failing && !all.is_empty() && unfinished.is_none();
+    output.exit = if is_well { exit::OK } else { exit::STALE };
     Ok(output)
 }
 
@@ -49,10 +61,36 @@ pub(super) fn remotes(session: &Session, database: &Database) -> Result<Output, 
     Ok(complaints(&all, Output::new(text, json!({"remotes": all.iter().map(json_of).collect::<Vec<_>>()}))))
 }
 
+/// What is to be known about a restore that was begun and did not end.
+fn unfinished_restore(database: &Database, restoring: &Restoring, mut output: Output) -> Output {
+    let Restoring { to, again, back, phase, since, failure } = restoring;
+    let why = failure.clone().unwrap_or_else(|| format!("it is under way, or was stopped while {phase}"));
+    output.json["restoring"] = json!(restoring);
+    output = output
+        .say(format!("restoring: {} was to become {to}, begun {}: {why}", database.source().display(), moment(*since)))
+        .say("the database holds one of both states whole".to_owned())
+        .say(format!("once more: {again}"));
+    match back {
+        Some(back) => output.say(format!("go back: {back}")),
+        None => output,
+    }
+}
+
+fn to_move(one: &RemoteStatus) -> String {
+    let snapshots = (one.behind > 0).then(|| format!("{} snapshots, {}", one.behind, size(one.behind_bytes)));
+    let refs = (one.refs_behind > 0).then(|| match one.refs_behind {
+        1 => "1 ref".into(),
+        count => format!("{count} refs"),
+    });
+    let all: Vec<String> = snapshots.into_iter().chain(refs).collect();
+    if all.is_empty() { "nothing".into() } else { all.join(", ") }
+}
+
 fn complaints(all: &[RemoteStatus], mut output: Output) -> Output {
     for one in all {
         if let Some((since, why)) = &one.failing {
-            output = output.say(format!("{} fails since {}: {why}", one.name, moment(*since)));
+            let times = if one.failures > 1 { format!(", {} times", one.failures) } else { String::new() };
+            output = output.say(format!("{} fails since {}{times}: {why}", one.name, moment(*since)));
         }
         if !one.conditional_put {
             output = output.say(format!(
@@ -62,6 +100,23 @@ fn complaints(all: &[RemoteStatus], mut output: Output) -> Output {
         }
     }
     output
+}
+
+fn told(one: &Trouble, mut output: Output) -> Output {
+    let place = one.remote.as_ref().map_or("the local store", Name::as_str);
+    if let Some(Failing { since, times, last_at, why }) = &one.failing {
+        let (since, last) = (moment(*since), moment(*last_at));
+        let verb = one.verb.name();
+        output = output.say(format!("{verb} of {place} fails since {since} ({times} times, last at {last}): {why}"));
+    }
+    match &one.hook {
+        Some(reason) => output.say(format!("after the last {} of {place}, {reason}", one.verb.name())),
+        None => output,
+    }
+}
+
+fn trouble_json(one: &Trouble) -> Value {
+    json!({"run": one.verb.name(), "remote": one.remote, "failing": one.failing, "hook": one.hook})
 }
 
 fn state(one: &RemoteStatus) -> &'static str {
@@ -85,9 +140,10 @@ fn json_of(one: &RemoteStatus) -> Value {
         "newest": one.newest,
         "behind": one.behind,
         "behind_bytes": one.behind_bytes,
+        "refs_behind": one.refs_behind,
         "up_to_date": one.is_up_to_date(),
         "stale": one.stale,
-        "failing": one.failing.as_ref().map(|(since, why)| json!({"since": since, "why": why})),
+        "failing": one.failing.as_ref().map(|(since, why)| json!({"since": since, "why": why, "times": one.failures})),
         "conditional_put": one.conditional_put,
     })
 }

@@ -17,8 +17,7 @@ pub(super) fn run(
     let mut database = session.database(false)?;
     let options = SyncOptions { snapshot, rebase };
     if let Some(name) = name {
-        let remote = database.open_remote(&session.context, name)?;
-        let report = ops::sync(&session.context, &mut database, &remote, &options)?;
+        let report = ops::sync_to(&session.context, &mut database, name, &options)?;
         return Ok(output(session, &database, &report));
     }
     let mut all = Output::new(String::new(), json!({"remotes": []}));

@@ -15,13 +15,17 @@ pub(crate) fn run(session: &Session, from: &OsStr, spec: Option<&str>) -> Result
     let report = ops::verify(&session.context, &reached, spec.as_ref())?;
     let next = format!("next: pagekeep repair {}", from.to_string_lossy());
     let output = Output::new(findings(&report.findings), json_of(&report));
-    Ok(closed(output.say(walked(&report)), report.is_whole(), &next))
+    Ok(closed(output.say(walked(&report)), report.kind(), &next))
 }
 
-/// The last line, and the exit code: 13 when something is lost or wrong.
-pub(super) fn closed(output: Output, is_whole: bool, next: &str) -> Output {
-    let mut output = output.say(if is_whole { "all is well" } else { next });
-    output.exit = if is_whole { exit::OK } else { exit::code(ErrorKind::Corruption) };
+/// The last line, and the exit code: 13 when something is lost or wrong, 17 when it is only newer than this pagekeep.
+pub(super) fn closed(output: Output, wrong: Option<ErrorKind>, next: &str) -> Output {
+    let mut output = output.say(match wrong {
+        None => "all is well",
+        Some(ErrorKind::TooNew) => "next: use the pagekeep that made it, or a newer one",
+        Some(_) => next,
+    });
+    output.exit = wrong.map_or(exit::OK, exit::code);
     output
 }
 
@@ -31,7 +35,7 @@ pub(super) fn walked(report: &VerifyReport) -> String {
 }
 
 pub(super) fn counted(looked: &Looked) -> String {
-    let Looked { records, refs, packs, elsewhere, bytes } = looked;
+    let Looked { records, refs, marks: _, packs, elsewhere, bytes } = looked;
     let mut text = format!("{} records, {} refs, {} packs", count(*records), count(*refs), count(*packs));
     if *elsewhere > 0 {
         text.push_str(&format!(" ({} more are kept at remotes only)", count(*elsewhere)));
@@ -62,13 +66,14 @@ fn shortened(names: &[String]) -> String {
 }
 
 pub(super) fn json_of(report: &VerifyReport) -> Value {
-    let Looked { records, refs, packs, elsewhere, bytes } = report.looked;
+    let Looked { records, refs, marks, packs, elsewhere, bytes } = report.looked;
     json!({
         "place": report.place,
         "whole": report.is_whole(),
         "findings": report.findings.iter().map(finding_json).collect::<Vec<_>>(),
         "records": records,
         "refs": refs,
+        "marks": marks,
         "packs": packs,
         "elsewhere_packs": elsewhere,
         "read_bytes": bytes,

@@ -117,6 +117,9 @@ pub struct Header {
     pub parent: Option<SnapshotId>,
     /// When the source's state was pinned.
     pub created_at: Timestamp,
+    /// The snapshot from which on times ascend up to this one, when a clock was put back since the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ascends_from: Option<SnapshotNumber>,
     /// The machine it was made on.
     pub host: String,
     /// What made it.
@@ -172,6 +175,9 @@ impl Header {
         let own = header.name();
         if header.chain.iter().any(|name| name.line == own.line && name.number >= own.number) {
             return Err(FormatError::Inconsistent { what: WHAT, detail: "it builds on itself or a later one".into() });
+        }
+        if header.ascends_from.is_some_and(|first| first.0 == 0 || first > header.number) {
+            return Err(FormatError::Inconsistent { what: WHAT, detail: "times ascend to it from a later one".into() });
         }
         header.files.changed.iter().try_for_each(FileEntry::check)?;
         Ok(header)

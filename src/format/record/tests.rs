@@ -36,6 +36,7 @@ pub(crate) fn sample_header() -> Header {
         source: SourceKind::Sqlite,
         parent: Some(SnapshotId([3; 32])),
         created_at: "2026-11-21T02:00:00Z".parse().unwrap(),
+        ascends_from: None,
         host: "shop".into(),
         tool: "pagekeep 0.1.0".into(),
         nonce,

@@ -45,6 +45,22 @@ pub enum DiffError {
         /// Some of them.
         rows: String,
     },
+    /// A module of SQLite keeps a table's content in order, in tables of its own.
+    #[error("{table:?} is not brought back: the content of the virtual table {of:?} is kept by its module")]
+    Virtual {
+        /// The table that was asked for.
+        table: String,
+        /// The virtual table.
+        of: String,
+    },
+    /// Values would have no place in the table as it is now.
+    #[error("the table {table:?} has no column {} any more: these values would be lost", .columns.join(", "))]
+    ColumnsGone {
+        /// The table.
+        table: String,
+        /// The columns.
+        columns: Vec<String>,
+    },
     /// Rows of two states cannot be told to be the same.
     #[error("rows of {table:?} cannot be told apart: {reason}")]
     NotMatched {
@@ -82,9 +98,12 @@ impl DiffError {
     pub(in crate::ops) fn kind(&self) -> ErrorKind {
         match self {
             Self::Rows(_) | Self::Schema { .. } => ErrorKind::Corruption,
-            Self::BadKey { .. } | Self::NotMatched { .. } | Self::NoTable { .. } | Self::Condition { .. } => {
-                ErrorKind::Usage
-            }
+            Self::BadKey { .. }
+            | Self::NotMatched { .. }
+            | Self::NoTable { .. }
+            | Self::Virtual { .. }
+            | Self::ColumnsGone { .. }
+            | Self::Condition { .. } => ErrorKind::Usage,
             Self::RowConflicts { .. } | Self::Refused { .. } => ErrorKind::TargetExists,
         }
     }
@@ -101,6 +120,13 @@ impl DiffError {
                 "look at them with --dry-run, then choose: --on-conflict skip, or --on-conflict replace".into()
             }
             Self::Refused { .. } => "see the statements with --dry-run; conflicts are settled by --on-conflict".into(),
+            Self::Virtual { of, .. } => format!(
+                "write through the table itself: restore the snapshot beside the database, ATTACH it, and INSERT INTO {of} \
+                 what is missing"
+            ),
+            Self::ColumnsGone { table, .. } => format!(
+                "add the columns with ALTER TABLE first; or read what they held: pagekeep query SPEC 'SELECT * FROM {table}'"
+            ),
             Self::NotMatched { .. } => "restore the snapshot beside it, and copy what is needed with SQL".into(),
             Self::Condition { table, columns, .. } => format!(
                 "write it as after WHERE in SQL, like --where 'price > 10'; the columns of {table} are {}; name the table it \

@@ -10,7 +10,7 @@ use super::tables::{TableSide, side_of};
 use crate::base::Progress;
 use crate::ops::OpError;
 use crate::rows::{
-    BtreePage, Cell, Chains, Cursor, DatabaseHeader, PageError, PageSet, Pages, RowsError, Value, compare_keys, walk,
+    BtreePage, Cell, Chains, Cursor, DatabaseHeader, Outline, PageError, PageSet, Pages, RowsError, Value, compare_keys,
 };
 
 /// Remembers which pages were asked for.
@@ -133,8 +133,7 @@ pub fn find_where(
 ) -> Result<Option<Row>, OpError> {
     let Some(header) = DatabaseHeader::read(pages)? else { return Ok(None) };
     let condition = Condition::new(table, condition)?;
-    let mut items = Vec::new();
-    walk(pages, &header, table.root, &mut |_| {}, &mut |item| items.push(item))?;
+    let Outline { items, .. } = Outline::read(pages, &header, table.root)?;
     let mut cursor = Cursor::new(pages, &header, &items, !table.shape.without_rowid);
     while let Some(stored) = cursor.next_row()? {
         progress.check()?;

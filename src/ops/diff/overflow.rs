@@ -16,6 +16,8 @@ use crate::rows::{BtreePage, Chains, DatabaseHeader, PageKind, PageSet, RowsErro
 const RINGS: [u32; 3] = [32, 512, 16_384];
 /// Pages that are announced together.
 const GROUP: usize = 64;
+/// Pages that are read until the owner of one overflow page is found, when it is near.
+const READS_TO_FIND: usize = 8;
 
 /// Leaves, and interior pages with rows, that are the same in both states and own an overflow page that is not.
 pub(super) fn touched(sides: [&Side<'_>; 2], changed: &Changed, gather: &Gather<'_>) -> Result<PageSet, OpError> {
@@ -38,27 +40,28 @@ pub(super) fn touched(sides: [&Side<'_>; 2], changed: &Changed, gather: &Gather<
             without(&mut wanted, &side.free_pages());
         }
     }
-    let indexes = without_indexes(sides, changed, gather, &mut wanted)?;
+    let leaves = leave_out_indexes(sides, changed, gather, &mut wanted)?;
     let visited = PageSet::up_to(a.pages.page_count());
     let owners = Owners { side: a, header, chains: Chains::new(a.pages) };
     let after = Owners { side: b, header: header_after, chains: Chains::new(b.pages) };
-    let of_keys = Owners { side: a, header, chains: Chains::new(a.pages) };
-    let mut search = Search { owners, after, of_keys, trees_after, changed, wanted, visited, touched: none };
-    // Whatever is less to read comes first: an overflow page has one owner.
-    let indexes_first = search.count_near(&trees, RINGS[0]) >= indexes.len();
-    if indexes_first {
-        search.leave_out_owned(&indexes, progress)?;
+    let mut search = Search { owners, after, trees_after, changed, wanted, visited, touched: none };
+    // Of the keys of indexes few are so long that they overflow. They are looked at first only where that is less work.
+    let mut leaves = Some(leaves);
+    let are_few = |leaves: &Vec<u32>, wanted: &PageSet| leaves.len() < wanted.len() as usize * READS_TO_FIND;
+    if let Some(few) = leaves.take_if(|leaves| are_few(leaves, &search.wanted)) {
+        leave_out_keys(a, header, &few, &mut search.wanted);
     }
-    for (number, ring) in RINGS.into_iter().enumerate() {
+    for ring in RINGS {
         for page in search.wanted.iter().collect::<Vec<_>>() {
             if search.wanted.contains(page) {
-                let mut near: Vec<u32> = search.near(&trees, page, ring).collect();
+                let around = page.saturating_sub(ring).max(1)..=page.saturating_add(ring).min(a.pages.page_count());
+                let mut near: Vec<u32> = around.filter(|near| search.is_new(&trees, *near)).collect();
                 near.sort_unstable_by_key(|near| near.abs_diff(page));
                 search.look_at(&near, Some(page), progress)?;
             }
         }
-        if number == 0 && !indexes_first {
-            search.leave_out_owned(&indexes, progress)?;
+        if let Some(many) = leaves.take() {
+            leave_out_keys(a, header, &many, &mut search.wanted);
         }
     }
     let rest: Vec<u32> = trees.iter().filter(|page| search.is_new(&trees, *page)).collect();
@@ -70,8 +73,6 @@ pub(super) fn touched(sides: [&Side<'_>; 2], changed: &Changed, gather: &Gather<
 struct Search<'a> {
     owners: Owners<'a>,
     after: Owners<'a>,
-    /// Of the old state, in indexes.
-    of_keys: Owners<'a>,
     trees_after: PageSet,
     changed: &'a Changed,
     /// Overflow pages whose owners are looked for.
@@ -83,42 +84,6 @@ struct Search<'a> {
 impl Search<'_> {
     fn is_new(&self, trees: &PageSet, page: u32) -> bool {
         trees.contains(page) && !self.visited.contains(page)
-    }
-
-    /// Pages of trees around a page that were not looked at.
-    fn near(&self, trees: &PageSet, page: u32, ring: u32) -> impl Iterator<Item = u32> {
-        let last = self.owners.side.pages.page_count();
-        let around = page.saturating_sub(ring).max(1)..=page.saturating_add(ring).min(last);
-        around.filter(|near| self.is_new(trees, *near))
-    }
-
-    /// How many pages of trees lie around the overflow pages.
-    fn count_near(&self, trees: &PageSet, ring: u32) -> usize {
-        let mut all = PageSet::up_to(self.owners.side.pages.page_count());
-        for page in self.wanted.iter() {
-            self.near(trees, page, ring).for_each(|near| {
-                all.insert(near);
-            });
-        }
-        all.len() as usize
-    }
-
-    /// Takes out the overflow pages of the keys on these pages of indexes: those never change without their leaf. What cannot be
-    /// read here is looked for in the tables, which takes longer.
-    fn leave_out_owned(&mut self, leaves: &[u32], progress: &Progress) -> Result<(), OpError> {
-        for group in leaves.chunks(GROUP) {
-            if self.wanted.is_empty() {
-                break;
-            }
-            progress.check()?;
-            self.of_keys.side.pages.expect(group);
-            for leaf in group {
-                for page in self.of_keys.owned(*leaf).unwrap_or_default() {
-                    self.wanted.remove(page);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Looks at pages of trees until the owner of one overflow page is found, or of all.
@@ -176,9 +141,9 @@ fn without(wanted: &mut PageSet, others: &PageSet) {
     }
 }
 
-/// Takes out the pages of indexes, and says which of them the old state had and changed. A few pages are looked at; for many
-/// it is less work to walk the indexes.
-fn without_indexes(
+/// Takes out the pages of indexes, and returns those that changed. A few pages are looked at; for many it is less work to
+/// walk the indexes.
+fn leave_out_indexes(
     sides: [&Side<'_>; 2],
     changed: &Changed,
     gather: &Gather<'_>,
@@ -186,32 +151,49 @@ fn without_indexes(
 ) -> Result<Vec<u32>, OpError> {
     let [a, b] = sides;
     let last = a.pages.page_count().max(b.pages.page_count());
-    let mut found = Vec::new();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
     // An overflow page begins with the number of another: the first byte of a tree's page would be too great a number.
     let told_apart = last < 2 << 24;
-    if told_apart && wanted.len() < last / 256 {
-        for group in wanted.iter().collect::<Vec<_>>().chunks(GROUP) {
-            gather.progress.check()?;
-            for side in sides {
-                side.pages.expect(group);
-            }
-            for page in group.iter().copied() {
-                let kind = |side: &Side<'_>| -> Result<Option<PageKind>, RowsError> {
-                    Ok(PageKind::of(fetch(side.pages, page, page)?[0]))
-                };
-                let (before, after) = (kind(a)?, kind(b)?);
-                if before.is_some() || after.is_some() {
-                    wanted.remove(page);
-                }
-                found.extend(before.filter(|kind| !kind.is_table()).map(|_| page));
-            }
-        }
-    } else if !wanted.is_empty() {
+    if !told_apart || wanted.len() >= last / 256 {
         gather.outline([a.index_roots(), b.index_roots()]);
         let indexes = a.index_pages();
-        found.extend(indexes.iter().filter(|page| changed.has(*page)));
         without(wanted, &indexes);
         without(wanted, &b.index_pages());
+        return Ok(indexes.iter().filter(|page| changed.has(*page)).collect());
     }
-    Ok(found)
+    let mut leaves = Vec::new();
+    for group in wanted.iter().collect::<Vec<_>>().chunks(GROUP) {
+        a.pages.expect(group);
+        b.pages.expect(group);
+        for page in group {
+            let kind = |side: &Side<'_>| -> Result<Option<PageKind>, RowsError> {
+                Ok(PageKind::of(fetch(side.pages, *page, *page)?[0]))
+            };
+            let (before, after) = (kind(a)?, kind(b)?);
+            if before.is_some() || after.is_some() {
+                wanted.remove(*page);
+            }
+            leaves.extend(before.filter(|kind| !kind.is_table()).map(|_| *page));
+        }
+    }
+    Ok(leaves)
+}
+
+/// Takes out the overflow pages of the keys on these pages of indexes: those never change without their leaf.
+fn leave_out_keys(a: &Side<'_>, header: &DatabaseHeader, leaves: &[u32], wanted: &mut PageSet) {
+    let mut owners = Owners { side: a, header, chains: Chains::new(a.pages) };
+    for group in leaves.chunks(GROUP) {
+        if wanted.is_empty() {
+            return;
+        }
+        a.pages.expect(group);
+        for leaf in group {
+            // What cannot be read here is looked for in the tables, which takes longer.
+            for page in owners.owned(*leaf).unwrap_or_default() {
+                wanted.remove(page);
+            }
+        }
+    }
 }

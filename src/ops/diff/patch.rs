@@ -148,7 +148,7 @@ impl DiffSink for Patch<'_> {
 
     fn table(&mut self, table: &Table, counts: &Counts) -> Result<(), OpError> {
         if is_kept_by_sqlite(&table.name) {
-            if !counts.is_empty() {
+            if !counts.is_empty() || table.a.is_none() {
                 self.touched.insert(table.name.to_ascii_lowercase());
             }
             return Ok(());

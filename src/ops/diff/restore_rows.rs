@@ -7,30 +7,28 @@
 //! Nobody is kept from writing while the two states are compared. If somebody did write meanwhile, they are compared once
 //! more when the transaction has begun and nobody else can: what is executed always fits the state that it changes.
 
-use std::io::{self, BufRead, BufReader, Seek, Write};
+mod allowed;
+mod apply;
+mod statements;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::TransactionBehavior;
 use tempfile::SpooledTempFile;
 
-use super::condition::Condition;
-use super::literal::{Literals, quoted};
-use super::merge::{Row, RowChange};
-use super::patch::is_row;
-use super::shape::ColumnKind;
+use apply::{Failure, apply, open, version};
+use statements::Wanted;
+
+use super::literal::Literals;
 use super::side::Side;
 use super::states::{Borrowing, LiveRows, Shelf, SnapshotRows};
-use super::tables::{Matching, Table};
-use super::{Changed, Counts, DiffError, DiffOptions, DiffSink, Pair, SchemaChange, diff};
+use super::{Changed, DiffError, DiffOptions, Pair, diff};
 use crate::ops::{Context, OpError};
-use crate::rows::{DatabaseHeader, Encoding, SchemaEntry, Value};
+use crate::rows::{DatabaseHeader, Encoding};
 
 /// Statements that wait in memory before they wait on the disk.
 const SPOOL_BYTES: usize = 4 << 20;
-/// Conflicts that are told one by one.
-const TOLD: usize = 20;
 
 /// What becomes of a row that is there with other values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,9 +145,11 @@ fn plan(
     let literals = |of| {
         Literals::new(of, into).map_err(|source| OpError::from(DiffError::Schema { table: String::new(), source }))
     };
+    let (now, before) = (Side::open(pair.a)?, Side::open(pair.b)?);
+    allowed::check(&now, &before, &options.tables, options.condition.as_deref())?;
     let mut wanted = Wanted {
         options,
-        schema: Side::open(pair.b)?.schema,
+        schema: before.schema,
         old: literals(into)?,
         new: literals(of)?,
         scratch,
@@ -176,197 +176,4 @@ fn settle(report: &RestoreRowsReport, options: &RestoreRowsOptions) -> Result<()
         return Err(DiffError::RowConflicts { count: report.conflicts, rows: report.told.join(", ") }.into());
     }
     Ok(())
-}
-
-enum Failure {
-    Sqlite(rusqlite::Error),
-    Io(io::Error),
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Failure::Sqlite(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Failure::Io(error)
-    }
-}
-
-fn open(path: &Path, lock_wait: Duration) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let database = Connection::open_with_flags(path, flags)?;
-    database.busy_timeout(lock_wait)?;
-    database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    // Checkpoints are the business of those whose database it is.
-    database.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    database.pragma_update(None, "foreign_keys", false)?;
-    Ok(database)
-}
-
-/// A number that is another one when somebody else has written.
-fn version(database: &Connection) -> rusqlite::Result<i64> {
-    database.pragma_query_value(None, "data_version", |row| row.get(0))
-}
-
-fn apply(database: &Connection, options: &RestoreRowsOptions, report: &mut RestoreRowsReport) -> Result<(), Failure> {
-    let broken = || -> u64 {
-        let count = "SELECT count(*) FROM pragma_foreign_key_check(?1)";
-        let of = |table: &String| database.query_row(count, [table], |row| row.get::<_, i64>(0)).unwrap_or_default();
-        options.tables.iter().map(|table| of(table) as u64).sum()
-    };
-    let before = broken();
-    report.sql.rewind()?;
-    let mut statements = BufReader::new(&mut report.sql);
-    let mut statement = Vec::new();
-    while statements.read_until(0, &mut statement)? > 0 {
-        statement.pop();
-        let text = String::from_utf8_lossy(&statement).into_owned();
-        report.written += database.execute(&text, [])? as u64;
-        statement.clear();
-    }
-    report.broken_references = broken().saturating_sub(before);
-    Ok(())
-}
-
-struct Wanted<'a> {
-    options: &'a RestoreRowsOptions,
-    schema: Vec<SchemaEntry>,
-    /// Of values of the live database, and of the snapshot.
-    old: Literals,
-    new: Literals,
-    scratch: &'a Path,
-    /// Of the table at hand, by its name.
-    condition: Option<(String, Condition)>,
-    report: RestoreRowsReport,
-}
-
-impl Wanted<'_> {
-    /// Statements end with a zero byte: no literal has one.
-    fn say(&mut self, statement: &str) -> Result<(), OpError> {
-        let out = &mut self.report.sql;
-        let write = |out: &mut SpooledTempFile| out.write_all(statement.as_bytes()).and_then(|()| out.write_all(b"\0"));
-        write(out).map_err(OpError::io("write to", self.scratch))
-    }
-
-    fn is_wanted(&mut self, table: &Table, row: &Row) -> Result<bool, OpError> {
-        let (Some(text), Some(side)) = (&self.options.condition, &table.b) else { return Ok(true) };
-        if self.condition.as_ref().is_none_or(|(name, _)| *name != table.name) {
-            self.condition = Some((table.name.clone(), Condition::new(side, text)?));
-        }
-        match &self.condition {
-            Some((_, condition)) => condition.meets(side, row),
-            None => Ok(true),
-        }
-    }
-
-    /// Makes a table that is gone; what belongs to it comes behind its rows.
-    fn make(&mut self, table: &Table) -> Result<(), OpError> {
-        let Some(side) = table.b.as_ref().filter(|_| table.a.is_none()) else { return Ok(()) };
-        if !self.report.tables_made.contains(&table.name) {
-            self.report.tables_made.push(table.name.clone());
-            let sql = side.sql.clone();
-            self.say(&sql)?;
-        }
-        Ok(())
-    }
-
-    fn insert(&self, table: &Table, row: &Row) -> String {
-        let (Some(b), into) = (&table.b, table.a.as_ref().or(table.b.as_ref())) else { return String::new() };
-        let Some(into) = into else { return String::new() };
-        let all: Vec<(usize, usize)> = (0..b.shape.columns.len()).map(|at| (at, at)).collect();
-        let pairs = if table.a.is_some() { &table.common } else { &all };
-        let (mut names, mut values) = (Vec::new(), Vec::new());
-        if let (Some(name), None) = (into.shape.rowid_name(), into.shape.alias) {
-            names.push(name.to_owned());
-            values.push(self.new.of(&Value::Integer(row.rowid)));
-        }
-        for (to, from) in pairs {
-            let column = &into.shape.columns[*to];
-            if column.kind == ColumnKind::Plain {
-                names.push(quoted(&column.name));
-                values.push(self.new.of(&row.values[*from]));
-            }
-        }
-        let verb = if self.options.on_conflict == OnConflict::Skip { "INSERT OR IGNORE" } else { "INSERT" };
-        format!("{verb} INTO {} ({}) VALUES ({})", quoted(&into.name), names.join(", "), values.join(", "))
-    }
-
-    /// Gives a row the values that it has in the snapshot, where they differ and the database has the column: no other row
-    /// goes for it.
-    fn update(&self, table: &Table, old: &Row, new: &Row, columns: &[usize]) -> Option<String> {
-        let a = table.a.as_ref()?;
-        let differs =
-            |(to, from): &&(usize, usize)| columns.contains(from) && a.shape.columns[*to].kind == ColumnKind::Plain;
-        let set = table.common.iter().filter(differs);
-        let set = set
-            .map(|(to, from)| format!("{} = {}", quoted(&a.shape.columns[*to].name), self.new.of(&new.values[*from])));
-        let set: Vec<String> = set.collect();
-        let row = is_row(a, old, &self.old);
-        (!set.is_empty()).then(|| format!("UPDATE {} SET {} WHERE {row}", quoted(&a.name), set.join(", ")))
-    }
-}
-
-impl DiffSink for Wanted<'_> {
-    fn schema(&mut self, _: &[SchemaChange], _: &[String]) -> Result<(), OpError> {
-        Ok(())
-    }
-
-    fn row(&mut self, table: &Table, change: RowChange) -> Result<(), OpError> {
-        if let Matching::Apart(reason) = table.matching {
-            return Err(DiffError::NotMatched { table: table.name.clone(), reason }.into());
-        }
-        let row = match &change {
-            RowChange::Removed(_) => return Ok(()),
-            RowChange::Added(row) | RowChange::Changed { new: row, .. } => row,
-        };
-        if !self.is_wanted(table, row)? {
-            return Ok(());
-        }
-        self.make(table)?;
-        let statement = match &change {
-            RowChange::Changed { old, new, columns } => {
-                let Some(update) = self.update(table, old, new, columns) else { return Ok(()) };
-                self.report.conflicts += 1;
-                if self.report.told.len() < TOLD {
-                    self.report.told.push(format!("{} {}", table.name, called(table, new, &self.new)));
-                }
-                if self.options.on_conflict != OnConflict::Replace {
-                    return Ok(());
-                }
-                update
-            }
-            _ => {
-                self.report.missing += 1;
-                self.insert(table, row)
-            }
-        };
-        self.say(&statement)
-    }
-
-    fn table(&mut self, table: &Table, _: &Counts) -> Result<(), OpError> {
-        if table.a.is_some() || table.b.is_none() {
-            return Ok(());
-        }
-        // It comes back also when it had no rows.
-        self.make(table)?;
-        let belongs = |entry: &&SchemaEntry| {
-            entry.kind != "table" && entry.kind != "view" && entry.table.eq_ignore_ascii_case(&table.name)
-        };
-        let statements: Vec<String> =
-            self.schema.iter().filter(belongs).filter_map(|entry| entry.sql.clone()).collect();
-        statements.iter().try_for_each(|statement| self.say(statement))
-    }
-}
-
-/// What a row is called by.
-fn called(table: &Table, row: &Row, literals: &Literals) -> String {
-    let Some(side) = &table.b else { return String::new() };
-    if !side.shape.without_rowid {
-        return row.rowid.to_string();
-    }
-    let key = side.shape.key_columns().iter().map(|at| literals.of(&row.values[*at]));
-    key.collect::<Vec<_>>().join(",")
 }

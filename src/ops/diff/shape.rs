@@ -68,7 +68,7 @@ impl Shape {
         if without_rowid {
             let list = "SELECT cid, \"desc\", coll, \"key\" FROM pragma_index_xinfo(?1) ORDER BY seqno";
             let mut list = database.prepare(list)?;
-            let mut rows = list.query([key.unwrap_or_default()])?;
+            let mut rows = list.query([key.as_deref().unwrap_or_default()])?;
             while let Some(row) = rows.next()? {
                 let column: i64 = row.get(0)?;
                 storage.push(usize::try_from(column).map_err(|_| rusqlite::Error::InvalidQuery)?);
@@ -83,7 +83,7 @@ impl Shape {
             // A key of one INTEGER column that needs no index of its own is the row's number.
             alias = (keys.len() == 1 && key.is_none()).then(|| keys[0]);
         }
-        defaults(&database, name, encoding, &mut columns)?;
+        defaults(&database, name, key.as_deref().filter(|_| without_rowid), encoding, &mut columns)?;
         let unique = unique(&database, name, &columns)?;
         Ok(Self { columns, without_rowid, alias, order, unique, storage })
     }

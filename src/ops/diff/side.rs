@@ -1,7 +1,11 @@
 //! One of the two states: its header, its schema, its trees.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use super::statement::defines;
-use crate::rows::{DatabaseHeader, PageSet, Pages, RowsError, SchemaEntry, fetch, read_schema, walk};
+use crate::rows::{DatabaseHeader, Outline, PageSet, Pages, RowsError, SchemaEntry, fetch, read_schema, walk};
 
 /// A state to compare.
 pub(super) struct Side<'a> {
@@ -9,6 +13,8 @@ pub(super) struct Side<'a> {
     /// `None` for a database without pages.
     pub(super) header: Option<DatabaseHeader>,
     pub(super) schema: Vec<SchemaEntry>,
+    /// By root: each tree's interior pages are read once.
+    outlines: RefCell<HashMap<u32, Rc<Outline>>>,
 }
 
 impl<'a> Side<'a> {
@@ -22,7 +28,18 @@ impl<'a> Side<'a> {
             let detail = format!("the schema: what made the {} {:?} is not that alone", entry.kind, entry.name);
             return Err(RowsError::malformed(1, detail));
         }
-        Ok(Self { pages, header, schema })
+        Ok(Self { pages, header, schema, outlines: RefCell::default() })
+    }
+
+    /// What a tree consists of; nothing in a database without pages.
+    pub(super) fn outline(&self, root: u32) -> Result<Rc<Outline>, RowsError> {
+        if let Some(known) = self.outlines.borrow().get(&root) {
+            return Ok(Rc::clone(known));
+        }
+        let Some(header) = &self.header else { return Ok(Rc::default()) };
+        let outline = Rc::new(Outline::read(self.pages, header, root)?);
+        self.outlines.borrow_mut().insert(root, Rc::clone(&outline));
+        Ok(outline)
     }
 
     /// Where the trees of all tables begin.
@@ -38,17 +55,8 @@ impl<'a> Side<'a> {
     /// The pages of the trees of all tables, the schema's too.
     pub(super) fn table_pages(&self) -> Result<PageSet, RowsError> {
         let mut all = PageSet::up_to(self.pages.page_count());
-        let Some(header) = &self.header else { return Ok(all) };
         for root in self.table_roots().into_iter().chain([1]) {
-            walk(
-                self.pages,
-                header,
-                root,
-                &mut |page| {
-                    all.insert(page);
-                },
-                &mut |_| {},
-            )?;
+            all.extend(self.outline(root)?.pages());
         }
         Ok(all)
     }

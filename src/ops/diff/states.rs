@@ -51,11 +51,7 @@ impl Shelf {
             None => Vec::new(),
         };
         stores.push(store);
-        if let Some(database) = &database {
-            // One that cannot be opened now may not be needed.
-            let far = database.remote_names().into_iter();
-            stores.extend(far.filter_map(|name| Some(database.open_remote(context, name.as_str()).ok()?.store)));
-        }
+        stores.extend(database.iter().flat_map(|database| database.remote_stores(context)));
         let mut seen = Vec::new();
         stores.retain(|store| {
             let name = store.remote().name().to_owned();

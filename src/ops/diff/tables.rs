@@ -1,12 +1,13 @@
 //! Which table of one state is which of the other, and which of its rows need to be looked at.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::shape::{ColumnKind, Shape};
 use super::side::Side;
 use super::{Changed, DiffError, DiffOptions, schema};
 use crate::ops::OpError;
-use crate::rows::{Encoding, Item, PageSet, RowsError, SchemaEntry, walk};
+use crate::rows::{Encoding, Item, PageSet, RowsError, SchemaEntry};
 
 /// A table in one state.
 #[derive(Clone, Debug)]
@@ -195,36 +196,26 @@ pub(super) fn unshared(
     changed: &Changed,
     touched: &PageSet,
 ) -> Result<(Vec<Item>, Vec<Item>), RowsError> {
-    let all = |side: &Side<'_>, table: &Option<TableSide>| -> Result<Vec<Item>, RowsError> {
-        let mut items = Vec::new();
-        if let (Some(table), Some(header)) = (table, &side.header) {
-            walk(side.pages, header, table.root, &mut |_| {}, &mut |item| items.push(item))?;
-        }
-        Ok(items)
+    let outline = |side: &Side<'_>, table: &Option<TableSide>| match table {
+        Some(table) => side.outline(table.root),
+        None => Ok(Rc::default()),
     };
-    let (Some(before), Some(after), true) = (&table.a, &table.b, table.shares_pages) else {
-        return Ok((all(a, &table.a)?, all(b, &table.b)?));
-    };
-    let (Some(header), Some(header_after)) = (&a.header, &b.header) else { return Ok(Default::default()) };
+    let (before, after) = (outline(a, &table.a)?, outline(b, &table.b)?);
+    if table.a.is_none() || table.b.is_none() || !table.shares_pages {
+        return Ok((before.items.clone(), after.items.clone()));
+    }
     let mut in_a = PageSet::up_to(a.pages.page_count());
-    walk(a.pages, header, before.root, &mut |_| {}, &mut |item| {
-        in_a.insert(item.page());
-    })?;
+    in_a.extend(before.items.iter().map(Item::page));
     let mut shared = PageSet::up_to(a.pages.page_count());
     let mut new = Vec::new();
-    walk(b.pages, header_after, after.root, &mut |_| {}, &mut |item| {
+    for item in &after.items {
         let page = item.page();
         if in_a.contains(page) && !changed.has(page) && !touched.contains(page) {
             shared.insert(page);
         } else {
-            new.push(item);
+            new.push(*item);
         }
-    })?;
-    let mut old = Vec::new();
-    walk(a.pages, header, before.root, &mut |_| {}, &mut |item| {
-        if !shared.contains(item.page()) {
-            old.push(item);
-        }
-    })?;
+    }
+    let old = before.items.iter().filter(|item| !shared.contains(item.page())).copied().collect();
     Ok((old, new))
 }

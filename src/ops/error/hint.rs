@@ -40,6 +40,7 @@ impl OpError {
                 format!("repair that first; or replace it nevertheless: {command}")
             }
             OpError::Workspace(WorkspaceError::NoJob { .. }) => "list what there is: pagekeep jobs".into(),
+            OpError::Live(error) => return error.hint(),
             OpError::NoRemotes => "add one: pagekeep backup add NAME URL".into(),
             OpError::WhichDatabase { .. } => "`pagekeep init PATH` begins to keep a database".into(),
             OpError::NoBackup { known, .. } if known.is_empty() => "add one: pagekeep backup add NAME URL".into(),
@@ -50,6 +51,9 @@ impl OpError {
                 format!("nothing is lost; put this machine's state after theirs: pagekeep backup sync {name} --rebase")
             }
             OpError::Ref { next, .. } => next.clone(),
+            OpError::Retention(error) => error.hint(),
+            OpError::Reach(error) => error.hint(),
+            OpError::Built { hint, .. } => return hint.clone(),
             OpError::RefConflict { name, .. } => {
                 let name = name.as_ref().map_or("NAME", Name::as_str);
                 format!(
@@ -67,6 +71,7 @@ impl OpError {
             }
             OpError::Query(error) => return error.hint(),
             OpError::Diff(error) => return error.hint(),
+            OpError::Hook(error) => return error.hint(),
             OpError::Target(error) => return error.hint(),
             OpError::KeptHere { failure, .. } => return failure.hint(),
             OpError::OnlyHere { path, .. } => format!(
@@ -107,6 +112,9 @@ impl OpError {
             OpError::Store(error) | OpError::Workspace(WorkspaceError::Store(error)) => return store_hint(error),
             OpError::Workspace(WorkspaceError::Busy { .. }) => "wait until it is done, or raise --lock-wait".into(),
             OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => CORRUPTION_HINT.into(),
+            OpError::Workspace(WorkspaceError::Untrusted { path, .. }) => {
+                format!("look at what it says; if it is yours: chown $(id -u) {0} && chmod go-w {0}", shown(path))
+            }
             OpError::Workspace(WorkspaceError::TooNew { .. }) => TOO_NEW_HINT.into(),
             OpError::Workspace(WorkspaceError::Config { path, .. }) => config_hint(path),
             _ if self.kind() == ErrorKind::Temporary => "nothing is lost: try again later".into(),
@@ -133,6 +141,10 @@ fn store_hint(error: &StoreError) -> Option<String> {
             RemoteErrorKind::WrongAnswer => format!("{CORRUPTION_HINT}; check that nothing answers in its place"),
         },
         StoreError::Damaged { source: FormatError::TooNew { .. }, .. } => TOO_NEW_HINT.into(),
+        StoreError::Damaged { key, .. } if keys::parse_marks(key).is_some() => format!(
+            "snapshots are not touched by it, and restore by their numbers; move {key} there away, and the marks as they \
+             were before it count again"
+        ),
         StoreError::Damaged { .. } | StoreError::PackMissing { .. } | StoreError::WrongChunk { .. } => {
             CORRUPTION_HINT.into()
         }
@@ -161,7 +173,10 @@ fn config_hint(path: &Path) -> String {
 fn io_hint(error: &io::Error, path: &Path) -> Option<String> {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            let folder = path.parent().unwrap_or(path);
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let Some(folder) = folder else {
+                return Some("make room where the output goes, then run this again".into());
+            };
             Some(format!("make room in {}, then run this again: nothing is lost", shown(folder)))
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

@@ -103,9 +103,11 @@ impl OpError {
             OpError::Open { .. } => ErrorKind::Usage,
             OpError::WrongContent { .. } | OpError::Inconsistent(_) | OpError::BadRecord(_) => ErrorKind::Corruption,
             OpError::BadRemote { .. } | OpError::NoRemotes | OpError::BadCall { .. } => ErrorKind::Usage,
+            OpError::Live(error) => error.kind(),
             OpError::NotSafe { source, .. } => source.kind(),
             OpError::Query(error) => error.kind(),
             OpError::Diff(error) => error.kind(),
+            OpError::Hook(error) => error.kind(),
             OpError::Target(error) => error.kind(),
             OpError::Demo { .. } => ErrorKind::Other,
             OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
@@ -116,6 +118,9 @@ impl OpError {
             }
             OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
             OpError::Ref { .. } => ErrorKind::Usage,
+            OpError::Retention(error) => error.kind(),
+            OpError::Reach(error) => error.kind(),
+            OpError::Built { kind, .. } => *kind,
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use super::{Refs, reflog};
 use crate::base::{Name, Nonce, RefNumber};
+use crate::format::marks::Marks;
 use crate::format::refs::{MAX_REF_BYTES, RefHeader, RefKind, RefName, RefRecord, RefTarget};
+use crate::ops::retention::{self, RetentionError};
 use crate::ops::spec::{Spec, Version, title};
 use crate::ops::{Context, Database, History, OpError};
 use crate::store::{CreatedRef, Store};
@@ -60,6 +62,29 @@ pub fn set_tag(
         });
     }
     put(context, database, &local, name, there, Some(target), options.note)
+}
+
+/// Names a snapshot of this database by a new tag, for whoever holds the lock: `name`, or the first of `name-2`, `name-3` …
+/// that no tag had yet. Returns the name.
+pub(in crate::ops) fn add_tag(
+    context: &Context,
+    database: &Database,
+    name: &str,
+    target: RefTarget,
+    note: &str,
+) -> Result<Name, OpError> {
+    let local = database.local_store(context)?;
+    let mut names = std::iter::once(name.to_owned()).chain((2..).map(|n| format!("{name}-{n}")));
+    let name = names.find_map(|text| {
+        let free = tag_name(context, &text).and_then(|text| {
+            let name = RefName::tag(text);
+            Ok(local.newest_ref(&database.name, &name)?.is_none().then_some(name))
+        });
+        free.transpose()
+    });
+    let name = name.expect("BUG: numbers do not end")?;
+    put(context, database, &local, name.clone(), None, Some(target), Some(note.to_owned()))?;
+    Ok(name.name)
 }
 
 /// Deletes a tag.
@@ -209,7 +234,19 @@ fn may_go(database: &Database, local: &Store, name: &RefName, force: bool) -> Re
 /// The snapshot a spec names, as a ref stands for it.
 fn target(history: &History, spec: &Spec) -> Result<RefTarget, OpError> {
     let record = history.resolve(spec)?;
-    Ok(RefTarget { line: record.header.line, number: record.header.number, id: record.id })
+    let (line, number) = (record.header.line, record.header.number);
+    let target = RefTarget { line, number, id: record.id };
+    is_shown(&history.marks()?, &history.database, &target)?;
+    Ok(target)
+}
+
+/// Refuses to name what was forgotten: it may be removed at any time.
+fn is_shown(marks: &Marks, database: &Name, target: &RefTarget) -> Result<(), OpError> {
+    if marks.is_forgotten(&target.name()) {
+        let snapshot = title(database, &target.line, target.number);
+        return Err(RetentionError::Forgotten { snapshot }.into());
+    }
+    Ok(())
 }
 
 /// Creates the next record of a ref in the local store; none when it stands there already.
@@ -225,6 +262,9 @@ fn put(
     let before = there.as_ref().and_then(|record| record.header.target.clone());
     if there.is_some() && before == after {
         return Ok(RefReport { name, before, after, changed: false });
+    }
+    if let Some(target) = &after {
+        is_shown(&retention::marks(local, &database.name)?, &database.name, target)?;
     }
     let last = there.as_ref().map_or(0, |record| record.header.number.0);
     let refused =

@@ -14,9 +14,9 @@ use crate::base::{Name, RefNumber};
 use crate::format::refs::{RefKind, RefName, RefRecord, RefTarget};
 use crate::store::{Store, StoreError};
 
-pub(super) use change::start_line;
 pub use change::{RefReport, TagOptions, create_line, delete_line, delete_tag, set_tag, undo};
-pub(super) use travel::{carry, pull, push, take_theirs};
+pub(super) use change::{add_tag, start_line};
+pub(super) use travel::{carry, pull, push, take_theirs, unpushed};
 
 /// Requests for records under way at once.
 const FETCHES: usize = 8;

@@ -1,6 +1,7 @@
 //! Refs on their way to remotes and back. Nothing is overwritten on either side: records are created under the next
 //! number, and whoever finds the number taken by something else stops.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Refs;
@@ -72,6 +73,23 @@ pub(in crate::ops) fn push(
     }
     pushed.dedup();
     Ok(pushed)
+}
+
+/// How many of the local store's refs a remote is not known to have as they are here. Those that cannot be brought there are
+/// not counted.
+pub(in crate::ops) fn unpushed(
+    database: &Database,
+    ours: &BTreeMap<RefName, Vec<RefNumber>>,
+    memory: &RemoteMemory,
+) -> u32 {
+    let number = |numbers: &BTreeMap<Name, BTreeMap<String, RefNumber>>, name: &RefName| {
+        Some(*numbers.get(&database.name)?.get(&folder(&database.name, name))?)
+    };
+    let is_behind = |(name, numbers): &(&RefName, &Vec<RefNumber>)| {
+        let newest = numbers.first().copied();
+        newest > number(&memory.refs, name) && newest != number(&memory.waiting, name)
+    };
+    ours.iter().filter(is_behind).count() as u32
 }
 
 /// Whether the snapshot that a ref stands for is at the remote: a name taken over from one remote may stand for what this

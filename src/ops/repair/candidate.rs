@@ -27,7 +27,8 @@ pub(super) fn fetch(survey: &Survey<'_>, source: &Store, object: &Object) -> Res
 fn proven(survey: &Survey<'_>, source: &Store, object: &Object) -> Result<Option<Bytes>, StoreError> {
     let key = object.key();
     let proven = match object {
-        Object::StoreFile => None,
+        // Every store has marks of its own: nobody else knows them.
+        Object::StoreFile | Object::Marks(..) => None,
         Object::Ref(database, name, number) => {
             let bytes = source.ref_bytes(database, name, *number)?;
             let header = source.decode_ref(database, name, *number, &bytes)?.header;

@@ -14,7 +14,6 @@ use crate::base::{ChunkId, ChunkNumber, Progress};
 use crate::format::map::Place;
 use crate::format::record::FileEntry;
 use crate::map::State;
-use crate::ops::is_near;
 use crate::ops::proof::Proof;
 use crate::store::{OpenPack, Packs, Store, StoreError};
 
@@ -45,8 +44,8 @@ impl Output<'_> {
 }
 
 /// Fills all outputs; returns how many bytes were there already.
-pub(super) fn fill(context: &Context, store: &Store, state: &State, outputs: &[Output<'_>]) -> Result<u64, OpError> {
-    let packs = Packs::new(vec![store.clone()], state.header.database.clone());
+pub(super) fn fill(context: &Context, stores: &[Store], state: &State, outputs: &[Output<'_>]) -> Result<u64, OpError> {
+    let packs = Packs::new(stores.to_vec(), state.header.database.clone());
     let mut plan = Plan::default();
     let mut wanted = Vec::new();
     let mut reused = 0;
@@ -72,7 +71,8 @@ pub(super) fn fill(context: &Context, store: &Store, state: &State, outputs: &[O
     let bases = elsewhere.iter().flat_map(|number| &plan.deltas[*number as usize].bases).map(|(pack, _)| *pack);
     let missing = plan.unopened(bases);
     open_all(&packs, &mut plan, missing)?;
-    fetch::run(context, &packs, &mut plan, outputs, &at_hand, &elsewhere, is_near(store))?;
+    let near = !plan.reads_from_afar();
+    fetch::run(context, &packs, &mut plan, outputs, &at_hand, &elsewhere, near)?;
     Ok(reused)
 }
 

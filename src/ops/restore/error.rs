@@ -62,7 +62,10 @@ impl TargetError {
             Self::Exists { .. } => "restore to another path, or replace it with --force".into(),
             Self::Taken { .. } => "name a folder that is empty or not there yet".into(),
             Self::FolderMissing { folder, .. } => format!("create it: mkdir -p {}", shown(folder)),
-            Self::InUse { .. } => "stop that program, then restore again".into(),
+            Self::InUse { .. } => {
+                "stop that program, then restore again; or put it into a SQLite database while it runs, with --live"
+                    .into()
+            }
             Self::Unfit { .. } => return None,
         })
     }

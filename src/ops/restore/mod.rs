@@ -3,6 +3,7 @@
 //! Everything is written beside the destination first. The destination changes in the last step, by a rename, after the
 //! root computed from what was written equals the snapshot's. On any failure it is as it was.
 
+mod build;
 mod content;
 mod error;
 mod existing;
@@ -27,6 +28,7 @@ use crate::map::State;
 use crate::remote::RequestCounts;
 use crate::store::Store;
 
+pub(super) use build::{Building, build};
 pub use error::TargetError;
 pub use existing::Known;
 pub(super) use target::refuse_if_open;
@@ -40,6 +42,8 @@ pub struct RestoreOptions {
     pub known: Option<Known>,
     /// Keep the ids of the restored chunks in this file.
     pub ids_path: Option<PathBuf>,
+    /// Where packs are looked for that the store does not have, in this order.
+    pub more: Vec<Store>,
 }
 
 /// What restoring did.
@@ -65,7 +69,7 @@ pub struct RestoreReport {
     pub elapsed: Duration,
 }
 
-/// Restores a snapshot from a store to a path that names a file, or, for a directory database, a directory.
+/// Restores a snapshot, whose records lie in `store`, to a path that names a file, or, for a directory database, a directory.
 ///
 /// # Errors
 /// When something is in the way, bytes are missing or damaged, or the disk is full. The destination is then unchanged.
@@ -77,16 +81,18 @@ pub fn restore(
     options: RestoreOptions,
 ) -> Result<RestoreReport, OpError> {
     let started = Instant::now();
-    let before = store.remote().counts();
+    context.may_use(destination)?;
+    let stores: Vec<Store> = std::iter::once(store).chain(&options.more).cloned().collect();
+    let before = counts(&stores);
     context.progress.enter(Phase::Restoring);
     context.progress.total_bytes.store(state.header.totals.size_bytes, Relaxed);
     // Without a slash at its end: names are made by appending to it.
     let destination: PathBuf = context.current_folder.join(destination).components().collect();
     let done = match state.header.source {
-        SourceKind::Sqlite => target::file(context, store, state, &destination, options)?,
-        SourceKind::Directory => tree::directory(context, store, state, &destination, options)?,
+        SourceKind::Sqlite => target::file(context, &stores, state, &destination, options)?,
+        SourceKind::Directory => tree::directory(context, &stores, state, &destination, options)?,
     };
-    let after = store.remote().counts();
+    let after = counts(&stores);
     Ok(RestoreReport {
         path: destination,
         number: state.header.number,
@@ -98,6 +104,17 @@ pub fn restore(
         set_aside: done.set_aside,
         elapsed: started.elapsed(),
     })
+}
+
+/// Requests made to all of these; one that is named twice counts once.
+fn counts(stores: &[Store]) -> RequestCounts {
+    let mut sum = RequestCounts::default();
+    for (at, store) in stores.iter().enumerate() {
+        if !stores[..at].iter().any(|other| other.remote().name() == store.remote().name()) {
+            sum.add(&store.remote().counts());
+        }
+    }
+    sum
 }
 
 /// What one kind of restore reports to the common part.

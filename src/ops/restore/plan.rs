@@ -76,6 +76,11 @@ impl Plan {
         &self.opened[&number]
     }
 
+    /// Whether a pack of those opened lies where each read is a request.
+    pub(super) fn reads_from_afar(&self) -> bool {
+        self.opened.values().any(|open| open.is_far())
+    }
+
     /// Numbers of packs that must be opened before planning goes on.
     pub(super) fn unopened(&self, numbers: impl Iterator<Item = u32>) -> Vec<u32> {
         let mut missing: Vec<u32> = numbers.filter(|number| !self.opened.contains_key(number)).collect();

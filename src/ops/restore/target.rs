@@ -4,23 +4,20 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
-use super::content::{Output, fill};
-use super::existing::recognise;
+use super::build::{Building, build};
 use super::{Context, Done, OpError, RestoreOptions, TargetError, single_entry};
-use crate::base::progress::Phase;
 use crate::map::State;
-use crate::ops::proof::Proof;
 use crate::source::tree::OWN_FOLDER;
 use crate::source::with_suffix;
 use crate::store::Store;
+use crate::workspace::DRILLS;
 use crate::workspace::ids::IdsWriter;
 
 /// Restores a database that is one file.
 pub(super) fn file(
     context: &Context,
-    store: &Store,
+    stores: &[Store],
     state: &State,
     destination: &Path,
     options: RestoreOptions,
@@ -32,22 +29,16 @@ pub(super) fn file(
     let (destination, folder) = (target.as_path(), target.parent().unwrap_or(&folder));
     let temporary = super::temporary::file(folder)?;
     let path = temporary.path().to_owned();
-    let proof = Proof::create(folder, entry).map_err(OpError::io("write in", folder))?;
-    let mut existing = None;
-    if destination.exists() {
+    let is_copy = destination.exists();
+    if is_copy {
         fs::copy(destination, &path).map_err(OpError::io("copy", destination))?;
-        existing = recognise(context, store, state, entry, temporary.as_file(), &proof, options.known)?;
     }
-    temporary.as_file().set_len(entry.size).map_err(OpError::io("write", &path))?;
-    let handle = temporary.as_file().try_clone().map_err(OpError::io("open", &path))?;
-    let output = [Output { entry, file: handle, path: path.clone(), proof, writing: Mutex::default(), existing }];
-    let reused_bytes = fill(context, store, state, &output)?;
-
-    context.progress.enter(Phase::Flushing);
-    let proof = &output[0].proof;
-    if !proof.holds(entry).map_err(OpError::io("read beside", &path))? {
-        return Err(OpError::WrongContent { what: destination.display().to_string() });
-    }
+    let building = Building { file: temporary.as_file(), path: &path, is_copy, known: options.known };
+    let built = build(context, stores, state, entry, building)?;
+    let (proof, reused_bytes) = match built {
+        Some(built) => built,
+        None => return Err(OpError::WrongContent { what: destination.display().to_string() }),
+    };
     fs::set_permissions(&path, fs::Permissions::from_mode(entry.mode & 0o7777))
         .and_then(|()| temporary.as_file().sync_all())
         .map_err(OpError::io("write", &path))?;
@@ -137,7 +128,10 @@ pub(super) fn existing_folder(destination: &Path) -> Result<PathBuf, OpError> {
         Err(source) => return Err(OpError::io("look at", folder)(source)),
     }
     let canonical = folder.canonicalize().map_err(OpError::io("open", folder))?;
-    if canonical.components().any(|part| part.as_os_str() == OWN_FOLDER) {
+    let mut below = canonical.components().skip_while(|part| part.as_os_str() != OWN_FOLDER).skip(1);
+    let is_own = canonical.components().any(|part| part.as_os_str() == OWN_FOLDER);
+    // What drills restore goes with them.
+    if is_own && below.next().is_none_or(|part| part.as_os_str() != DRILLS) {
         return Err(bad("it lies in pagekeep's own folder".into()));
     }
     Ok(folder.to_owned())

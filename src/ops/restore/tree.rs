@@ -25,7 +25,7 @@ const OPEN_FILES: usize = 64;
 /// Restores a directory database.
 pub(super) fn directory(
     context: &Context,
-    store: &Store,
+    stores: &[Store],
     state: &State,
     destination: &Path,
     options: RestoreOptions,
@@ -41,7 +41,7 @@ pub(super) fn directory(
     refuse_open_databases(state, destination)?;
     let temporary = Folder::create(context, &folder)?;
     let built = temporary.content();
-    build(context, store, state, &built, options.ids_path.as_deref())?;
+    build(context, stores, state, &built, options.ids_path.as_deref())?;
 
     context.progress.enter(Phase::Flushing);
     context.progress.check()?;
@@ -95,7 +95,13 @@ fn relative(file: &FileEntry) -> Result<PathBuf, OpError> {
     file.path.to_relative().map_err(OpError::BadRecord)
 }
 
-fn build(context: &Context, store: &Store, state: &State, root: &Path, ids_path: Option<&Path>) -> Result<(), OpError> {
+fn build(
+    context: &Context,
+    stores: &[Store],
+    state: &State,
+    root: &Path,
+    ids_path: Option<&Path>,
+) -> Result<(), OpError> {
     for file in state.files.values() {
         let path = root.join(relative(file)?);
         let folder = if file.kind == FileKind::Directory { path.as_path() } else { path.parent().unwrap_or(root) };
@@ -111,7 +117,7 @@ fn build(context: &Context, store: &Store, state: &State, root: &Path, ids_path:
     let with_content: Vec<&FileEntry> = state.files.values().filter(|file| file.kind.has_content()).collect();
     for files in with_content.chunks(OPEN_FILES) {
         let outputs: Vec<_> = files.iter().map(|file| output(root, file)).collect::<Result<_, _>>()?;
-        fill(context, store, state, &outputs)?;
+        fill(context, stores, state, &outputs)?;
         for output in &outputs {
             finish(output, ids.as_mut())?;
         }

@@ -48,6 +48,12 @@ impl Draft {
         let zeros = std::mem::take(&mut scanned.zeros);
         let map = std::mem::take(&mut encoded.placed).into_part(&packs.refs, zeros, &scanned.twins);
         let part = part(commit.parent, number, map, files, std::mem::take(&mut scanned.removed));
+        let created_at = scanned.pinned_at.unwrap_or(commit.looked_at);
+        let ascends_from =
+            commit.parent.and_then(|State { header: before, .. }| match created_at < before.created_at {
+                true => Some(number),
+                false => before.ascends_from,
+            });
         let with_content = || files.values().filter(|file| file.kind.has_content());
         let header = Header {
             format: FORMAT_VERSION.into(),
@@ -57,7 +63,8 @@ impl Draft {
             number,
             source: config.kind,
             parent: commit.parent.map(|parent| parent.id),
-            created_at: scanned.pinned_at.unwrap_or(commit.looked_at),
+            created_at,
+            ascends_from,
             host: commit.context.host.clone(),
             tool: commit.context.tool.clone(),
             nonce: Nonce::fresh(),

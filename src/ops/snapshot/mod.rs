@@ -17,7 +17,7 @@ mod scan;
 mod spool;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,9 @@ use super::{Context, Database, OpError};
 use crate::base::progress::Phase;
 use crate::base::{FileNumber, PackId, SnapshotId, SnapshotNumber};
 use crate::map::State;
+use crate::source::Seen;
 use crate::store::{Store, WriterOptions};
+use crate::workspace::DatabaseMemory;
 use crate::workspace::ids::IdsWriter;
 
 use commit::Commit;
@@ -156,10 +158,7 @@ pub(super) fn snapshot_of(
     let (seen, listing) = (files::look(&list)?, list.hash());
     if let Some(memory) = &memory
         && !options.always
-        && !memory.seen.is_empty()
-        && memory.seen == seen
-        && memory.listing == listing
-        && memory.seen.values().all(|seen| seen.settled_before(memory.seen_at))
+        && is_as_remembered(memory, &seen, &listing)
         && reference::is_there(database, targets, memory)
     {
         return Ok(Outcome::Unchanged { number: memory.number, id: memory.id, read_bytes: 0 });
@@ -214,6 +213,19 @@ pub(super) fn snapshot_of(
     let outcome = commit.finish(scanned, encoded, [prepared, stored])?;
     uploads.clear()?;
     Ok(outcome)
+}
+
+/// Whether a database looks from outside as when the snapshot that is remembered was the present state.
+pub(super) fn looks_unchanged(database: &Database, memory: &DatabaseMemory) -> Result<bool, OpError> {
+    let list = files::list(database, None)?;
+    Ok(is_as_remembered(memory, &files::look(&list)?, &list.hash()))
+}
+
+fn is_as_remembered(memory: &DatabaseMemory, seen: &BTreeMap<PathBuf, Seen>, listing: &str) -> bool {
+    !memory.seen.is_empty()
+        && memory.seen == *seen
+        && memory.listing == listing
+        && memory.seen.values().all(|seen| seen.settled_before(memory.seen_at))
 }
 
 /// The numbers of a parent's files by path, and the next free one.

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use super::newer::is_newer;
 use crate::format::FormatError;
 use crate::ops::OpError;
 use crate::remote::RemoteErrorKind;
@@ -16,6 +17,8 @@ pub enum FindingKind {
     Truncated,
     /// Its bytes are not those that were written.
     Damaged,
+    /// It is whole, and of a format that this pagekeep does not know.
+    TooNew,
     /// It is there and nothing needs it. Nothing is lost by that, nor by removing it.
     Unexpected,
 }
@@ -27,6 +30,7 @@ impl FindingKind {
             FindingKind::Missing => "missing",
             FindingKind::Truncated => "truncated",
             FindingKind::Damaged => "damaged",
+            FindingKind::TooNew => "too_new",
             FindingKind::Unexpected => "unexpected",
         }
     }
@@ -59,6 +63,7 @@ impl Finding {
             StoreError::Damaged { source, .. } => {
                 let kind = match source {
                     FormatError::Truncated { .. } => FindingKind::Truncated,
+                    FormatError::TooNew { .. } if is_newer(store, object) => FindingKind::TooNew,
                     _ => FindingKind::Damaged,
                 };
                 (kind, with_causes(source))

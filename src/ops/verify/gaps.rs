@@ -4,14 +4,17 @@ use super::finding::{Finding, FindingKind};
 use super::object::SnapshotPlace;
 use super::survey::{Known, Survey};
 use crate::base::{Name, RefNumber, SnapshotNumber};
+use crate::format::record::SnapshotName;
 use crate::format::refs::RefName;
 use crate::ops::spec;
 use crate::store::keys;
 
 impl Survey<'_> {
-    /// A snapshot that is known to have been there, and why.
+    /// A snapshot that is known to have been there, and why. One that was pruned need not be.
     pub(super) fn expect(&mut self, place: SnapshotPlace, why: &str) {
-        if !self.records.contains_key(&place) {
+        let name = SnapshotName { line: place.1.clone(), number: place.2 };
+        let was_pruned = self.marks.get(&place.0).is_some_and(|marks| marks.is_pruned(&name));
+        if !self.records.contains_key(&place) && !was_pruned {
             let key = keys::snapshot(&place.0, &place.1, place.2);
             self.add(Finding::new(&key, FindingKind::Missing, why));
         }

@@ -6,6 +6,8 @@ mod finding;
 mod fits;
 mod gaps;
 mod held;
+mod needed;
+mod newer;
 mod object;
 mod states;
 mod survey;
@@ -13,15 +15,17 @@ mod touched;
 
 use std::time::{Duration, Instant};
 
-use super::{Context, Database, OpError, ReadFrom, Spec};
+use super::watch::{Ended, Watched};
+use super::{Context, Database, ErrorKind, OpError, ReadFrom, Spec};
 use crate::base::SnapshotNumber;
 use crate::format::record::Record;
 use crate::remote::RequestCounts;
 use crate::store::{Store, StoreError, keys};
-use crate::workspace::{Health, Keep};
+use crate::workspace::{Health, Keep, RunVerb};
 
 pub use finding::{Finding, FindingKind};
 pub(super) use object::Object;
+pub(super) use states::States;
 pub use survey::Looked;
 pub(super) use survey::Survey;
 
@@ -45,6 +49,35 @@ impl VerifyReport {
     pub fn is_whole(&self) -> bool {
         !self.findings.iter().any(Finding::is_bad)
     }
+
+    /// What kind of failure the findings are, if they are one: of a newer format when nothing else is wrong.
+    pub fn kind(&self) -> Option<ErrorKind> {
+        kind_of(&self.findings)
+    }
+
+    /// What is remembered of it.
+    pub(super) fn ended(&self) -> Ended {
+        Ended { trouble: trouble(&self.findings), requests: self.requests }
+    }
+}
+
+/// See [`VerifyReport::kind`].
+pub(super) fn kind_of(findings: &[Finding]) -> Option<ErrorKind> {
+    let mut bad = findings.iter().filter(|finding| finding.is_bad()).peekable();
+    bad.peek()?;
+    let is_newer = bad.all(|finding| finding.kind == FindingKind::TooNew);
+    Some(if is_newer { ErrorKind::TooNew } else { ErrorKind::Corruption })
+}
+
+/// What is wrong, in one line.
+pub(super) fn trouble(findings: &[Finding]) -> Option<String> {
+    let mut bad = findings.iter().filter(|finding| finding.is_bad());
+    let first = bad.next()?;
+    let more = match bad.count() {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    Some(format!("{} is {}: {}{more}", first.object, first.kind.name(), first.detail))
 }
 
 /// Checks the structure of a store, or of one snapshot in it.
@@ -52,7 +85,17 @@ impl VerifyReport {
 /// # Errors
 /// When the store cannot be read, or there is no such snapshot. What is wrong with objects is no error but in the report.
 pub fn verify(context: &Context, from: &ReadFrom, spec: Option<&Spec>) -> Result<VerifyReport, OpError> {
-    let started = Instant::now();
+    let began = Instant::now();
+    let done = look(context, from, spec, began);
+    // One snapshot that is whole says nothing of the store.
+    if let Some(run) = Watched::reading(from, RunVerb::Verify).filter(|_| spec.is_none()) {
+        let ended = done.as_ref().map(VerifyReport::ended);
+        run.note(context, began, ended);
+    }
+    done
+}
+
+fn look(context: &Context, from: &ReadFrom, spec: Option<&Spec>, started: Instant) -> Result<VerifyReport, OpError> {
     let store = from.store.clone().without_cache();
     let before = store.remote().counts();
     let survey = survey(context, &store, from, spec)?;

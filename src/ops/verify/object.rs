@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::base::{Name, PackId, RefNumber, SnapshotNumber};
+use crate::base::{MarksNumber, Name, PackId, RefNumber, SnapshotNumber};
+use crate::format::marks::MarksRecord;
 use crate::format::pack::{Home, PackRef, PackTable};
 use crate::format::record::Record;
 use crate::format::refs::{RefName, RefRecord};
@@ -19,6 +20,7 @@ pub(in crate::ops) enum Object {
     Record(SnapshotPlace),
     Pack(PackId),
     Ref(Name, RefName, RefNumber),
+    Marks(Name, MarksNumber),
 }
 
 /// An object that is as it should be, as far as it was read.
@@ -28,6 +30,7 @@ pub(in crate::ops) enum Look {
     Record(Box<Record>, Option<Box<PackTable>>),
     Pack(Arc<OpenPack>),
     Ref(Box<RefRecord>),
+    Marks(Box<MarksRecord>),
 }
 
 impl Object {
@@ -40,6 +43,7 @@ impl Object {
             .map(Self::Record)
             .or_else(|| keys::parse_pack(key).map(Self::Pack))
             .or_else(|| keys::parse_ref(key).map(|(database, name, number)| Self::Ref(database, name, number)))
+            .or_else(|| keys::parse_marks(key).map(|(database, number)| Self::Marks(database, number)))
     }
 
     /// Its key.
@@ -49,6 +53,7 @@ impl Object {
             Self::Record((database, line, number)) => keys::snapshot(database, line, *number),
             Self::Pack(id) => keys::pack(id),
             Self::Ref(database, name, number) => keys::ref_record(database, name, *number),
+            Self::Marks(database, number) => keys::marks(database, *number),
         }
     }
 
@@ -88,6 +93,11 @@ impl Object {
                 let record = store.decode_ref(database, name, *number, &bytes)?;
                 Ok((Look::Ref(Box::new(record)), bytes.len() as u64))
             }
+            Self::Marks(database, number) => {
+                let bytes = store.marks_bytes(database, *number)?;
+                let record = store.decode_marks(database, *number, &bytes)?;
+                Ok((Look::Marks(Box::new(record)), bytes.len() as u64))
+            }
         }
     }
 }
@@ -98,7 +108,7 @@ impl Look {
         match self {
             Self::Record(_, table) => table.as_ref().map(|table| table.id),
             Self::Pack(open) => Some(open.table.id),
-            Self::StoreFile(_) | Self::Ref(_) => None,
+            Self::StoreFile(_) | Self::Ref(_) | Self::Marks(_) => None,
         }
     }
 }

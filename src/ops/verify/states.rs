@@ -12,14 +12,14 @@ use crate::store::{Store, StoreError, keys};
 const KEPT_BYTES: u64 = 32 << 20;
 
 /// Reads records of chains, and keeps some.
-pub(super) struct States<'a> {
+pub(in crate::ops) struct States<'a> {
     store: &'a Store,
     kept: HashMap<SnapshotPlace, Arc<Record>>,
     kept_bytes: u64,
 }
 
 impl<'a> States<'a> {
-    pub(super) fn new(store: &'a Store) -> Self {
+    pub(in crate::ops) fn new(store: &'a Store) -> Self {
         Self { store, kept: HashMap::new(), kept_bytes: 0 }
     }
 
@@ -34,7 +34,7 @@ impl<'a> States<'a> {
     }
 
     /// The record at a place.
-    pub(super) fn record(&mut self, place: &SnapshotPlace) -> Result<Arc<Record>, StoreError> {
+    pub(in crate::ops) fn record(&mut self, place: &SnapshotPlace) -> Result<Arc<Record>, StoreError> {
         if let Some(record) = self.kept.get(place) {
             return Ok(Arc::clone(record));
         }
@@ -47,7 +47,7 @@ impl<'a> States<'a> {
     }
 
     /// Lays a snapshot together. When that fails, with the key of the record at fault.
-    pub(super) fn lay(&mut self, record: &Record) -> Result<State, (String, StoreError)> {
+    pub(in crate::ops) fn lay(&mut self, record: &Record) -> Result<State, (String, StoreError)> {
         let header = &record.header;
         let mut parts = Vec::with_capacity(header.chain.len() + 1);
         for link in header.chain.iter().rev() {

@@ -4,6 +4,7 @@
 //! oldest on, then whatever was named and not seen yet. Only a store with something wrong is walked twice, to say whom it
 //! touches.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::object::{Look, Object, SnapshotPlace};
 use super::states::States;
 use crate::base::ordered::ordered;
 use crate::base::{Name, Nonce, PackId, RefNumber, SnapshotId};
-use crate::format::map::{MapPart, Place};
+use crate::format::marks::Marks;
 use crate::format::record::Record;
 use crate::format::refs::{RefKind, RefName, RefTarget};
 use crate::ops::{Context, OpError};
@@ -37,6 +38,8 @@ pub struct Looked {
     pub records: u64,
     /// Records of tags and lines.
     pub refs: u64,
+    /// Records of marks on snapshots.
+    pub marks: u64,
     /// Packs, those that ride in records too.
     pub packs: u64,
     /// Packs that this store need not have: remotes keep them.
@@ -59,15 +62,16 @@ pub(in crate::ops) struct Survey<'a> {
     pub(in crate::ops) refs: BTreeMap<(Name, RefName), BTreeSet<RefNumber>>,
     pub(in crate::ops) targets: Vec<(Name, RefName, RefTarget)>,
     pub(super) starts: BTreeMap<(Name, Name), RefTarget>,
+    pub(super) marks: BTreeMap<Name, Marks>,
     pub(super) held: HashMap<String, Held>,
     /// What maps and bases name: the home's key, the pack, and the database; with the first slot that is not needed.
-    uses: BTreeMap<(String, PackId, Name), u32>,
+    pub(super) uses: BTreeMap<(String, PackId, Name), u32>,
     /// Packs whose bases are checked when all are known.
-    unchecked: BTreeSet<(String, Name)>,
+    pub(super) unchecked: BTreeSet<(String, Name)>,
 }
 
 /// Why objects are looked at.
-enum Role<'a> {
+pub(super) enum Role<'a> {
     /// They are part of what is checked, and records are laid together.
     Laid(States<'a>),
     /// They are part of what is checked.
@@ -89,6 +93,7 @@ impl<'a> Survey<'a> {
             refs: BTreeMap::new(),
             targets: Vec::new(),
             starts: BTreeMap::new(),
+            marks: BTreeMap::new(),
             held: HashMap::new(),
             uses: BTreeMap::new(),
             unchecked: BTreeSet::new(),
@@ -99,7 +104,7 @@ impl<'a> Survey<'a> {
         self.findings.entry(finding.object.clone()).or_insert(finding);
     }
 
-    fn failed(&mut self, key: &str, error: StoreError) -> Result<(), OpError> {
+    pub(super) fn failed(&mut self, key: &str, error: StoreError) -> Result<(), OpError> {
         let finding = Finding::of(self.store, key, error)?;
         self.add(finding);
         Ok(())
@@ -135,8 +140,8 @@ impl<'a> Survey<'a> {
     /// Looks at everything that is listed.
     pub(super) fn all(&mut self) -> Result<(), OpError> {
         self.look_at([Object::StoreFile], &mut Role::Wanted)?;
-        let mut found: [Vec<Object>; 3] = Default::default();
-        for (folder, found) in [keys::REFS, keys::PACKS, keys::SNAPSHOTS].into_iter().zip(&mut found) {
+        let mut found: [Vec<Object>; 4] = Default::default();
+        for (folder, found) in [keys::REFS, keys::MARKS, keys::PACKS, keys::SNAPSHOTS].into_iter().zip(&mut found) {
             for listed in self.store.remote().list(folder).map_err(StoreError::from)? {
                 match Object::parse(&listed.key) {
                     Some(object) => found.push(object),
@@ -148,12 +153,13 @@ impl<'a> Survey<'a> {
         if self.is_bad(keys::STORE_FILE) && found.iter().all(Vec::is_empty) {
             return Err(StoreError::NoStore { remote: self.store.remote().name().to_owned() }.into());
         }
-        let [refs, packs, mut records] = found;
+        let [refs, marks, packs, mut records] = found;
         records.sort_by_key(|object| match object {
             Object::Record(place) => Some(place.clone()),
             _ => None,
         });
         self.look_at(refs, &mut Role::Wanted)?;
+        self.look_at(marks, &mut Role::Wanted)?;
         let listed: Vec<String> = packs.iter().map(Object::key).collect();
         self.look_at(packs, &mut Role::Wanted)?;
         self.look_at(records, &mut Role::Laid(States::new(self.store)))?;
@@ -187,7 +193,7 @@ impl<'a> Survey<'a> {
     }
 
     /// Looks at objects, several at a time, and takes them in, in order.
-    fn look_at(
+    pub(super) fn look_at(
         &mut self,
         objects: impl IntoIterator<Item = Object, IntoIter: Send>,
         role: &mut Role<'a>,
@@ -263,6 +269,13 @@ impl<'a> Survey<'a> {
                     self.targets.push((database, name, target));
                 }
             }
+            // Newest first, and the newest says all that holds.
+            (Object::Marks(database, _), Look::Marks(record)) => {
+                self.looked.marks += 1;
+                if let (Entry::Vacant(free), Ok(marks)) = (self.marks.entry(database), Marks::of(&record.header)) {
+                    free.insert(marks);
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -293,109 +306,6 @@ impl<'a> Survey<'a> {
             states.keep(place, Arc::new(record));
             if let Err((key, error)) = laid {
                 self.failed(&key, error)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes the slots that a map needs.
-    fn refer(&mut self, database: &Name, map: &MapPart) {
-        let mut ends = vec![0u32; map.packs.len()];
-        for extent in map.files.iter().flat_map(|file| &file.extents) {
-            if let Place::Slots { pack, first } = extent.place {
-                let end = &mut ends[pack as usize];
-                *end = (*end).max(first.0 + extent.count);
-            }
-        }
-        for (pack, end) in map.packs.iter().zip(ends).filter(|(_, end)| *end > 0) {
-            let home = Object::home(database, pack).key();
-            let known = self.uses.entry((home, pack.id, database.clone())).or_insert(0);
-            *known = (*known).max(end);
-        }
-    }
-
-    /// Looks at what was named and not seen yet, until nothing is left; then compares what is needed with what is there.
-    fn look_at_named(&mut self) -> Result<(), OpError> {
-        let mut asked = BTreeSet::new();
-        let mut done = BTreeSet::new();
-        loop {
-            // Whose the bases of a pack are is known from who uses it.
-            let used: Vec<(String, Name)> =
-                self.uses.keys().map(|(home, _, database)| (home.clone(), database.clone())).collect();
-            for (home, database) in used {
-                let Some(held) = self.held.get(&home) else { continue };
-                if held.bases.is_empty() || !done.insert((home.clone(), database.clone())) {
-                    continue;
-                }
-                for base in held.bases.clone() {
-                    self.uses.entry((Object::home(&database, &base).key(), base.id, database.clone())).or_insert(0);
-                }
-                if keys::parse_pack(&home).is_some() {
-                    self.unchecked.insert((home, database));
-                }
-            }
-            let unseen: BTreeSet<&String> = self.uses.keys().map(|(home, ..)| home).collect();
-            let unseen: Vec<Object> = unseen
-                .into_iter()
-                .filter(|home| !self.held.contains_key(*home) && !self.is_bad(home) && !asked.contains(*home))
-                .filter_map(|home| Object::parse(home))
-                .collect();
-            if unseen.is_empty() {
-                break;
-            }
-            asked.extend(unseen.iter().map(Object::key));
-            self.look_at(unseen, &mut Role::Home)?;
-        }
-        self.compare();
-        self.check_bases()
-    }
-
-    /// Each use against the pack that lies there.
-    fn compare(&mut self) {
-        let mut wrong = Vec::new();
-        for ((home, pack, _), end) in &self.uses {
-            if self.is_bad(home) {
-                continue;
-            }
-            match self.held.get(home) {
-                Some(held) if held.id == *pack && *end <= held.slots => {}
-                Some(held) if held.id == *pack => {
-                    wrong.push(Finding::new(
-                        home,
-                        FindingKind::Damaged,
-                        format!("a map names slot {} of pack {pack}, which has {}", end - 1, held.slots),
-                    ));
-                }
-                Some(held) => wrong.push(Finding::new(
-                    home,
-                    FindingKind::Damaged,
-                    format!("it holds pack {}, where {pack} should be", held.id),
-                )),
-                None if self.partial => {}
-                None => {
-                    wrong.push(Finding::new(home, FindingKind::Missing, format!("pack {pack} does not ride in it")));
-                }
-            }
-        }
-        wrong.into_iter().for_each(|finding| self.add(finding));
-    }
-
-    /// Reads tables once more whose bases were not all known when they were read first.
-    fn check_bases(&mut self) -> Result<(), OpError> {
-        for (key, database) in std::mem::take(&mut self.unchecked) {
-            let Some(object) = Object::parse(&key).filter(|_| !self.is_bad(&key)) else { continue };
-            let wrong = |table| wrong_base(&database, table, |home| self.held.get(home));
-            let detail = match object.look(self.store) {
-                Ok((Look::Record(_, Some(table)), _)) => wrong(&table),
-                Ok((Look::Pack(open), _)) => wrong(&open.table),
-                Ok(_) => None,
-                Err(error) => {
-                    self.failed(&key, error)?;
-                    None
-                }
-            };
-            if let Some(detail) = detail {
-                self.add(Finding::new(&key, FindingKind::Damaged, detail));
             }
         }
         Ok(())

@@ -14,20 +14,20 @@ use rusqlite::vtab::{
     Context, Filters, IndexConstraintOp, IndexInfo, Module, VTab, VTabConfig, VTabConnection, VTabCursor,
 };
 
-use super::failure;
-use crate::procedures::{Call, Caller, Given, Procedure, Row, Value};
+use super::Within;
+use crate::procedures::{Call, Given, Procedure, Row, Value};
 
 /// What a table is made from.
 #[derive(Clone)]
 struct Source {
-    caller: Arc<Caller>,
+    caller: Arc<Within>,
     procedure: &'static Procedure,
 }
 
 /// Makes a procedure a table under each of its names.
 pub(super) fn install(
     connection: &Connection,
-    caller: &Arc<Caller>,
+    caller: &Arc<Within>,
     procedure: &'static Procedure,
 ) -> rusqlite::Result<()> {
     const MODULE: Module<'static, ProcedureTable> = Module::eponymous_only_module();
@@ -125,7 +125,7 @@ unsafe impl VTabCursor for ProcedureRows {
         }
         let named = |(place, value): &(usize, Value)| Given::named(procedure.arguments[*place].name, value.clone());
         let call = Call { name: procedure.name.to_owned(), arguments: self.given.iter().map(named).collect() };
-        self.rows = call.run(&self.source.caller).map_err(failure)?.rows;
+        self.rows = self.source.caller.call(call)?;
         self.at = 0;
         Ok(())
     }

@@ -289,7 +289,7 @@ fn ends(connection: &Connection, facts: &SqliteFacts, path: &Path) -> rusqlite::
 }
 
 /// SQLite's refusal in our words.
-fn explain(path: &Path, error: &rusqlite::Error, lock_wait: Duration) -> SourceError {
+pub(crate) fn explain(path: &Path, error: &rusqlite::Error, lock_wait: Duration) -> SourceError {
     let path = path.to_owned();
     let (code, reason) = match error {
         rusqlite::Error::SqliteFailure(failure, text) => {

@@ -9,7 +9,7 @@ use crate::ops::diff::literal::quoted;
 use crate::ops::diff::side::Side;
 use crate::ops::diff::statement::ended;
 use crate::ops::diff::tables::side_of;
-use crate::rows::{Cursor, RowsError, SchemaEntry, Value, walk};
+use crate::rows::{Cursor, RowsError, SchemaEntry, Value};
 
 impl Patch<'_> {
     fn changed(&self, kind: &str) -> impl Iterator<Item = &SchemaChange> {
@@ -123,9 +123,8 @@ impl Patch<'_> {
         let which = columns.first().filter(|_| !self.whole).map(|column| quoted(&column.name));
         let which = which.map(|column| format!(" WHERE lower({column}) IN ({those})")).unwrap_or_default();
         let mut statements = vec![format!("DELETE FROM {name}{which};")];
-        let mut items = Vec::new();
-        walk(self.b.pages, header, table.root, &mut |_| {}, &mut |item| items.push(item))?;
-        let mut cursor = Cursor::new(self.b.pages, header, &items, true);
+        let outline = self.b.outline(table.root)?;
+        let mut cursor = Cursor::new(self.b.pages, header, &outline.items, true);
         while let Some(row) = cursor.next_row()? {
             let wrong = |detail| RowsError::malformed(row.page, detail);
             let values = table.shape.values(row.rowid, &row.record).map_err(wrong)?;

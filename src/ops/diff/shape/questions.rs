@@ -47,29 +47,59 @@ pub(super) fn columns(database: &Connection, name: &str) -> rusqlite::Result<Vec
     if columns.is_empty() { Err(rusqlite::Error::QueryReturnedNoRows) } else { Ok(columns) }
 }
 
-/// What SQLite reads from a record that has a single value.
+/// What SQLite reads from a record that has a single value. In a table without row numbers it is asked to read the `key`:
+/// it would take any index that has the column, and those of the table have no pages here.
 pub(super) fn defaults(
     database: &Connection,
     name: &str,
+    key: Option<&str>,
     encoding: Encoding,
     columns: &mut [Column],
 ) -> rusqlite::Result<()> {
+    let tree = key.map_or("NOT INDEXED".into(), |key| format!("INDEXED BY {}", quoted(key)));
+    let value = |row: &rusqlite::Row<'_>| {
+        Ok(match row.get_ref(0)? {
+            ValueRef::Null => Value::Null,
+            ValueRef::Integer(number) => Value::Integer(number),
+            ValueRef::Real(number) => Value::Real(number),
+            ValueRef::Text(text) => Value::Text(encoding.encode(&String::from_utf8_lossy(text))),
+            ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+        })
+    };
     for (at, column) in columns.iter_mut().enumerate() {
-        if column.kind == ColumnKind::Virtual || at == 0 {
+        if column.kind == ColumnKind::Virtual {
             continue;
         }
-        let read = format!("SELECT {} FROM {} NOT INDEXED", quoted(&column.name), quoted(name));
-        column.default = database.query_row(&read, [], |row| {
-            Ok(match row.get_ref(0)? {
-                ValueRef::Null => Value::Null,
-                ValueRef::Integer(number) => Value::Integer(number),
-                ValueRef::Real(number) => Value::Real(number),
-                ValueRef::Text(text) => Value::Text(encoding.encode(&String::from_utf8_lossy(text))),
-                ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
-            })
-        })?;
+        column.default = if at == 0 {
+            match added(database, name, &column.name)? {
+                Some(probe) => probe.query_row("SELECT c FROM p", [], value)?,
+                None => Value::Null,
+            }
+        } else {
+            let read = format!("SELECT {} FROM {} {tree}", quoted(&column.name), quoted(name));
+            database.query_row(&read, [], value)?
+        };
     }
     Ok(())
+}
+
+/// A database with a row in `p` that is older than its column `c`, which is like the first column of a table: that one every
+/// record has. `None` when such a row has no value there.
+fn added(database: &Connection, name: &str, column: &str) -> rusqlite::Result<Option<Connection>> {
+    let sql = "SELECT c.type, c.dflt_value, t.strict FROM pragma_table_list(?1) t, pragma_table_xinfo(?1) c
+               WHERE t.schema = 'main' AND c.name = ?2";
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let (kind, default, strict): (String, Option<String>, bool) = database.query_row(sql, [name, column], read)?;
+    let Some(default) = default else { return Ok(None) };
+    let probe = Connection::open_in_memory()?;
+    let strict = if strict { "STRICT" } else { "" };
+    probe.execute_batch(&format!(
+        "PRAGMA trusted_schema=OFF; CREATE TABLE p (x INT) {strict}; INSERT INTO p VALUES (1)"
+    ))?;
+    let kind = if kind.is_empty() { kind } else { quoted(&kind) };
+    // One whose value is not the same for all rows cannot be added.
+    let done = probe.execute(&format!("ALTER TABLE p ADD COLUMN c {kind} DEFAULT {default}"), []);
+    Ok(done.is_ok().then_some(probe))
 }
 
 pub(super) fn unique(database: &Connection, name: &str, columns: &[Column]) -> rusqlite::Result<Unique> {

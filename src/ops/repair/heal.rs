@@ -1,0 +1,124 @@
+//! One object put right: looked at again, fetched from whoever has it whole, put where it belongs.
+
+use bytes::Bytes;
+
+use super::super::scrub::check_frames;
+use super::super::verify::{Finding, FindingKind, Object, Survey};
+use super::{Healed, candidate, rebuild};
+use crate::format::store_file::StoreFile;
+use crate::ops::{Context, OpError, ReadFrom};
+use crate::remote::PutOutcome;
+use crate::store::{Store, StoreError};
+
+/// Heals one object, if it is wrong still and somebody has it whole.
+pub(super) fn heal(
+    context: &Context,
+    from: &ReadFrom,
+    survey: &Survey<'_>,
+    sources: &[Store],
+    object: &Object,
+) -> Result<Outcome, OpError> {
+    let key = object.key();
+    let store = survey.store;
+    // Whole, and somebody's who knows more than we do.
+    if survey.findings[&key].kind == FindingKind::TooNew {
+        return Ok(Outcome::Left);
+    }
+    let there = match again(survey, object)? {
+        Again::Whole => return Ok(Outcome::LookAgain),
+        Again::Missing => false,
+        Again::Damaged => true,
+    };
+    if *object == Object::StoreFile {
+        let bytes = described_again(context, from);
+        put(store, &key, &bytes, there)?;
+        return Ok(Outcome::Healed(Healed { object: key, from: "what is known of it".into() }));
+    }
+    for source in sources {
+        let Some(bytes) = candidate::fetch(survey, source, object)? else { continue };
+        if there && is_newer(survey, &key) && !differs_little(store, &key, &bytes)? {
+            continue;
+        }
+        if put(store, &key, &bytes, there)? {
+            return Ok(Outcome::Healed(Healed { object: key, from: source.remote().name().to_owned() }));
+        }
+    }
+    if let Object::Pack(id) = object
+        && !is_newer(survey, &key)
+        && let Some(built) = rebuild::pack(context, from, survey, sources, id)?
+        && put(store, &key, &built.bytes, there)?
+    {
+        return Ok(Outcome::Healed(Healed { object: key, from: built.from }));
+    }
+    Ok(Outcome::Left)
+}
+
+/// What became of an object.
+pub(super) enum Outcome {
+    Healed(Healed),
+    /// Its own bytes are right now: either they did not arrive right before, or others say something else of it.
+    LookAgain,
+    Left,
+}
+
+enum Again {
+    Whole,
+    Missing,
+    Damaged,
+}
+
+/// Reads an object a second time: a fault on the way is no damage.
+fn again(survey: &Survey<'_>, object: &Object) -> Result<Again, OpError> {
+    let key = object.key();
+    let found = &survey.findings[&key];
+    let error = match object.look(survey.store) {
+        Err(error) => error,
+        Ok((look, _)) => {
+            let pack = look.pack();
+            let user = survey.users(&key).next();
+            let frames = pack.map_or(Ok(()), |id| check_frames(survey.store, object, &id, user, &[]));
+            match frames {
+                Err((at, error)) if at == key => error,
+                _ => return Ok(Again::Whole),
+            }
+        }
+    };
+    let now = Finding::of(survey.store, &key, error)?;
+    Ok(match (found.kind, now.kind) {
+        (_, FindingKind::Missing) => Again::Missing,
+        _ => Again::Damaged,
+    })
+}
+
+/// Whether an object was refused because a newer pagekeep made it.
+fn is_newer(survey: &Survey<'_>, key: &str) -> bool {
+    survey.findings.get(key).is_some_and(|finding| finding.detail.contains("has format version"))
+}
+
+/// A flipped bit can look like a newer format; a newer object differs in more than that.
+fn differs_little(store: &Store, key: &str, whole: &Bytes) -> Result<bool, OpError> {
+    let there = store.remote().get(key, whole.len() as u64 + 1).map_err(StoreError::from)?;
+    let differing = there.iter().zip(whole.iter()).filter(|(a, b)| a != b).count();
+    Ok(there.len() == whole.len() && differing <= 8)
+}
+
+/// The store's description with the identity that is remembered of it.
+fn described_again(context: &Context, from: &ReadFrom) -> Bytes {
+    let mut file = StoreFile::new(context.now(), &context.tool);
+    let remotes = from.database.as_ref().map(|database| &database.workspace.config.remotes);
+    if let (Some(remotes), Some(name)) = (remotes, &from.remote)
+        && let Some(config) = remotes.get(name)
+    {
+        file.store_id = config.store_id.clone();
+    }
+    file.encode().into()
+}
+
+/// Puts whole bytes where damaged ones lie, or nothing does; false when somebody else came first.
+fn put(store: &Store, key: &str, bytes: &Bytes, there: bool) -> Result<bool, OpError> {
+    if there {
+        store.mend(key, bytes)?;
+        return Ok(true);
+    }
+    Ok(store.create_object(key, bytes.clone())? == PutOutcome::Created)
+}

@@ -1,0 +1,117 @@
+//! What is needed against what is there: slots that maps name, and the bases of deltas.
+
+use std::collections::BTreeSet;
+
+use super::finding::{Finding, FindingKind};
+use super::held::wrong_base;
+use super::object::{Look, Object};
+use super::survey::{Role, Survey};
+use crate::base::Name;
+use crate::format::map::{MapPart, Place};
+use crate::ops::OpError;
+use crate::store::keys;
+
+impl Survey<'_> {
+    /// Notes the slots that a map needs.
+    pub(super) fn refer(&mut self, database: &Name, map: &MapPart) {
+        let mut ends = vec![0u32; map.packs.len()];
+        for extent in map.files.iter().flat_map(|file| &file.extents) {
+            if let Place::Slots { pack, first } = extent.place {
+                let end = &mut ends[pack as usize];
+                *end = (*end).max(first.0 + extent.count);
+            }
+        }
+        for (pack, end) in map.packs.iter().zip(ends).filter(|(_, end)| *end > 0) {
+            let home = Object::home(database, pack).key();
+            let known = self.uses.entry((home, pack.id, database.clone())).or_insert(0);
+            *known = (*known).max(end);
+        }
+    }
+
+    /// Looks at what was named and not seen yet, until nothing is left; then compares what is needed with what is there.
+    pub(super) fn look_at_named(&mut self) -> Result<(), OpError> {
+        let mut asked = BTreeSet::new();
+        let mut done = BTreeSet::new();
+        loop {
+            // Whose the bases of a pack are is known from who uses it.
+            let used: Vec<(String, Name)> =
+                self.uses.keys().map(|(home, _, database)| (home.clone(), database.clone())).collect();
+            for (home, database) in used {
+                let Some(held) = self.held.get(&home) else { continue };
+                if held.bases.is_empty() || !done.insert((home.clone(), database.clone())) {
+                    continue;
+                }
+                for base in held.bases.clone() {
+                    self.uses.entry((Object::home(&database, &base).key(), base.id, database.clone())).or_insert(0);
+                }
+                if keys::parse_pack(&home).is_some() {
+                    self.unchecked.insert((home, database));
+                }
+            }
+            let unseen: BTreeSet<&String> = self.uses.keys().map(|(home, ..)| home).collect();
+            let unseen: Vec<Object> = unseen
+                .into_iter()
+                .filter(|home| !self.held.contains_key(*home) && !self.is_bad(home) && !asked.contains(*home))
+                .filter_map(|home| Object::parse(home))
+                .collect();
+            if unseen.is_empty() {
+                break;
+            }
+            asked.extend(unseen.iter().map(Object::key));
+            self.look_at(unseen, &mut Role::Home)?;
+        }
+        self.compare();
+        self.check_bases()
+    }
+
+    /// Each use against the pack that lies there.
+    fn compare(&mut self) {
+        let mut wrong = Vec::new();
+        for ((home, pack, _), end) in &self.uses {
+            if self.is_bad(home) {
+                continue;
+            }
+            match self.held.get(home) {
+                Some(held) if held.id == *pack && *end <= held.slots => {}
+                Some(held) if held.id == *pack => {
+                    wrong.push(Finding::new(
+                        home,
+                        FindingKind::Damaged,
+                        format!("a map names slot {} of pack {pack}, which has {}", end - 1, held.slots),
+                    ));
+                }
+                Some(held) => wrong.push(Finding::new(
+                    home,
+                    FindingKind::Damaged,
+                    format!("it holds pack {}, where {pack} should be", held.id),
+                )),
+                None if self.partial => {}
+                None => {
+                    wrong.push(Finding::new(home, FindingKind::Missing, format!("pack {pack} does not ride in it")));
+                }
+            }
+        }
+        wrong.into_iter().for_each(|finding| self.add(finding));
+    }
+
+    /// Reads tables once more whose bases were not all known when they were read first.
+    fn check_bases(&mut self) -> Result<(), OpError> {
+        for (key, database) in std::mem::take(&mut self.unchecked) {
+            let Some(object) = Object::parse(&key).filter(|_| !self.is_bad(&key)) else { continue };
+            let wrong = |table| wrong_base(&database, table, |home| self.held.get(home));
+            let detail = match object.look(self.store) {
+                Ok((Look::Record(_, Some(table)), _)) => wrong(&table),
+                Ok((Look::Pack(open), _)) => wrong(&open.table),
+                Ok(_) => None,
+                Err(error) => {
+                    self.failed(&key, error)?;
+                    None
+                }
+            };
+            if let Some(detail) = detail {
+                self.add(Finding::new(&key, FindingKind::Damaged, detail));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! `pagekeep.toml`: what a server serves, and where.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::ServeOptions;
+use crate::base::Name;
+use crate::ops::{Context, ErrorKind, OpError};
+
+/// Where it listens when nothing else is said.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
+/// Jobs at work at once.
+const JOBS: usize = 2;
+/// Jobs that may wait.
+const WAITING: usize = 64;
+/// Requests at work at once, besides those that only wait.
+const REQUESTS: usize = 16;
+/// Bytes of an uploaded database.
+const UPLOAD: &str = "64GiB";
+
+/// What is served.
+#[derive(Clone, Debug)]
+pub struct ServeConfig {
+    /// The address and port.
+    pub listen: SocketAddr,
+    /// Databases by the names they have here.
+    pub databases: BTreeMap<Name, PathBuf>,
+    /// Folders all of whose databases are served.
+    pub folders: Vec<PathBuf>,
+    /// Folders that requests may name files in.
+    pub roots: Vec<PathBuf>,
+    /// Where the server keeps what it remembers, users and tokens among it.
+    pub state: PathBuf,
+    /// Jobs at work at once.
+    pub jobs: usize,
+    /// Jobs that may wait.
+    pub waiting: usize,
+    /// Requests at work at once.
+    pub requests: usize,
+    /// Bytes of an uploaded database.
+    pub upload_bytes: u64,
+    /// Certificate and key, as PEM files.
+    pub tls: Option<Tls>,
+}
+
+/// Certificate and key, as PEM files. Both are read anew when they change.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate, with those that vouch for it.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// Why the server cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration.
+    #[error("{path:?}: {reason}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The address.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Everybody could reach it, and nobody would be asked who they are.
+    #[error("{address} can be reached from other machines, and there is no user and no token")]
+    Open {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The certificate or its key.
+    #[error("the certificate {path:?} and its key cannot be used")]
+    Certificate {
+        /// The certificate.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another server has the state folder.
+    #[error("another server uses {path:?}")]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl ServeError {
+    /// See [`OpError::kind`].
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            ServeError::Config { .. } | ServeError::Open { .. } | ServeError::Certificate { .. } => ErrorKind::Usage,
+            ServeError::Listen { .. } => ErrorKind::Other,
+            ServeError::Taken { .. } => ErrorKind::Busy,
+        }
+    }
+
+    /// See [`OpError::hint`].
+    pub fn hint(&self) -> String {
+        match self {
+            ServeError::Config { path, .. } => format!("correct {}", path.display()),
+            ServeError::Listen { .. } => {
+                "see who listens there: ss -ltnp; or choose another: --listen 127.0.0.1:7171".into()
+            }
+            ServeError::Open { .. } => "make a user first: pagekeep user add NAME --scope admin".into(),
+            ServeError::Certificate { .. } => "look at both: openssl x509 -in FILE -noout -text".into(),
+            ServeError::Taken { .. } => "stop it first, or give this one another `state` in pagekeep.toml".into(),
+        }
+    }
+}
+
+impl From<ServeError> for OpError {
+    fn from(error: ServeError) -> Self {
+        OpError::Built { kind: error.kind(), hint: Some(error.hint()), failure: Box::new(error) }
+    }
+}
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Option<SocketAddr>,
+    state: Option<PathBuf>,
+    databases: BTreeMap<String, PathBuf>,
+    folders: Vec<PathBuf>,
+    roots: Vec<PathBuf>,
+    jobs: Option<usize>,
+    waiting: Option<usize>,
+    requests: Option<usize>,
+    upload: Option<String>,
+    tls: Option<Tls>,
+}
+
+impl ServeConfig {
+    /// What options say: a file, or the folder at hand with all of its databases.
+    ///
+    /// # Errors
+    /// When the file cannot be read or understood.
+    pub fn load(context: &Context, options: &ServeOptions) -> Result<Self, OpError> {
+        let Some(path) = &options.config else {
+            let home = context.current_folder.clone();
+            let file = File { folders: vec![home.clone()], ..File::default() };
+            return Ok(file.understood(&home, options).map_err(|reason| ServeError::Config { path: home, reason })?);
+        };
+        let path = context.current_folder.join(path);
+        let text = std::fs::read_to_string(&path).map_err(OpError::io("read", &path))?;
+        let fail = |reason: String| ServeError::Config { path: path.clone(), reason };
+        let file: File = toml::from_str(&text).map_err(|error| fail(error.to_string().trim_end().to_owned()))?;
+        let home = path.parent().unwrap_or(Path::new("/"));
+        Ok(file.understood(home, options).map_err(fail)?)
+    }
+}
+
+impl File {
+    fn understood(self, home: &Path, options: &ServeOptions) -> Result<ServeConfig, String> {
+        let within = |name: &str, value: Option<usize>, default: usize, most: usize| match value.unwrap_or(default) {
+            found if (1..=most).contains(&found) => Ok(found),
+            found => Err(format!("'{name}' is a number from 1 to {most}, not {found}")),
+        };
+        let named = |(name, path): (String, PathBuf)| match Name::new(&name) {
+            Ok(name) => Ok((name, home.join(path))),
+            Err(error) => Err(error.to_string()),
+        };
+        let at_home = |paths: Vec<PathBuf>| paths.into_iter().map(|path| home.join(path)).collect();
+        Ok(ServeConfig {
+            listen: options.listen.or(self.listen).unwrap_or(LISTEN),
+            databases: self.databases.into_iter().map(named).collect::<Result<_, _>>()?,
+            folders: at_home(self.folders),
+            roots: at_home(self.roots),
+            state: home.join(self.state.unwrap_or_else(|| ".pagekeep/server".into())),
+            jobs: within("jobs", self.jobs, JOBS, 64)?,
+            waiting: within("waiting", self.waiting, WAITING, 1000)?,
+            requests: within("requests", self.requests, REQUESTS, 256)?,
+            upload_bytes: crate::workspace::byte_size(self.upload.as_deref().unwrap_or(UPLOAD))?,
+            tls: self.tls.map(|tls| Tls { certificate: home.join(tls.certificate), key: home.join(tls.key) }),
+        })
+    }
+}

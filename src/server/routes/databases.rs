@@ -1,0 +1,222 @@
+//! The databases that are served.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Shared;
+use crate::base::Name;
+use crate::ops::{OpError, title};
+use crate::server::Server;
+use crate::server::access::{Scope, Who};
+use crate::server::answer::{Answer, Failure, Success, done};
+use crate::server::input::{Asked, At};
+use crate::workspace::SourceKind;
+
+/// Databases on a page when it is not said how many.
+const PAGE: usize = 100;
+/// Databases on a page at most.
+const MOST: usize = 1000;
+
+/// A page of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// Only those after this name.
+    after: Option<String>,
+    /// So many at most; 100 when not said, 1000 at most.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
+/// A page of databases.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Databases {
+    databases: Vec<Summary>,
+    /// What `after` is for the next page; null on the last.
+    next: Option<String>,
+    /// How many there are in all.
+    total: usize,
+}
+
+/// What is known of a database without a look at its store.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Summary {
+    /// Its name here.
+    name: String,
+    /// Its name in stores.
+    stored_as: String,
+    /// `sqlite` or `directory`.
+    kind: &'static str,
+    /// Its path.
+    path: String,
+    /// The newest snapshot, like `shop@3`.
+    snapshot: Option<String>,
+    /// When it was made.
+    snapshot_at: Option<String>,
+    /// Its age.
+    snapshot_age_s: Option<i64>,
+    /// When it is backed up by itself, in words.
+    schedule: Option<String>,
+    /// The next run.
+    next_run: Option<String>,
+    /// Whether a job waits or is at work.
+    busy: bool,
+    /// What a restore that is not finished puts it back to; it takes no other job meanwhile.
+    restoring: Option<String>,
+    remotes: Vec<Remote>,
+}
+
+/// What is known of a remote without asking it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Remote {
+    name: String,
+    /// The newest snapshot it is known to have.
+    newest: Option<u32>,
+    /// The last sync that ended well.
+    synced_at: Option<String>,
+    /// Why the last sync failed.
+    failing: Option<String>,
+    /// Whether it has the newest snapshot.
+    up_to_date: bool,
+}
+
+/// The databases, a page at a time.
+#[utoipa::path(get, path = "/api/v1/databases", tag = "databases", params(Page), responses((status = 200, body = Success<Databases>)))]
+pub(super) async fn list(State(server): Shared, who: Who, Asked(page): Asked<Page>) -> Answer<Databases> {
+    who.may(Scope::Read)?;
+    let shared = Arc::clone(&server);
+    let found = server.pool.run(move || Ok::<_, Failure>(shared.databases(&who, &page))).await?;
+    done(found)
+}
+
+/// One database.
+#[utoipa::path(get, path = "/api/v1/databases/{database}", tag = "databases", params(("database" = String, Path)), responses((status = 200, body = Success<Summary>)))]
+pub(super) async fn one(State(server): Shared, who: Who, At(name): At<String>) -> Answer<Summary> {
+    let shared = Arc::clone(&server);
+    let found = server.pool.run(move || {
+        let place = shared.place(&who, Scope::Read, &name)?;
+        Ok::<_, Failure>(shared.summary(&place.name)?)
+    });
+    done(found.await?)
+}
+
+/// What a database's snapshots take.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Stats {
+    /// Snapshots of its line that are known here.
+    snapshots: u64,
+    /// Bytes of the newest state.
+    size_bytes: u64,
+    /// Bytes of all states together, as if each were a file.
+    raw_bytes: u64,
+    /// Bytes that all snapshots together added to stores.
+    stored_bytes: u64,
+    /// `raw_bytes` for each byte stored.
+    ratio: f64,
+    /// The newest snapshots, newest first: what each added.
+    newest: Vec<Added>,
+}
+
+/// What a snapshot added.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Added {
+    snapshot: String,
+    at: String,
+    size_bytes: u64,
+    added_bytes: u64,
+    changed_chunks: u64,
+    chunks: u64,
+}
+
+/// What a database's snapshots take.
+#[utoipa::path(get, path = "/api/v1/databases/{database}/stats", tag = "databases", params(("database" = String, Path)), responses((status = 200, body = Success<Stats>)))]
+pub(super) async fn stats(State(server): Shared, who: Who, At(name): At<String>) -> Answer<Stats> {
+    let shared = Arc::clone(&server);
+    let found = server.pool.run(move || {
+        let place = shared.place(&who, Scope::Read, &name)?;
+        let all = place.history()?.list(usize::MAX)?;
+        let added = |one: &crate::ops::Listed| {
+            let (header, totals) = (&one.header, &one.header.totals);
+            Added {
+                snapshot: title(&header.database, &header.line, header.number),
+                at: header.created_at.to_string(),
+                size_bytes: totals.size_bytes,
+                added_bytes: totals.added_bytes,
+                changed_chunks: totals.changed_chunks,
+                chunks: totals.chunks,
+            }
+        };
+        let raw_bytes = all.iter().map(|one| one.header.totals.size_bytes).sum();
+        let stored_bytes: u64 = all.iter().map(|one| one.header.totals.added_bytes).sum();
+        Ok::<_, Failure>(Stats {
+            snapshots: all.len() as u64,
+            size_bytes: all.first().map_or(0, |one| one.header.totals.size_bytes),
+            raw_bytes,
+            stored_bytes,
+            ratio: if stored_bytes == 0 { 1.0 } else { raw_bytes as f64 / stored_bytes as f64 },
+            newest: all.iter().take(100).map(added).collect(),
+        })
+    });
+    done(found.await?)
+}
+
+impl Server {
+    fn databases(&self, who: &Who, page: &Page) -> Databases {
+        let entries = self.catalog.entries();
+        let seen = || entries.keys().filter(|name| who.sees(name));
+        let after = page.after.as_deref().unwrap_or_default();
+        let limit = page.limit.unwrap_or(PAGE).clamp(1, MOST);
+        let mut names = seen().filter(|name| name.as_str() > after);
+        let wanted: Vec<&Name> = names.by_ref().take(limit).collect();
+        let next = names.next().and(wanted.last()).map(|name| name.to_string());
+        // What cannot be read is left out here, and told where it is asked for by its name.
+        let databases = wanted.into_iter().filter_map(|name| self.summary(name).ok()).collect();
+        Databases { databases, next, total: seen().count() }
+    }
+
+    /// What is known of a database, from a few small files.
+    fn summary(&self, name: &Name) -> Result<Summary, OpError> {
+        let (entry, workspace) = self.catalog.workspace(name)?;
+        let handle = &entry.handle;
+        let config = &workspace.config.databases[handle];
+        let stored_as = config.database.as_ref().unwrap_or(handle);
+        let memory = workspace.recall_database(handle);
+        let now = self.base.context.now();
+        let remotes = workspace.config.remotes.keys().map(|remote| {
+            let known = workspace.recall_remote(remote);
+            let newest = known.newest.get(handle).map(|pushed| pushed.number);
+            let failing = known.failure.get(handle).map(|(_, why)| why.clone());
+            Remote {
+                name: remote.to_string(),
+                newest: newest.map(|number| number.0),
+                synced_at: known.synced_at.get(handle).map(ToString::to_string),
+                up_to_date: failing.is_none() && memory.as_ref().is_some_and(|memory| newest >= Some(memory.number)),
+                failing,
+            }
+        });
+        let schedule = workspace.config.schedules.get(handle).filter(|schedule| schedule.enabled);
+        let next = schedule.and_then(|schedule| schedule.timetable(name.as_str(), &self.base.context.zone).ok());
+        let line = memory.as_ref().and_then(|memory| memory.line.as_ref()).unwrap_or(&config.line);
+        Ok(Summary {
+            name: name.to_string(),
+            stored_as: stored_as.to_string(),
+            kind: match config.kind {
+                SourceKind::Sqlite => "sqlite",
+                SourceKind::Directory => "directory",
+            },
+            path: entry.home.join(&config.path).display().to_string(),
+            snapshot: memory.as_ref().map(|memory| title(stored_as, line, memory.number)),
+            snapshot_at: memory.as_ref().map(|memory| memory.created_at.to_string()),
+            snapshot_age_s: memory.as_ref().map(|memory| now.duration_since(memory.created_at).as_secs().max(0)),
+            schedule: schedule.map(crate::workspace::Schedule::in_words),
+            next_run: next.and_then(|table| table.next_after(now)).map(|next| next.to_string()),
+            busy: self.runner.has(&entry.home, handle),
+            restoring: workspace.restoring(handle).map(|restoring| restoring.to),
+            remotes: remotes.collect(),
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! What changed between two snapshots, or since one, row by row.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Shared;
+use super::place::Place;
+use crate::base::Progress;
+use crate::ops::diff::{
+    Counts, DiffOptions, DiffSink, RowChange, SchemaChange, Shelf, Table, TableSide, diff as compare, row_json,
+};
+use crate::ops::{ErrorKind, OpError};
+use crate::server::access::{Scope, Who};
+use crate::server::answer::{Answer, Failure, Success, done};
+use crate::server::input::{Asked, At};
+use crate::workspace::Task;
+
+/// Rows when it is not said how many, and at most.
+const ROWS: [usize; 2] = [1000, 10_000];
+/// Bytes of rows at most.
+const BYTES: usize = 8 << 20;
+/// How long a comparison may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is compared.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Wanted {
+    /// The snapshot before, by any of its names.
+    a: String,
+    /// The snapshot after; the live database when not said.
+    b: Option<String>,
+    /// Only this table.
+    table: Option<String>,
+    /// Which SQLite file of a directory.
+    file: Option<String>,
+    /// So many rows at most; 1000 when not said, 10 000 at most. All are counted.
+    limit: Option<usize>,
+}
+
+/// What changed.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct Difference {
+    from: String,
+    to: String,
+    /// Definitions that changed.
+    schema: Vec<Definition>,
+    tables: Vec<TableChanges>,
+    /// Whether there are more rows than are shown.
+    truncated: bool,
+}
+
+/// A definition that changed; `old` is null for a new one, `new` for one that is gone.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Definition {
+    kind: String,
+    name: String,
+    table: String,
+    old: Option<String>,
+    new: Option<String>,
+}
+
+/// What changed in a table.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct TableChanges {
+    table: String,
+    added: u64,
+    removed: u64,
+    changed: u64,
+    rows: Vec<Change>,
+}
+
+/// A row that changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Change {
+    /// added, removed or changed.
+    change: &'static str,
+    /// The columns that changed.
+    columns: Vec<String>,
+    #[schema(value_type = Object)]
+    old: Value,
+    #[schema(value_type = Object)]
+    new: Value,
+}
+
+/// What changed between two snapshots of a database, or since one.
+#[utoipa::path(get, path = "/api/v1/databases/{database}/diff", tag = "snapshots", params(("database" = String, Path), Wanted), responses((status = 200, body = Success<Difference>)))]
+pub(super) async fn diff(
+    State(server): Shared,
+    who: Who,
+    At(name): At<String>,
+    Asked(wanted): Asked<Wanted>,
+) -> Answer<Difference> {
+    let progress = Arc::new(Progress::new());
+    let (shared, stop) = (Arc::clone(&server), Arc::clone(&progress));
+    let alarm = tokio::spawn(async move {
+        tokio::time::sleep(PATIENCE).await;
+        stop.cancel();
+    });
+    let found = server.pool.run(move || {
+        let mut place = shared.place(&who, Scope::Read, &name)?;
+        place.caller.context.progress = progress;
+        difference(&place, &wanted)
+    });
+    let found = found.await;
+    alarm.abort();
+    done(found?)
+}
+
+fn difference(place: &Place, wanted: &Wanted) -> Result<Difference, Failure> {
+    let context = &place.caller.context;
+    let mut old = place.spec(&wanted.a)?;
+    let new = wanted.b.as_deref().map(|text| place.spec(text)).transpose()?;
+    if new.is_none() {
+        // The live state of a database that is being restored is nobody's.
+        place.is_whole(&Task::Create { note: None })?;
+    }
+    let store = place.database.local_store(context)?;
+    let shelf = Shelf::open(context, store, &mut old, Some(place.database.clone()))?;
+    let tables = wanted.table.iter().cloned().collect();
+    let options = DiffOptions { tables, ..DiffOptions::default() };
+    let limit = wanted.limit.unwrap_or(ROWS[0]).min(ROWS[1]);
+    let file = wanted.file.as_deref().map(std::path::Path::new);
+    let found = shelf.compare(context, &old, new, file, |pair, [from, to]| {
+        let mut shown = Shown { left: limit, bytes: BYTES, ..Shown::default() };
+        compare(pair, &options, &context.progress, &mut shown)?;
+        Ok(Difference { from, to, ..shown.found })
+    });
+    found.map_err(|error: OpError| match error.kind() {
+        ErrorKind::Interrupted => {
+            let told = format!("the comparison was stopped after {} s", PATIENCE.as_secs());
+            Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "too_slow", told).hint("name one table")
+        }
+        _ => error.into(),
+    })
+}
+
+#[derive(Default)]
+struct Shown {
+    found: Difference,
+    rows: Vec<Change>,
+    left: usize,
+    bytes: usize,
+}
+
+impl DiffSink for Shown {
+    fn schema(&mut self, changes: &[SchemaChange], _virtual_tables: &[String]) -> Result<(), OpError> {
+        let definition = |change: &SchemaChange| Definition {
+            kind: change.kind.to_string(),
+            name: change.name.to_string(),
+            table: change.table.to_string(),
+            old: change.old.clone(),
+            new: change.new.clone(),
+        };
+        self.found.schema = changes.iter().map(definition).collect();
+        Ok(())
+    }
+
+    fn row(&mut self, table: &Table, change: RowChange) -> Result<(), OpError> {
+        if self.left == 0 {
+            self.found.truncated = true;
+            return Ok(());
+        }
+        let json = |side: &Option<TableSide>, row| side.as_ref().map_or(Value::Null, |side| json!(row_json(side, row)));
+        let change = match &change {
+            RowChange::Added(row) => {
+                Change { change: "added", columns: Vec::new(), old: Value::Null, new: json(&table.b, row) }
+            }
+            RowChange::Removed(row) => {
+                Change { change: "removed", columns: Vec::new(), old: json(&table.a, row), new: Value::Null }
+            }
+            RowChange::Changed { old, new, columns } => {
+                let columns = columns.iter().map(|at| table.newest().shape.columns[*at].name.clone()).collect();
+                Change { change: "changed", columns, old: json(&table.a, old), new: json(&table.b, new) }
+            }
+        };
+        let size = change.old.to_string().len() + change.new.to_string().len();
+        if size > self.bytes {
+            (self.left, self.found.truncated) = (0, true);
+            return Ok(());
+        }
+        (self.left, self.bytes) = (self.left - 1, self.bytes - size);
+        self.rows.push(change);
+        Ok(())
+    }
+
+    fn table(&mut self, table: &Table, counts: &Counts) -> Result<(), OpError> {
+        let rows = std::mem::take(&mut self.rows);
+        let Counts { added, removed, changed } = *counts;
+        if !counts.is_empty() {
+            self.found.tables.push(TableChanges { table: table.name.clone(), added, removed, changed, rows });
+        }
+        Ok(())
+    }
+}

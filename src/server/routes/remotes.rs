@@ -1,0 +1,114 @@
+//! Named remotes: listed, added, forgotten, synced with.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::Shared;
+use super::place::arguments;
+use super::work::{Beginning, JobView};
+use crate::server::access::{Scope, Who};
+use crate::server::answer::{Answer, Cells, Failure, Success, done};
+use crate::server::input::{Asked, At, Body};
+
+/// A remote to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct New {
+    name: String,
+    /// file:///path below one of the roots, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.
+    url: String,
+    /// A database there whose history this one, a copy of it, goes on with.
+    #[serde(default)]
+    join: Option<String>,
+}
+
+/// How to sync.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct How {
+    /// What is said about a snapshot, if one is made.
+    note: Option<String>,
+    /// When another machine wrote first: go on after its snapshots.
+    rebase: bool,
+}
+
+/// The remotes, with what is known of each without asking it: the rows of `backups`.
+#[utoipa::path(get, path = "/api/v1/databases/{database}/remotes", tag = "remotes", params(("database" = String, Path)), responses((status = 200, body = Success<Vec<Cells>>)))]
+pub(super) async fn list(State(server): Shared, who: Who, At(name): At<String>) -> Answer<Vec<Cells>> {
+    let shared = Arc::clone(&server);
+    let rows = server.pool.run(move || {
+        let place = shared.place(&who, Scope::Read, &name)?;
+        Ok::<_, Failure>(place.call("backups", arguments([]))?.to_objects().into_iter().map(Cells).collect())
+    });
+    done(rows.await?)
+}
+
+/// Begins to add a remote: it is contacted and probed, and a store is made there when there is none.
+#[utoipa::path(post, path = "/api/v1/databases/{database}/remotes", tag = "remotes", params(("database" = String, Path), Beginning), request_body = New, responses((status = 202, body = Success<JobView>)))]
+pub(super) async fn add(
+    State(server): Shared,
+    who: Who,
+    At(name): At<String>,
+    Asked(beginning): Asked<Beginning>,
+    Body(new): Body<New>,
+) -> Result<(StatusCode, Answer<JobView>), Failure> {
+    let given = [
+        ("verb", Some(json!("add"))),
+        ("name", Some(json!(new.name))),
+        ("url", Some(json!(new.url))),
+        ("join", new.join.map(|join| json!(join))),
+    ];
+    begin(server, who, Scope::Admin, name, arguments(given), beginning).await
+}
+
+/// Forgets a remote; what lies there stays.
+#[utoipa::path(delete, path = "/api/v1/databases/{database}/remotes/{remote}", tag = "remotes", params(("database" = String, Path), ("remote" = String, Path)), responses((status = 200, body = Success<Cells>)))]
+pub(super) async fn remove(State(server): Shared, who: Who, At((name, remote)): At<(String, String)>) -> Answer<Cells> {
+    let shared = Arc::clone(&server);
+    let gone = server.pool.run(move || {
+        let mut place = shared.place(&who, Scope::Admin, &name)?;
+        let (remote, url) = place.database.remove_remote(&remote)?;
+        Ok::<_, Failure>(Cells(json!({"remote": remote, "url": url})))
+    });
+    done(gone.await?)
+}
+
+/// Begins to sync with a remote: a snapshot if anything changed, then the remote is up to date.
+#[utoipa::path(post, path = "/api/v1/databases/{database}/remotes/{remote}/sync", tag = "remotes", params(("database" = String, Path), ("remote" = String, Path), Beginning), request_body = How, responses((status = 202, body = Success<JobView>)))]
+pub(super) async fn sync(
+    State(server): Shared,
+    who: Who,
+    At((name, remote)): At<(String, String)>,
+    Asked(beginning): Asked<Beginning>,
+    Body(how): Body<How>,
+) -> Result<(StatusCode, Answer<JobView>), Failure> {
+    let given = [
+        ("verb", Some(json!("sync"))),
+        ("name", Some(json!(remote))),
+        ("note", how.note.map(|note| json!(note))),
+        ("rebase", Some(json!(how.rebase))),
+    ];
+    begin(server, who, Scope::Backup, name, arguments(given), beginning).await
+}
+
+async fn begin(
+    server: Arc<crate::server::Server>,
+    who: Who,
+    scope: Scope,
+    name: String,
+    given: serde_json::Map<String, Value>,
+    beginning: Beginning,
+) -> Result<(StatusCode, Answer<JobView>), Failure> {
+    let shared = Arc::clone(&server);
+    let job = server.pool.run(move || {
+        let place = shared.place(&who, scope, &name)?;
+        let job = shared.begin(&place, place.task("backup", given), beginning.if_busy)?;
+        Ok::<_, Failure>(JobView::of(&place.database.workspace, &place.name, &job))
+    });
+    Ok((StatusCode::ACCEPTED, done(job.await?)))
+}

@@ -1,0 +1,155 @@
+//! Who may do what: users, tokens, scopes, sessions, failures, the audit log.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::json;
+
+use crate::Machine;
+use crate::support::server::Served;
+
+fn add_user(machine: &Machine, name: &str, password: &str, more: &[&str]) {
+    let arguments: Vec<&str> = ["user", "add", name].iter().chain(more).copied().collect();
+    let mut child = machine.command(&arguments).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn token(machine: &Machine, arguments: &[&str]) -> String {
+    let all: Vec<&str> = ["--json", "token", "create"].iter().chain(arguments).copied().collect();
+    machine.ok(&all).json()["token"].as_str().unwrap().to_owned()
+}
+
+fn two_databases() -> Machine {
+    let machine = Machine::new();
+    machine.database("shop.db", "wal");
+    machine.database("till.db", "wal");
+    machine.ok(&["init", "shop.db", "till.db"]);
+    for database in ["shop", "till"] {
+        machine.ok(&["--db", database, "backup", "create"]);
+    }
+    machine
+}
+
+#[test]
+fn without_a_user_only_this_machine_is_heard() {
+    let machine = two_databases();
+    machine.run(&["serve", "--listen", "0.0.0.0:0"]).fails(2, &["can be reached from other machines", "user add"]);
+    let served = Served::start(&machine, &[]);
+    assert_eq!(served.get("/api/v1/databases").status, 200);
+    // A name that was made to lead here, and a page of another site.
+    let rebound = served.raw(b"GET /api/v1/databases HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+    rebound.refused(403, "forbidden", "programs on this machine");
+    let foreign = served.send("POST", "/backup/now?database=shop", &["Origin: https://evil.example"], b"");
+    foreign.refused(403, "forbidden", "another site");
+    let cross = served.send("POST", "/backup/now?database=shop", &["Sec-Fetch-Site: cross-site"], b"");
+    cross.refused(403, "forbidden", "another site");
+    // From the moment on at which there is a user, everybody is asked.
+    add_user(&machine, "ann", "correct horse", &["--scope", "admin"]);
+    served.get("/api/v1/databases").refused(401, "unauthorized", "name and password");
+    assert_eq!(served.get("/healthz").status, 200);
+}
+
+#[test]
+fn scopes_and_databases_bound_what_a_token_may_do() {
+    let machine = two_databases();
+    let read = token(&machine, &["reader", "--scope", "read", "--database", "shop", "--expires", "90d"]);
+    let backup = token(&machine, &["nightly", "--scope", "backup"]);
+    let restore = token(&machine, &["--scope", "restore"]);
+    let mut served = Served::start(&machine, &[]);
+    let mut with = |token: &str| served.headers = vec![format!("Authorization: Bearer {token}")];
+    with(&read);
+    assert_eq!(served.get("/api/v1/databases").data()["total"], 1);
+    assert_eq!(served.get("/api/v1/databases/shop/snapshots").status, 200);
+    served.get("/api/v1/databases/till").refused(404, "not_found", "no database");
+    served.post("/api/v1/databases/shop/snapshots", json!({})).refused(403, "forbidden", "needs backup");
+    // No name of another database's snapshot leads there, though both lie in one store.
+    for (name, given) in [
+        ("backup_log", json!({"database": "shop", "at": "till@1"})),
+        ("backup_log", json!({"database": "till"})),
+        ("backup_log", json!({"at": "till"})),
+        ("sp_backup_download", json!({"id": "till@1"})),
+        ("sp_backup_download", json!({"id": "till:main@1", "database": "shop"})),
+        ("sp_backup_list", json!({"database": "till"})),
+        ("backup_diff", json!({"a": "till@1", "b": "till@1", "database": "shop"})),
+    ] {
+        let reply = served.post(&format!("/api/v1/procedures/{name}"), given.clone());
+        assert_eq!(reply.status, 404, "{name} {given}: {reply}");
+    }
+    assert!(!String::from_utf8(served.get("/metrics").body).unwrap().contains("till"));
+    served.headers = vec![format!("Authorization: Bearer {backup}")];
+    let job = served.post("/api/v1/databases/till/snapshots", json!({})).data();
+    served.ended(job["id"].as_str().unwrap());
+    let id = job["id"].as_str().unwrap().to_owned();
+    served.post("/api/v1/databases/till/restore", json!({"snapshot": "1"})).refused(403, "forbidden", "needs restore");
+    served.post("/api/v1/procedures/sp_backup_restore", json!({"database": "till", "backup_id": "1"})).refused(
+        403,
+        "forbidden",
+        "needs restore",
+    );
+    served.headers = vec![format!("Authorization: Bearer {read}")];
+    served.get(&format!("/api/v1/jobs/{id}")).refused(404, "usage", "no job");
+    served.headers = vec![format!("Authorization: Bearer {restore}")];
+    let job = served.post("/api/v1/databases/till/restore", json!({"snapshot": "1"})).data();
+    assert_eq!(served.ended(job["id"].as_str().unwrap())["state"], "completed");
+    let remote = json!({"name": "x", "url": "s3://bucket/x"});
+    served.post("/api/v1/databases/till/remotes", remote).refused(403, "forbidden", "needs admin");
+    served.post("/api/v1/procedures/backup_log", json!({"database": "till", "from": "s3://bucket/x"})).refused(
+        403,
+        "usage",
+        "addresses",
+    );
+    // Taken away, it is unknown at once; and nothing of it can be read anywhere.
+    let list = machine.ok(&["--json", "token", "list"]).json();
+    let id = list["tokens"][2]["id"].as_str().unwrap();
+    machine.ok(&["token", "remove", id]);
+    served.get("/api/v1/databases").refused(401, "unauthorized", "no such");
+    let kept = std::fs::read_to_string(machine.path(".pagekeep/server/access.json")).unwrap();
+    assert!(!kept.contains(&read) && !list.to_string().contains(&read), "{kept}");
+    let audit = std::fs::read_to_string(machine.path(".pagekeep/server/audit.log")).unwrap();
+    assert!(audit.contains("\"who\":\"token nightly (") && audit.contains("\"status\":403"), "{audit}");
+    assert!(!audit.contains(&restore) && !served.log().contains(&restore));
+}
+
+#[test]
+fn a_session_has_a_cookie_and_repeats_a_second_secret() {
+    let machine = two_databases();
+    add_user(&machine, "ann", "correct horse", &["--scope", "admin"]);
+    let served = Served::start(&machine, &[]);
+    let basic = served.send("GET", "/api/v1/session", &["Authorization: Basic YW5uOmNvcnJlY3QgaG9yc2U="], b"").data();
+    assert_eq!((&basic["name"], &basic["scope"]), (&json!("ann"), &json!("admin")));
+    served.post("/api/v1/session", json!({"name": "ann", "password": "wrong horse"})).refused(
+        401,
+        "unauthorized",
+        "no such",
+    );
+    let begun = served.post("/api/v1/session", json!({"name": "ann", "password": "correct horse"}));
+    let set = begun.head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap().to_owned();
+    assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict"), "{set}");
+    let cookie = format!("Cookie: {}", set.split(';').next().unwrap());
+    let csrf = format!("X-CSRF-Token: {}", begun.data()["csrf"].as_str().unwrap());
+    assert_eq!(served.send("GET", "/api/v1/databases", &[&cookie], b"").status, 200);
+    let now = "/backup/now?database=shop";
+    served.send("POST", now, &[&cookie], b"").refused(403, "forbidden", "X-CSRF-Token");
+    assert_eq!(served.send("POST", now, &[&cookie, &csrf], b"").status, 202);
+    assert_eq!(served.send("DELETE", "/api/v1/session", &[&cookie, &csrf], b"").status, 200);
+    served.send("GET", "/api/v1/databases", &[&cookie], b"").refused(401, "unauthorized", "has ended");
+    served.send("GET", "/api/v1/session", &["Cookie: pagekeep_session=x"], b"").refused(401, "unauthorized", "");
+}
+
+#[test]
+fn who_fails_too_often_has_to_wait() {
+    let machine = two_databases();
+    add_user(&machine, "ann", "correct horse", &["--scope", "admin"]);
+    let served = Served::start(&machine, &[]);
+    let wrong = ["Authorization: Bearer pgk_0000"];
+    let mut statuses: Vec<u16> = (0..7).map(|_| served.send("GET", "/api/v1/databases", &wrong, b"").status).collect();
+    statuses.dedup();
+    assert_eq!(statuses, [401, 429]);
+    let right = served.send("GET", "/api/v1/databases", &["Authorization: Basic YW5uOmNvcnJlY3QgaG9yc2U="], b"");
+    right.refused(429, "too_many", "try again in");
+    assert!(right.head.contains("retry-after: "), "{}", right.head);
+    for header in ["Authorization: Basic %%%", "Authorization: Digest x", "Authorization:"] {
+        assert!((400..500).contains(&served.send("GET", "/api/v1/databases", &[header], b"").status), "{header}");
+    }
+}
