@@ -2,18 +2,8 @@
 
 #[path = "support/cli.rs"]
 mod cli;
-#[path = "support/ops.rs"]
-mod ops;
-
-use std::time::Duration;
 
 use cli::Machine;
-use ops::{Kept, restore_to};
-use pagekeep::base::{FileNumber, Name, SnapshotNumber};
-use pagekeep::map::State;
-use pagekeep::ops::{PruneOptions, ReadFrom, Spec, prune_store, retention};
-use pagekeep::pages::SnapshotPages;
-use pagekeep::store::{Packs, Store};
 use rusqlite::Connection;
 
 /// Changes every third row: every old chunk but those stays in use.

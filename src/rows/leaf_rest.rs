@@ -6,6 +6,8 @@ use super::{BtreePage, Cell, PageKind, RowsError};
 
 /// Bytes in front of a leaf's cell pointers.
 const LEAF_HEADER: usize = 8;
+/// The least room that a cell has on a page: one of a WITHOUT ROWID table can be shorter. fileformat2.html, section 1.6.
+const LEAST_CELL: usize = 4;
 
 /// The cells of a leaf that its other version has not, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,7 @@ impl LeafRest {
 
     fn push(&mut self, cell: &Cell<'_>) {
         self.cells.extend_from_slice(cell.stored);
+        self.cells.resize(self.cells.len() + LEAST_CELL.saturating_sub(cell.stored.len()), 0);
         self.ends.push(self.cells.len() as u16);
         self.overflows |= cell.overflow.is_some();
     }
@@ -83,7 +86,7 @@ impl LeafRest {
 fn cells_of(page: &BtreePage) -> Result<Vec<Cell<'_>>, RowsError> {
     let cells: Vec<Cell<'_>> = (0..page.cells).map(|index| page.cell(index)).collect::<Result<_, _>>()?;
     // Cells that overlap may be more together than a page holds.
-    if LEAF_HEADER + cells.iter().map(|cell| cell.stored.len() + 2).sum::<usize>() > page.usable_bytes() as usize {
+    if LEAF_HEADER + cells.iter().map(|cell| cell.stored.len().max(LEAST_CELL) + 2).sum::<usize>() > page.usable_bytes() as usize {
         return Err(RowsError::malformed(page.number, "its cells overlap"));
     }
     Ok(cells)
@@ -121,6 +124,18 @@ mod tests {
         assert_eq!(rest(&[one, two], &[one, two]), [Vec::<Vec<u8>>::new(), Vec::new()]);
         assert_eq!(rest(&[], &[one]), [vec![], vec![one.to_vec()]]);
         assert_eq!(rest(&[two], &[one, two, three]), [vec![], vec![one.to_vec(), three.to_vec()]]);
+    }
+
+    #[test]
+    fn the_shortest_cells_have_room() {
+        // Keys 0 and 1 of a table WITHOUT ROWID: length of the record, record.
+        let [zero, one]: [&[u8]; 2] = [&[2, 2, 8], &[2, 2, 9]];
+        let mut both = LeafRest::none(PageKind::IndexLeaf);
+        for stored in [zero, one] {
+            both.push(&Cell { child: None, rowid: 0, payload_len: 2, local: &[], overflow: None, stored });
+        }
+        let page = BtreePage::parse(both.page(512, 512), 512, 7).unwrap();
+        assert_eq!(cells(&page), [zero, one]);
     }
 
     #[test]

@@ -24,21 +24,24 @@ pub(super) struct Gather<'a> {
 
 impl Gather<'_> {
     /// Brings the interior pages of the trees with these roots, level by level. Leaves lie all equally deep, so one of each
-    /// tree tells whether a level has them.
+    /// tree tells whether a level has them. A page that is met again leads nowhere: pages are foreign.
     pub(super) fn outline(&self, roots: [Vec<u32>; 2]) {
         let mut levels = roots.map(|roots| roots.into_iter().map(|root| vec![root]).collect::<Vec<_>>());
+        let mut met = self.near.map(|near| PageSet::up_to(near.page_count()));
         for _ in 0..DEEPEST {
             if levels.iter().all(Vec::is_empty) || self.progress.check().is_err() {
                 return;
             }
             self.bring_first(&levels, usize::MAX);
             for (side, trees) in levels.iter_mut().enumerate() {
-                trees.iter_mut().for_each(|level| *level = self.children(side, level));
+                for level in trees.iter_mut() {
+                    *level = self.children(side, level).filter(|child| met[side].insert(*child)).collect();
+                }
                 trees.retain(|level| !level.is_empty());
             }
             self.bring_first(&levels, 1);
             for (side, trees) in levels.iter_mut().enumerate() {
-                trees.retain(|level| !self.children(side, &level[..1]).is_empty());
+                trees.retain(|level| self.children(side, &level[..1]).next().is_some());
             }
         }
     }
@@ -52,12 +55,12 @@ impl Gather<'_> {
     }
 
     /// The children of those pages that are at hand and have some.
-    fn children(&self, side: usize, pages: &[u32]) -> Vec<u32> {
-        let children = |number: &u32| -> Option<Vec<u32>> {
+    fn children<'p>(&'p self, side: usize, pages: &'p [u32]) -> impl Iterator<Item = u32> + 'p {
+        let children = move |number: &u32| -> Option<Vec<u32>> {
             let page = self.read(side, *number)?;
             page.kind.is_interior().then(|| page.children().unwrap_or_default())
         };
-        pages.iter().filter_map(children).flatten().collect()
+        pages.iter().filter_map(children).flatten()
     }
 
     /// A page of a tree that is at hand.
@@ -171,5 +174,64 @@ impl Shared {
             }
         }
         Some(Self { both, own })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    use super::*;
+    use crate::ops::diff::Changed;
+    use crate::rows::{Encoding, PageError, Pages};
+
+    /// A far page that is its own child, twice; counts how often it is asked for its place.
+    struct Looping(AtomicU64);
+
+    impl Pages for Looping {
+        fn page_size(&self) -> u32 {
+            512
+        }
+
+        fn page_count(&self) -> u32 {
+            self.0.fetch_add(1, Relaxed);
+            2
+        }
+
+        fn page(&self, _: u32) -> Result<Arc<[u8]>, PageError> {
+            let mut page = [0; 512];
+            page[..12].copy_from_slice(&[5, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 2]);
+            page[12..14].copy_from_slice(&500u16.to_be_bytes());
+            page[500..505].copy_from_slice(&[0, 0, 0, 2, 7]);
+            Ok(page.into())
+        }
+
+        fn is_near(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_tree_that_comes_back_to_itself_is_brought_once() {
+        let (a, b) = (Looping(AtomicU64::new(0)), Looping(AtomicU64::new(0)));
+        let nothing = Changed::of([]);
+        let near_a = Near::new(&a, None);
+        let near_b = Near::new(&b, Some((&near_a, &nothing)));
+        let header = DatabaseHeader {
+            usable_bytes: 512,
+            encoding: Encoding::Utf8,
+            schema_format: 4,
+            free_trunk: 0,
+            has_pointer_maps: false,
+            user_version: 0,
+            application_id: 0,
+        };
+        let (headers, progress) = ([Some(&header), Some(&header)], &Progress::new());
+        let gather = Gather { near: [&near_a, &near_b], headers, progress };
+        gather.outline([vec![2], vec![2]]);
+        assert!(near_a.at_hand(2).is_some());
+        let asked = a.0.load(Relaxed);
+        assert!(asked < 100, "asked {asked} times");
     }
 }
