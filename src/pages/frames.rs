@@ -189,11 +189,15 @@ impl Frames {
         if let Some(bytes) = whole.chunk(slot) {
             return Ok(take(bytes));
         }
-        if whole.cached
-            && let Loaded::Whole(fetched) = &*self.fetch(open, frame)?
-            && let Some(bytes) = fetched.chunk(slot)
-        {
-            return Ok(take(bytes));
+        if whole.cached {
+            // Somebody may have fetched it for another chunk.
+            let known = self.memory.get(&key(open, frame)).filter(|known| !known.is_cached());
+            let fetched = known.map_or_else(|| self.fetch(open, frame), Ok)?;
+            if let Loaded::Whole(fetched) = &*fetched
+                && let Some(bytes) = fetched.chunk(slot)
+            {
+                return Ok(take(bytes));
+            }
         }
         Err(wrong_chunk(open, slot))
     }

@@ -41,7 +41,12 @@ impl SnapshotPages {
     }
 
     /// The pack that was opened, or at another place, when a prune left out a slot there.
-    pub(super) fn holding(&self, open: &Arc<OpenPack>, pack: &PackRef, slot: SlotNumber) -> Result<Arc<OpenPack>, StoreError> {
+    pub(super) fn holding(
+        &self,
+        open: &Arc<OpenPack>,
+        pack: &PackRef,
+        slot: SlotNumber,
+    ) -> Result<Arc<OpenPack>, StoreError> {
         match open.table.is_sparse {
             true => self.packs.open_at(pack, slot),
             false => Ok(Arc::clone(open)),

@@ -197,7 +197,8 @@ impl SnapshotPages {
             && !needs.is_empty()
         {
             let frames = Arc::clone(&self.frames);
-            *coming = Some(std::thread::spawn(move || drop(frames.load_all(needs, false))));
+            // Without a thread each page is brought when it is asked for.
+            *coming = std::thread::Builder::new().spawn(move || drop(frames.load_all(needs, false))).ok();
         }
     }
 

@@ -86,7 +86,9 @@ impl LeafRest {
 fn cells_of(page: &BtreePage) -> Result<Vec<Cell<'_>>, RowsError> {
     let cells: Vec<Cell<'_>> = (0..page.cells).map(|index| page.cell(index)).collect::<Result<_, _>>()?;
     // Cells that overlap may be more together than a page holds.
-    if LEAF_HEADER + cells.iter().map(|cell| cell.stored.len().max(LEAST_CELL) + 2).sum::<usize>() > page.usable_bytes() as usize {
+    if LEAF_HEADER + cells.iter().map(|cell| cell.stored.len().max(LEAST_CELL) + 2).sum::<usize>()
+        > page.usable_bytes() as usize
+    {
         return Err(RowsError::malformed(page.number, "its cells overlap"));
     }
     Ok(cells)

@@ -71,9 +71,7 @@ impl OpenPack {
     /// Whether it lies in this bundle.
     fn is_in(&self, store: &Store, bundle: &Nonce) -> bool {
         match &self.bytes {
-            PackBytes::Bundled(part) => {
-                part.bundle == *bundle && part.store.remote().name() == store.remote().name()
-            }
+            PackBytes::Bundled(part) => part.bundle == *bundle && part.store.remote().name() == store.remote().name(),
             _ => false,
         }
     }
@@ -182,11 +180,7 @@ impl Packs {
     ///
     /// # Errors
     /// As [`Packs::open`].
-    pub fn open_where(
-        &self,
-        pack: &PackRef,
-        has: impl Fn(&PackTable) -> bool,
-    ) -> Result<Arc<OpenPack>, StoreError> {
+    pub fn open_where(&self, pack: &PackRef, has: impl Fn(&PackTable) -> bool) -> Result<Arc<OpenPack>, StoreError> {
         let mut seen = vec![self.open(pack)?];
         loop {
             let last = &seen[seen.len() - 1];

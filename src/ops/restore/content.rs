@@ -163,9 +163,7 @@ fn open_all(packs: &Packs, plan: &mut Plan, slots: &Slots) -> Result<bool, Store
         2 * OPENING,
         |give| refs.into_iter().all(give),
         || (),
-        |(), (number, pack)| {
-            packs.open_where(&pack, |table| slots.are_in(number, table)).map(|open| (number, open))
-        },
+        |(), (number, pack)| packs.open_where(&pack, |table| slots.are_in(number, table)).map(|open| (number, open)),
         |opened: Result<(u32, Arc<OpenPack>), StoreError>| -> Result<(), StoreError> {
             let (number, open) = opened?;
             is_other |= plan.add_opened(number, open);

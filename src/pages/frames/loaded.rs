@@ -121,6 +121,14 @@ impl Loaded {
         }
     }
 
+    /// Whether it came from the cache, and may be wrong.
+    pub(super) fn is_cached(&self) -> bool {
+        match self {
+            Self::Whole(whole) => whole.cached,
+            Self::Deltas(deltas) => deltas.cached,
+        }
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Self::Whole(whole) => whole.bytes,
