@@ -32,7 +32,7 @@ use jiff::Timestamp;
 
 use crate::base::Nonce;
 use crate::format::bundle::BundleIndex;
-use crate::format::husk::{Husk, MAX_HUSK_BYTES};
+use crate::format::husk::{Husk, is_husk_len};
 use crate::format::new_map::NewMap;
 use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteErrorKind};
@@ -282,9 +282,9 @@ impl Store {
         let bytes = self.remote.get(key, object.size)?;
         let damaged = |source| self.damaged(key, source);
         if let Some((database, line, number)) = keys::parse_snapshot(key) {
-            match bytes.len() as u64 > MAX_HUSK_BYTES {
-                true => drop(self.decode_record(&database, &line, number, &bytes)?),
-                false => drop(Husk::decode(&bytes).map_err(damaged)?),
+            match is_husk_len(object.size) {
+                true => drop(Husk::decode(&bytes).map_err(damaged)?),
+                false => drop(self.decode_record(&database, &line, number, &bytes)?),
             }
         }
         if let Some((_, true)) = keys::parse_bundle(key) {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Store, StoreError, keys};
 use crate::base::{Name, Nonce, SnapshotNumber};
 use crate::format::FormatError;
-use crate::format::husk::{Husk, MAX_HUSK_BYTES};
+use crate::format::husk::{HUSK_BYTES, Husk, SEALED_HUSK_BYTES, is_husk_len};
 use crate::format::record::{MAX_CHAIN, Record};
 use crate::remote::{PutOutcome, RemoteErrorKind};
 
@@ -81,7 +81,7 @@ impl Store {
         number: SnapshotNumber,
         bytes: Bytes,
     ) -> Result<Bytes, StoreError> {
-        if bytes.len() as u64 > MAX_HUSK_BYTES || Husk::decode(&bytes).is_err() {
+        if bytes.len() as u64 != HUSK_BYTES || Husk::decode(&bytes).is_err() {
             return Ok(bytes);
         }
         let (database, remote) = (database.to_string(), self.remote().name().to_owned());
@@ -95,7 +95,7 @@ impl Store {
     pub fn husk(&self, database: &Name, line: &Name, number: SnapshotNumber) -> Result<Husk, StoreError> {
         let key = keys::snapshot(database, line, number);
         let husk =
-            Husk::decode(&self.remote().get(&key, MAX_HUSK_BYTES)?).map_err(|source| self.damaged(&key, source))?;
+            Husk::decode(&self.remote().get(&key, SEALED_HUSK_BYTES)?).map_err(|source| self.damaged(&key, source))?;
         if husk.number != number {
             let detail = format!("it is that of number {}", husk.number);
             return Err(self.damaged(&key, FormatError::Inconsistent { what: "the husk", detail }));
@@ -170,7 +170,7 @@ impl Store {
                 let marks = listed.iter().map(|object| (object.key.clone(), object.mark.clone()));
                 self.listed.lock().unwrap_or_else(PoisonError::into_inner).extend(marks);
             }
-            let records = listed.iter().filter(|object| object.size > MAX_HUSK_BYTES);
+            let records = listed.iter().filter(|object| !is_husk_len(object.size));
             let numbers = records.filter_map(|object| keys::parse_snapshot(&object.key));
             numbers.map(|(.., number)| number).take(count).collect()
         };
@@ -197,7 +197,7 @@ impl Store {
     /// When the remote cannot be listed.
     pub fn all_snapshots(&self) -> Result<Vec<(Name, Name, SnapshotNumber)>, StoreError> {
         let listed = self.remote().list(keys::SNAPSHOTS)?;
-        let records = listed.iter().filter(|object| object.size > MAX_HUSK_BYTES);
+        let records = listed.iter().filter(|object| !is_husk_len(object.size));
         Ok(records.filter_map(|object| keys::parse_snapshot(&object.key)).collect())
     }
 

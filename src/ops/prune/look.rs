@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::Env;
 use crate::base::{Name, Nonce, PackId, SnapshotNumber};
 use crate::format::bundle::BundleIndex;
-use crate::format::husk::MAX_HUSK_BYTES;
+use crate::format::husk::is_husk_len;
 use crate::format::record::SnapshotName;
 use crate::format::refs::{RefKind, RefTarget};
 use crate::ops::verify::SnapshotPlace;
@@ -55,10 +55,10 @@ impl Found {
         }
         for object in list(keys::SNAPSHOTS)? {
             let Some(place) = keys::parse_snapshot(&object.key) else { continue };
-            if object.size > MAX_HUSK_BYTES {
-                found.records.insert(place, object.size);
-            } else {
+            if is_husk_len(object.size) {
                 found.husks.insert(place);
+            } else {
+                found.records.insert(place, object.size);
             }
         }
         found.refs(store)?;
