@@ -276,8 +276,7 @@ fn facts(header: &[u8], page_size: u32, page_count: u32) -> SqliteFacts {
 /// only, and a checkpoint leaves the file longer than the state until it is through. (A log cannot be emptied while a
 /// state is pinned that was read from it, nor a checkpoint write behind one that was read from the file.)
 fn ends(connection: &Connection, facts: &SqliteFacts, path: &Path) -> rusqlite::Result<Ends> {
-    let log_bytes = std::fs::metadata(with_suffix(path, "-wal")).map_or(0, |log| log.len());
-    if log_bytes > 0 || facts.page_count == 0 {
+    if may_have_log(path) || facts.page_count == 0 {
         return Ok(Ends { tail_bytes: 0, cut_bytes: 0, in_file: false });
     }
     let page_bytes = u64::from(facts.page_size) * u64::from(facts.page_count);
@@ -286,6 +285,15 @@ fn ends(connection: &Connection, facts: &SqliteFacts, path: &Path) -> rusqlite::
     let cut = if missing < u64::from(facts.page_size) { missing as u32 } else { 0 };
     let tail_bytes = file_bytes.saturating_sub(page_bytes);
     Ok(Ends { tail_bytes, cut_bytes: cut, in_file: missing == u64::from(cut) })
+}
+
+/// Whether pages may be in a log. It lies beside the file itself, not beside a link to it.
+fn may_have_log(path: &Path) -> bool {
+    let Ok(path) = path.canonicalize() else { return true };
+    match std::fs::metadata(with_suffix(&path, "-wal")) {
+        Ok(log) => log.len() > 0,
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 /// SQLite's refusal in our words.
