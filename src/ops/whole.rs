@@ -6,7 +6,10 @@ use super::{Context, Database, OpError};
 use crate::base::{Name, Nonce, PackId};
 use crate::format::pack::Home;
 use crate::map::State;
-use crate::store::{Created, Packs, Store, StoreError, keys};
+use crate::store::{Created, Packs, Store, keys};
+
+/// Indexes of bundles read at once.
+const BUNDLES_AT_ONCE: usize = 8;
 
 /// Copies every snapshot of a history, with all its lines, and the packs they need. What is there already stays. A record
 /// comes after its packs, and after the records before it on its line.
@@ -21,15 +24,17 @@ pub(super) fn bring_whole(
     lineage: &Nonce,
 ) -> Result<(), OpError> {
     // What a prune made of packs and maps comes as it is.
-    for folder in [keys::BUNDLES, keys::MAPS] {
-        for object in from.remote().list(folder).map_err(StoreError::from)? {
-            context.progress.check()?;
-            if keys::parse_new_map(&object.key).is_none_or(|(of, ..)| of == *database) {
-                local.remote().put_new(&object.key, from.checked(&object)?).map_err(StoreError::from)?;
-            }
+    for (bundle, _) in from.read_bundles(BUNDLES_AT_ONCE)? {
+        context.progress.check()?;
+        from.copy_bundle(&bundle, local)?;
+    }
+    for object in from.remote().list(keys::MAPS)? {
+        context.progress.check()?;
+        if keys::parse_new_map(&object.key).is_some_and(|(of, ..)| of == *database) {
+            local.remote().put_new(&object.key, from.checked(&object)?)?;
         }
     }
-    let has = |store: &Store, id: &PackId| store.remote().exists(&keys::pack(id)).map_err(StoreError::from);
+    let has = |store: &Store, id: &PackId| store.remote().exists(&keys::pack(id));
     let mut packs = HashSet::new();
     for line in from.lines(database)? {
         let mut numbers = from.numbers(database, &line, usize::MAX)?;

@@ -165,6 +165,11 @@ impl Store {
         Ok(locator.find(id).iter().find(|place| !is_tried(place)).cloned())
     }
 
+    /// Every place of a pack in bundles, as far as known.
+    pub(super) fn places_of(&self, id: &PackId) -> Result<Vec<Located>, StoreError> {
+        Ok(self.locator()?.find(id).to_vec())
+    }
+
     /// The place of a pack that is known, without a request, to have left the record it is said to ride in.
     pub(super) fn left_home(&self, database: &Name, pack: &PackRef) -> Option<Located> {
         let Home::Record { line, number } = &pack.home else { return None };

@@ -1,7 +1,8 @@
 //! Packs opened for reading, wherever they lie: objects of their own, or riding in a snapshot's record.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use quick_cache::Weighter;
@@ -10,7 +11,7 @@ use quick_cache::sync::Cache;
 use super::bundled::BundledBytes;
 use super::sealing::KeyRing;
 use super::{MAX_RECORD_BYTES, Store, StoreError, damaged, first_of, keys};
-use crate::base::{Name, PackId};
+use crate::base::{Name, Nonce, PackId, SlotNumber};
 use crate::format::FormatError;
 use crate::format::envelope::{HEADER_LEN, ObjectKind, check_header, header};
 use crate::format::pack::{FOOTER_LEN, Home, MAX_PACK_BYTES, PackFooter, PackRef, PackTable};
@@ -18,9 +19,14 @@ use crate::format::record::Record;
 use crate::format::sealed::{FrameRun, SEALED_FOOTER_LEN, sealed_pack_len};
 use crate::remote::LocalObject;
 
-/// Bytes fetched from a pack's end at first: the table of a 16 MiB pack of whole frames takes about 5 KB, of deltas up
-/// to some hundred.
+/// Bytes fetched from a pack's end at first: the table of a 16 MiB pack of whole frames takes about 5 KB. Of deltas it takes
+/// up to some hundred: see [`Packs::expect_runs`].
 pub(super) const TAIL_BYTES: u64 = 32 << 10;
+/// The most that is fetched from a pack's end at first.
+const MOST_TAIL_BYTES: u64 = 512 << 10;
+/// Bytes that a delta takes in its pack's table, with some to spare: 1.8 were measured for 28 000 deltas to pages all over a
+/// database.
+const TABLE_BYTES_A_RUN: u64 = 3;
 
 /// Memory that opened packs may take together.
 const CACHE_BYTES: u64 = 24 << 20;
@@ -64,6 +70,14 @@ impl OpenPack {
         match &self.bytes {
             PackBytes::Bundled(part) => Some(&part.key),
             _ => None,
+        }
+    }
+
+    /// Whether it lies in this bundle.
+    fn is_in(&self, store: &Store, bundle: &Nonce) -> bool {
+        match &self.bytes {
+            PackBytes::Bundled(part) => part.bundle == *bundle && part.store.remote().name() == store.remote().name(),
+            _ => false,
         }
     }
 
@@ -186,8 +200,8 @@ impl OpenPack {
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<PackId, Arc<OpenPack>> for Weight {
-    fn weight(&self, _: &PackId, pack: &Arc<OpenPack>) -> u64 {
+impl Weighter<(PackId, u32), Arc<OpenPack>> for Weight {
+    fn weight(&self, _: &(PackId, u32), pack: &Arc<OpenPack>) -> u64 {
         let own = match &pack.bytes {
             PackBytes::Memory(bytes) => bytes.len(),
             PackBytes::Object(_) | PackBytes::File(_) | PackBytes::Bundled(_) => 0,
@@ -200,13 +214,17 @@ impl Weighter<PackId, Arc<OpenPack>> for Weight {
 pub struct Packs {
     stores: Vec<Store>,
     database: Name,
-    open: Cache<PackId, Arc<OpenPack>, Weight>,
+    /// By id, and by how many places were looked at before: prunes leave other parts of a pack at other places.
+    open: Cache<(PackId, u32), Arc<OpenPack>, Weight>,
+    /// Bytes to fetch of a pack's end, where that is more than [`TAIL_BYTES`].
+    tails: Mutex<HashMap<PackId, u64>>,
 }
 
 impl Packs {
     /// Looks in `stores` in the order given: the nearest first.
     pub fn new(stores: Vec<Store>, database: Name) -> Self {
-        Self { stores, database, open: Cache::with_weighter(4096, CACHE_BYTES, Weight) }
+        let open = Cache::with_weighter(4096, CACHE_BYTES, Weight);
+        Self { stores, database, open, tails: Mutex::default() }
     }
 
     /// Opens a pack.
@@ -214,12 +232,59 @@ impl Packs {
     /// # Errors
     /// [`StoreError::PackMissing`] when it lies in none of the stores; otherwise the last store's failure.
     pub fn open(&self, pack: &PackRef) -> Result<Arc<OpenPack>, StoreError> {
-        self.open.get_or_insert_with(&pack.id, || self.find(pack).map(Arc::new))
+        self.open.get_or_insert_with(&(pack.id, 0), || self.find(pack).map(Arc::new))
+    }
+
+    /// Opens a pack at the first place that has what is needed of it: what a prune left at one may not be what another has.
+    /// Where none has, it is the first place of all, and who reads there is told what it lacks.
+    ///
+    /// # Errors
+    /// As [`Packs::open`].
+    pub fn open_where(&self, pack: &PackRef, has: impl Fn(&PackTable) -> bool) -> Result<Arc<OpenPack>, StoreError> {
+        let mut seen = vec![self.open(pack)?];
+        loop {
+            let last = &seen[seen.len() - 1];
+            if !last.table.is_sparse || has(&last.table) {
+                return Ok(Arc::clone(last));
+            }
+            let key = (pack.id, seen.len() as u32);
+            match self.open.get_or_insert_with(&key, || self.find_beside(pack, &seen).map(Arc::new)) {
+                Ok(open) => seen.push(open),
+                Err(error) if error.is_absence() => return Ok(seen.swap_remove(0)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Opens a pack at a place that has a slot.
+    ///
+    /// # Errors
+    /// As [`Packs::open_where`].
+    pub fn open_at(&self, pack: &PackRef, slot: SlotNumber) -> Result<Arc<OpenPack>, StoreError> {
+        let open = self.open(pack)?;
+        if open.table.frame_of(slot).is_ok() {
+            return Ok(open);
+        }
+        self.open_where(pack, |table| table.frame_of(slot).is_ok())
+    }
+
+    /// Says in how many runs a file's chunks lie in a pack. Who stores what changed here and there stores it one behind the
+    /// other, as deltas: so many runs tell of a large table, which is then fetched in one request.
+    pub fn expect_runs(&self, pack: &PackId, runs: u64) {
+        let tail = (runs * TABLE_BYTES_A_RUN + FOOTER_LEN as u64).min(MOST_TAIL_BYTES);
+        if tail > TAIL_BYTES {
+            self.tails.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(*pack, tail);
+        }
+    }
+
+    fn tail_bytes(&self, pack: &PackId) -> u64 {
+        let tails = self.tails.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        tails.get(pack).copied().unwrap_or(TAIL_BYTES)
     }
 
     /// A pack that was opened before and is still at hand.
     pub fn opened(&self, pack: &PackRef) -> Option<Arc<OpenPack>> {
-        self.open.get(&pack.id)
+        self.open.get(&(pack.id, 0))
     }
 
     /// Opens a pack of which much will be read: from afar it is fetched whole, and not kept.
@@ -241,6 +306,26 @@ impl Packs {
         first_of(&self.stores, |store| self.find_in(store, pack)).map_err(|error| match error.is_absence() {
             true => StoreError::PackMissing { id: pack.id, remote: self.places() },
             false => error,
+        })
+    }
+
+    /// A place where a pack lies besides those that were looked at, which all lack some of it.
+    fn find_beside(&self, pack: &PackRef, seen: &[Arc<OpenPack>]) -> Result<OpenPack, StoreError> {
+        first_of(&self.stores, |store| {
+            match self.find_at_home(store, pack) {
+                Err(error) if error.is_absence() => {}
+                other => return other,
+            }
+            for place in store.places_of(&pack.id)? {
+                if seen.iter().any(|open| open.is_in(store, &place.bundle)) {
+                    continue;
+                }
+                match store.open_bundled(&pack.id, &place) {
+                    Err(StoreError::Moved { .. }) => {}
+                    other => return other,
+                }
+            }
+            Err(StoreError::PackMissing { id: pack.id, remote: store.remote().name().to_owned() })
         })
     }
 
@@ -278,7 +363,7 @@ impl Packs {
             Home::Object if store.is_known_gone(&pack.id) => {
                 Err(StoreError::PackMissing { id: pack.id, remote: store.remote().name().to_owned() })
             }
-            Home::Object => store.open_pack(&pack.id),
+            Home::Object => store.open_object(&pack.id, self.tail_bytes(&pack.id)),
             Home::Record { line, number } => {
                 let key = keys::snapshot(&self.database, line, *number);
                 let record = match store.remote().open_local_there(&key)? {
@@ -343,6 +428,11 @@ impl End<'_> {
 impl Store {
     /// Opens a pack that is an object of its own: one request, two when its table is large, none when it was kept near.
     pub(crate) fn open_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
+        self.open_object(id, TAIL_BYTES)
+    }
+
+    /// The same, with so many bytes of its end fetched at first.
+    fn open_object(&self, id: &PackId, tail_bytes: u64) -> Result<OpenPack, StoreError> {
         let ring = self.remote().ring()?;
         let end = End { kind: ObjectKind::Pack, id, ring: ring.as_deref() };
         if let Some(table) = self.cached_table(&end) {
@@ -350,7 +440,7 @@ impl Store {
         }
         let key = keys::pack(id);
         let damaged = |source| self.damaged(&key, source);
-        let (tail, total) = self.remote().get_tail_there(&key, TAIL_BYTES)?;
+        let (tail, total) = self.remote().get_tail_there(&key, tail_bytes)?;
         let footer_at = tail.len().checked_sub(end.footer_len()).ok_or_else(|| {
             damaged(FormatError::Truncated { what: "the pack", needed: end.footer_len() as u64, available: total })
         })?;

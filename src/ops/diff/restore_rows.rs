@@ -24,7 +24,7 @@ use statements::Wanted;
 
 use super::literal::Literals;
 use super::side::Side;
-use super::states::{LiveRows, Shelf, SnapshotRows};
+use super::states::{Borrowing, LiveRows, Shelf, SnapshotRows};
 use super::{Changed, DiffError, DiffOptions, Pair, diff};
 use crate::ops::{Context, OpError};
 use crate::rows::{DatabaseHeader, Encoding};
@@ -140,7 +140,8 @@ fn plan(
     options: &RestoreRowsOptions,
     scratch: &Path,
 ) -> Result<RestoreRowsReport, OpError> {
-    let pair = Pair { a: live, b: snapshot.pages(), changed };
+    let borrowing = Borrowing::new(snapshot.pages(), live, changed);
+    let pair = Pair { a: live, b: &borrowing, changed };
     let encoding = |pages| -> Result<Encoding, OpError> {
         Ok(DatabaseHeader::read(pages)?.map_or(Encoding::Utf8, |header| header.encoding))
     };

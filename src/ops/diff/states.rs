@@ -108,7 +108,7 @@ impl Shelf {
         let file = database_in(&state, file)?;
         let pages = match beside {
             Some(other) => other.pages.beside(&state, file)?,
-            None => SnapshotPages::open(Arc::clone(&self.packs), &state, file)?,
+            None => SnapshotPages::open(Arc::clone(&self.packs), &state, file)?.without_read_ahead(),
         };
         Ok(SnapshotRows { state, file, pages })
     }
