@@ -341,8 +341,8 @@ impl Packs {
         match self.find_at_home(store, pack) {
             Err(error) if error.is_absence() => match store.place_of(&pack.id)? {
                 Some(place) => store.open_bundled(&pack.id, &place),
-                // One that rode in a record may lie apart as well.
-                None if pack.home != Home::Object => match store.open_pack(&pack.id) {
+                // One that rode in a record may lie apart as well; one that was not there once, and is nowhere else, may be there.
+                None if pack.home != Home::Object || store.is_known_gone(&pack.id) => match store.open_pack(&pack.id) {
                     Err(apart) if apart.is_absence() => Err(error),
                     apart => apart,
                 },
