@@ -81,7 +81,7 @@ PART = dict(id=HASH, at=U64, len=(0, MAX_PACK_BYTES), slots=(0, MAX_SLOTS), spar
 INDEX = dict(format=U32, len=U64, packs=[PART])
 def fit(value, spec, what="it"):
     """Refuses JSON that is not as specified."""
-    spec, of = spec(value) if callable(spec) else spec, type(value)
+    spec, of = spec(value) if callable(spec) and spec is not bool else spec, type(value)
     if of is type(spec) is list: return [fit(item, spec[0], what) for item in value]
     check(of is spec or (of, type(spec)) in ((dict, dict), (str, str), (int, tuple)) and (
         spec[0] <= value <= spec[1] if of is int else re.fullmatch(spec, value, re.ASCII) if of is str
