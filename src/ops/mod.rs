@@ -19,6 +19,7 @@ mod lineage;
 mod lines;
 mod live;
 mod metrics;
+mod page_map;
 mod proof;
 mod push;
 mod reach;
@@ -64,6 +65,7 @@ pub use live::{
     Kept, LiveError, LiveOptions, LiveReport, Migrations, ResetOptions, ResetPlan, plan_reset, reset, restore_live,
     restore_live_kept, unfinished_restore,
 };
+pub use page_map::{PageMap, page_map};
 pub use reach::{Reach, ReachError};
 pub use read_from::ReadFrom;
 pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};
