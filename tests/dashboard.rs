@@ -363,6 +363,51 @@ fn the_life_of_a_database_by_forms_alone() {
     assert!(served.log().lines().all(|line| !line.contains("ERROR")), "{}", served.log());
 }
 
+/// The commands that a page says do the same, each as its words.
+fn commands(page: &str) -> Vec<Vec<String>> {
+    let terminal = page.split("class=\"terminal\"").nth(1).unwrap();
+    let lines = terminal.split("<code>").skip(1).map(|rest| rest.split("</code>").next().unwrap());
+    let plain =
+        |line: &str| line.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    let words = |line: String| {
+        let ran = std::process::Command::new("sh").args(["-c", &format!("printf '%s\\n' {line}")]).output().unwrap();
+        String::from_utf8(ran.stdout).unwrap().lines().map(str::to_owned).collect()
+    };
+    lines.map(plain).map(words).collect()
+}
+
+#[test]
+fn the_commands_that_pages_say_work() {
+    let (machine, path, served) = served();
+    machine.ok(&["backup", "create"]);
+    machine.insert(&path, 3);
+    machine.ok(&["backup", "create"]);
+    let browser = Browser::open(&served);
+    let mut ran = 0;
+    for page in [
+        "/",
+        "/databases/shop",
+        "/databases/shop/configure",
+        "/databases/shop/snapshots/1",
+        "/databases/shop/snapshots/1/rows?table=item",
+        "/databases/shop/snapshots/1/sql?sql=SELECT%20%27it%27%27s%27",
+        "/databases/shop/diff?a=1&b=2",
+        "/databases/shop/diff?a=1",
+        "/databases/shop/snapshots/1/restore",
+        "/databases/shop/snapshots/1/forget",
+        "/jobs",
+        "/schedule",
+        "/remotes",
+    ] {
+        for words in commands(&browser.page(page)) {
+            assert_eq!(words[0], "pagekeep", "{page}: {words:?}");
+            machine.ok(&words[1..]);
+            ran += 1;
+        }
+    }
+    assert!(ran > 12, "{ran}");
+}
+
 #[test]
 fn configuring_shows_what_would_go_before_anything_does() {
     let (machine, path, served) = served();

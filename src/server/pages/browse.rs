@@ -114,7 +114,7 @@ pub(super) async fn sql(visit: Visit) -> Result<Response, Failure> {
         } else {
             format!("{}@{}", data.database, data.snapshot)
         };
-        let asked = data.sql.as_deref().unwrap_or("SELECT \u{2026}");
+        let asked = data.sql.as_deref().unwrap_or("SELECT name FROM sqlite_schema");
         below(Page::new(Section::Databases, "SQL", view(visit, data)), &data.database, &title).command(format!(
             "pagekeep query {} {}",
             shell(&title),

@@ -68,12 +68,13 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
         let (name, base) = (&data.database.name, words::database(&data.database.name));
         let deeds = html! {
             a.button href={ (base) "/diff" } { "Compare" }
-            a.button href={ (base) "/configure" } { "Configure" }
-            (button(visit, &format!("{base}/backup"), "Back up now", "primary"))
+            @if visit.may(Scope::Admin) { a.button href={ (base) "/configure" } { "Configure" } }
+            @if visit.may(Scope::Backup) { (button(visit, &format!("{base}/backup"), "Back up now", "primary")) }
         };
         let page = Page::new(Section::Databases, name, view(visit, data)).below("Databases", "/").deeds(deeds);
+        let does = if data.database.remotes.is_empty() { "create" } else { "sync --all" };
         let name = shell(name);
-        page.command(format!("pagekeep --db {name} log")).command(format!("pagekeep --db {name} backup sync"))
+        page.command(format!("pagekeep --db {name} log")).command(format!("pagekeep --db {name} backup {does}"))
     }))
 }
 
@@ -117,7 +118,7 @@ fn view(visit: &Visit, data: &View) -> Markup {
         @if data.snapshots.is_empty() {
             (empty("No snapshot yet", html! {
                 p { "The first one stores everything, compressed; each one after it only what changed." }
-                (button(visit, &format!("{base}/backup"), "Back up now", "primary"))
+                @if visit.may(Scope::Backup) { (button(visit, &format!("{base}/backup"), "Back up now", "primary")) }
             }))
         } @else {
             (plots(visit, data))
@@ -190,7 +191,7 @@ fn list(visit: &Visit, data: &View) -> Markup {
                         td.number data-label="Size" { (size(one.size_bytes)) }
                         td.number data-label="Added" { (size(one.added_bytes)) }
                         td.number data-label="Changed" { (count(one.changed_chunks)) span.muted { " of " (count(one.chunks)) } }
-                        td.row-deeds { a href={ (address) "/restore" } { "Restore" } a href={ "/api/v1" (address) "/download" } { "Download" } }
+                        td.row-deeds { @if visit.may(Scope::Restore) { a href={ (address) "/restore" } { "Restore" } } a href={ "/api/v1" (address) "/download" } { "Download" } }
                     }
                 } }
             } }

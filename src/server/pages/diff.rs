@@ -10,7 +10,6 @@ use super::layout::{Page, Section};
 use super::parts::{badge, cell, empty};
 use super::visit::Visit;
 use super::words::{self, count, many, shell};
-use crate::server::access::Scope;
 use crate::server::answer::Failure;
 use crate::server::input::Asked;
 use crate::server::routes::diff::{self, Change, Difference, TableChanges, Wanted};
@@ -181,10 +180,8 @@ pub(super) async fn export(visit: Visit) -> Result<Response, Failure> {
         file: visit.asked.text("file"),
         limit: None,
     };
-    let text = visit.find(move |visit| {
-        let place = visit.server.place(&visit.who, Scope::Read, &visit.part(0))?;
-        diff::as_sql(&place, &wanted)
-    });
+    let server = std::sync::Arc::clone(&visit.server);
+    let text = diff::in_time(server, visit.who.clone(), visit.part(0), move |place| diff::as_sql(place, &wanted));
     let head = [
         (header::CONTENT_TYPE, "application/sql; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"changes.sql\""),

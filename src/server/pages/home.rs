@@ -51,7 +51,7 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
     let data = Home { databases: cards.await?, next, total };
     Ok(visit.show(data, |visit, data| {
         Page::new(Section::Databases, "Databases", view(visit, data))
-            .command("pagekeep status")
+            .command("pagekeep backup status")
             .command("pagekeep schedule")
     }))
 }

@@ -48,8 +48,13 @@ pub(super) async fn plan(visit: Visit) -> Result<Response, Failure> {
             .below("Databases", "/")
             .below(name, words::database(name))
             .below(one, words::snapshot(name, one))
-            .command(format!("pagekeep backup restore {} {} --live", shell(one), shell(&data.database.path)))
+            .command(command(data))
     }))
+}
+
+fn command(data: &Plan) -> String {
+    let live = if data.database.kind == "sqlite" { "--live" } else { "--force" };
+    format!("pagekeep backup restore . {} --at {} {live}", shell(&data.database.path), shell(&data.snapshot.snapshot))
 }
 
 /// Begins a restore.

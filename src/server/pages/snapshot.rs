@@ -114,7 +114,7 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
         let deeds = html! {
             a.button href={ "/api/v1" (address) "/download" @if let Some(file) = &data.file { "?file=" (words::segment(file)) } } { "Download" }
             a.button href={ (address) "/sql" } { "SQL" }
-            a.button.primary href={ (address) "/restore" } { "Restore\u{2026}" }
+            @if visit.may(Scope::Restore) { a.button.primary href={ (address) "/restore" } { "Restore\u{2026}" } }
         };
         let name = shell(&data.snapshot.snapshot);
         Page::new(Section::Databases, &data.snapshot.snapshot, view(visit, data))
@@ -122,7 +122,7 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
             .below(&data.database, words::database(&data.database))
             .deeds(deeds)
             .command(format!("pagekeep show {name}"))
-            .command(format!("pagekeep query {name} \"SELECT \u{2026}\""))
+            .command(format!("pagekeep query {name} 'SELECT name FROM sqlite_schema'"))
     }))
 }
 
@@ -213,8 +213,8 @@ fn view(visit: &Visit, data: &View) -> Markup {
         h2 { "Tables" }
         (list(data, &address))
         @if let Some(pages) = &data.pages { section.plots { (page_figure(pages)) } }
-        h2 { "Keep, or let go" }
-        (keeping(visit, data, &address, mark))
+        @if visit.may(Scope::Admin) { h2 { "Keep, or let go" } (keeping(visit, data, &address, mark)) }
+        @else if visit.may(Scope::Backup) { h2 { "Keep" } div.choices { (tagging(visit, data, &address)) } }
     }
 }
 
@@ -254,18 +254,7 @@ pub(super) fn page_figure(pages: &Pages) -> Markup {
 fn keeping(visit: &Visit, data: &View, address: &str, mark: Option<&str>) -> Markup {
     html! {
         div.choices {
-            form.fields method="post" action={ (address) "/tag" } {
-                (secret(visit))
-                h3 { "Tag" }
-                p.hint { "A name for this snapshot. While it has one, nothing forgets it." }
-                label { span { "Name" } input name="name" required maxlength="80" placeholder="before-the-move"; }
-                label { span { "Note" } input name="note" placeholder="optional"; }
-                button type="submit" { "Tag" }
-                @for tag in &data.tags { button.quiet type="submit" form={ "untag-" (tag) } { "Remove " (tag) } }
-            }
-            @for tag in &data.tags { form hidden id={ "untag-" (tag) } method="post" action={ (address) "/untag" } {
-                (secret(visit)) input type="hidden" name="name" value=(tag);
-            } }
+            (tagging(visit, data, address))
             @if mark == Some("held") {
                 div { h3 { "Held" } p.hint { "Nothing forgets it until it is released." } (button(visit, &format!("{address}/release"), "Release", "")) }
             } @else {
@@ -283,6 +272,23 @@ fn keeping(visit: &Visit, data: &View, address: &str, mark: Option<&str>) -> Mar
                 div { h3 { "Delete" } p.hint { "It is forgotten first, and can be brought back until prune removes it." } a.button.danger href={ (address) "/forget" } { "Delete\u{2026}" } }
             }
         }
+    }
+}
+
+fn tagging(visit: &Visit, data: &View, address: &str) -> Markup {
+    html! {
+        form.fields method="post" action={ (address) "/tag" } {
+            (secret(visit))
+            h3 { "Tag" }
+            p.hint { "A name for this snapshot. While it has one, nothing forgets it." }
+            label { span { "Name" } input name="name" required maxlength="80" placeholder="before-the-move"; }
+            label { span { "Note" } input name="note" placeholder="optional"; }
+            button type="submit" { "Tag" }
+            @for tag in &data.tags { button.quiet type="submit" form={ "untag-" (tag) } { "Remove " (tag) } }
+        }
+        @for tag in &data.tags { form hidden id={ "untag-" (tag) } method="post" action={ (address) "/untag" } {
+            (secret(visit)) input type="hidden" name="name" value=(tag);
+        } }
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::layout::{self, Page};
 use crate::server::Server;
-use crate::server::access::{Who, cookie};
+use crate::server::access::{Scope, Who, cookie};
 use crate::server::answer::{Failure, done};
 use crate::server::input::At;
 
@@ -70,6 +70,11 @@ impl Fields {
 }
 
 impl Visit {
+    /// Whether a page offers what needs this scope; whether it is done is decided where it is done.
+    pub(super) fn may(&self, scope: Scope) -> bool {
+        self.who.scope >= scope
+    }
+
     /// One of the parts of the path.
     pub(super) fn part(&self, at: usize) -> String {
         self.parts.get(at).cloned().unwrap_or_default()

@@ -17,6 +17,7 @@ use crate::ops::diff::{
     Counts, DiffOptions, DiffSink, Patch, RowChange, SchemaChange, Shelf, Table, TableSide, diff as compare, row_json,
 };
 use crate::ops::{ErrorKind, OpError};
+use crate::server::Server;
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, Success, done};
 use crate::server::input::{Asked, At};
@@ -99,6 +100,16 @@ pub(crate) async fn diff(
     At(name): At<String>,
     Asked(wanted): Asked<Wanted>,
 ) -> Answer<Difference> {
+    done(in_time(server, who, name, move |place| difference(place, &wanted)).await?)
+}
+
+/// Compares, and stops when it takes too long.
+pub(crate) async fn in_time<T: Send + 'static>(
+    server: Arc<Server>,
+    who: Who,
+    name: String,
+    compare: impl FnOnce(&Place) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     let progress = Arc::new(Progress::new());
     let (shared, stop) = (Arc::clone(&server), Arc::clone(&progress));
     let alarm = tokio::spawn(async move {
@@ -108,11 +119,22 @@ pub(crate) async fn diff(
     let found = server.pool.run(move || {
         let mut place = shared.place(&who, Scope::Read, &name)?;
         place.caller.context.progress = progress;
-        difference(&place, &wanted)
+        compare(&place)
     });
     let found = found.await;
     alarm.abort();
-    done(found?)
+    found
+}
+
+/// A comparison that was stopped, as the reason why.
+fn told(error: OpError) -> Failure {
+    match error.kind() {
+        ErrorKind::Interrupted => {
+            let told = format!("the comparison was stopped after {} s", PATIENCE.as_secs());
+            Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "too_slow", told).hint("name one table")
+        }
+        _ => error.into(),
+    }
 }
 
 fn difference(place: &Place, wanted: &Wanted) -> Result<Difference, Failure> {
@@ -134,13 +156,7 @@ fn difference(place: &Place, wanted: &Wanted) -> Result<Difference, Failure> {
         compare(pair, &options, &context.progress, &mut shown)?;
         Ok(Difference { from, to, ..shown.found })
     });
-    found.map_err(|error: OpError| match error.kind() {
-        ErrorKind::Interrupted => {
-            let told = format!("the comparison was stopped after {} s", PATIENCE.as_secs());
-            Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "too_slow", told).hint("name one table")
-        }
-        _ => error.into(),
-    })
+    found.map_err(told)
 }
 
 #[derive(Default)]
@@ -234,7 +250,7 @@ pub(crate) fn as_sql(place: &Place, wanted: &Wanted) -> Result<String, Failure> 
         let failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "too_large", told);
         return Err(failure.hint(format!("choose one table, or run where the database is: {}", command.trim_end())));
     }
-    made?;
+    made.map_err(told)?;
     String::from_utf8(text.0).map_err(|_| Failure::ours("the statements are no text"))
 }
 
