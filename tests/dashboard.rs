@@ -239,7 +239,7 @@ fn names_and_rows_are_shown_and_never_run() {
         "/configure?keep-last=1".into(),
         "/snapshots/1".into(),
         format!("/snapshots/1/rows?table={table}"),
-        format!("/snapshots/1/sql?sql=SELECT%20*%20FROM%20%22%3Cb%3E%22%22x%27%22"),
+        "/snapshots/1/sql?sql=SELECT%20*%20FROM%20%22%3Cb%3E%22%22x%27%22".to_owned(),
         "/snapshots/1/sql?sql=%3Cscript%3E".into(),
         "/snapshots/1/restore".into(),
         "/snapshots/1/forget".into(),

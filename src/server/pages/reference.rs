@@ -20,9 +20,12 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
     }))
 }
 
+/// A method, its path, and what the document says of it.
+type Route<'a> = (String, String, &'a Value);
+
 /// The routes of each tag, in the document's order.
-fn by_tag(document: &Value) -> Vec<(String, Vec<(String, String, &Value)>)> {
-    let mut tags: Vec<(String, Vec<(String, String, &Value)>)> = Vec::new();
+fn by_tag(document: &Value) -> Vec<(String, Vec<Route<'_>>)> {
+    let mut tags: Vec<(String, Vec<Route<'_>>)> = Vec::new();
     for (path, methods) in document["paths"].as_object().into_iter().flatten() {
         for (method, route) in methods.as_object().into_iter().flatten() {
             let tag = route["tags"][0].as_str().unwrap_or("other").to_owned();
