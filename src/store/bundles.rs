@@ -25,6 +25,9 @@ const READING: usize = 8;
 /// Indexes for which a thread is begun.
 const READ_BY_ONE: usize = 4;
 
+/// A bundle, and what it holds or what is wrong with its index.
+pub type ReadIndex = (Nonce, Result<BundleIndex, StoreError>);
+
 /// A pack in a bundle.
 #[derive(Clone, Debug)]
 pub struct Located {
@@ -100,7 +103,7 @@ impl Store {
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn try_bundles(&self, at_once: usize) -> Result<Vec<(Nonce, Result<BundleIndex, StoreError>)>, StoreError> {
+    pub fn try_bundles(&self, at_once: usize) -> Result<Vec<ReadIndex>, StoreError> {
         let listed = self.remote().list(keys::BUNDLES)?;
         let indexes =
             listed.iter().filter_map(|object| keys::parse_bundle(&object.key)).filter(|(_, is_index)| *is_index);

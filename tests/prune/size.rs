@@ -28,7 +28,7 @@ fn a_pruned_store_is_hardly_larger_than_one_that_saw_only_what_is_kept() {
     machine.ok(&["backup", "add", "all", "all"]);
     machine.ok(&["--db", "other/app.db", "backup", "add", "few", "few"]);
     // What is kept is spread over the whole history, as a policy does.
-    let stays = |number: u32| number % (snapshots / kept) == 0;
+    let stays = |number: u32| number.is_multiple_of(snapshots / kept);
     let mut forget = vec!["forget".to_owned(), "--from".into(), "all".into()];
     for number in 1..=snapshots {
         step(&machine, "app.db", number);
