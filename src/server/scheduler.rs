@@ -21,7 +21,7 @@ const LOOKS: usize = 4;
 /// How often folders are asked whether their configuration changed.
 const REFRESH_EVERY: Duration = Duration::from_secs(30);
 /// A remote that was synced with within this time is trusted to have what it had.
-const TRUSTED: Duration = Duration::from_secs(12 * 3600);
+pub(super) const TRUSTED: Duration = Duration::from_secs(12 * 3600);
 /// When a run found no room, it is tried again after this time.
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(10);
 

@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Server;
+use super::scheduler::TRUSTED;
 use crate::base::Name;
-use crate::ops::OpError;
+use crate::ops::{OpError, is_idle};
 use crate::workspace::RunVerb;
 
 /// The age at which a backup without a schedule is too old: that of `backup status`.
@@ -60,7 +61,9 @@ impl Server {
             workspace.recall_database(handle).map(|memory| memory.created_at).into_iter().collect();
         let kept = runs.iter().filter(|(_, verb, _)| made.contains(verb));
         good.extend(kept.filter_map(|(_, _, run)| run.good_at));
-        if failing.is_none() && !good.is_empty() {
+        // What a schedule's last run found counts when there is nothing new: one that began a job may not have ended well.
+        let database = self.catalog.database(name, &self.base.settings)?;
+        if failing.is_none() && !good.is_empty() && is_idle(&self.base.context, &database, TRUSTED)? {
             good.extend(self.runs.last(name));
         }
         let good_at = good.into_iter().max();
@@ -79,7 +82,6 @@ impl Server {
             verdict: drill.verdict.name(),
             restore_ms: drill.restore_ms,
         });
-        let database = self.catalog.database(name, &self.base.settings)?;
         let sizes = good_at.and_then(|_| self.sizes(&database).ok()).unwrap_or_default();
         Ok(Standing {
             good_at: good_at.map(|at| at.to_string()),
