@@ -122,6 +122,7 @@ fn context() -> Result<Context, String> {
         zone: TimeZone::system(),
         patience: OpenOptions::default(),
         reach: keeper::ops::Reach::default(),
+        mandate: None,
         progress: Arc::new(Progress::new()),
     })
 }

@@ -74,6 +74,7 @@ impl Session {
             zone: TimeZone::system(),
             patience: OpenOptions::default(),
             reach: Reach::default(),
+            mandate: None,
             progress: around.progress,
         };
         context.be_patient(globals.db.as_deref(), &settings);

@@ -12,6 +12,7 @@ pub mod diff;
 mod doctor;
 mod drill;
 mod error;
+mod follow;
 mod graph;
 mod history;
 mod hooks;

@@ -25,6 +25,7 @@ pub(super) fn caller(machine: &Machine) -> Caller {
         zone: TimeZone::UTC,
         patience: OpenOptions::default(),
         reach: pagekeep::ops::Reach::default(),
+        mandate: None,
         progress: Arc::new(Progress::new()),
     };
     let program = env!("CARGO_BIN_EXE_pagekeep").into();

@@ -88,6 +88,7 @@ impl Stage {
             clock,
             zone: jiff::tz::TimeZone::UTC,
             reach: Default::default(),
+            mandate: None,
             patience: OpenOptions::default(),
             progress: Arc::new(Progress::new()),
         };

@@ -189,6 +189,7 @@ pub fn context(folder: &Path) -> Context {
         zone: TimeZone::UTC,
         patience: OpenOptions::default(),
         reach: pagekeep::ops::Reach::default(),
+        mandate: None,
         progress: Arc::new(Progress::new()),
     }
 }

@@ -30,6 +30,7 @@ pub fn context(folder: &Path) -> Context {
         zone: TimeZone::UTC,
         patience: OpenOptions::for_tests(),
         reach: pagekeep::ops::Reach::default(),
+        mandate: None,
         progress: Arc::new(Progress::new()),
     }
 }

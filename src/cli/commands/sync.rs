@@ -15,7 +15,7 @@ pub(super) fn run(
     snapshot: SnapshotOptions,
 ) -> Result<Output, OpError> {
     let mut database = session.database(false)?;
-    let options = SyncOptions { snapshot, rebase };
+    let options = SyncOptions { snapshot, rebase, run: None };
     if let Some(name) = name {
         let report = ops::sync_to(&session.context, &mut database, name, &options)?;
         return Ok(output(session, &database, &report));

@@ -141,7 +141,8 @@ fn store_kind(error: &StoreError) -> ErrorKind {
         }
         StoreError::NoStore { .. } => ErrorKind::NoStore,
         StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
-        StoreError::Locked { .. } | StoreError::LockLost { .. } | StoreError::LeaseLost { .. } => ErrorKind::Busy,
+        StoreError::Locked { .. } | StoreError::LockLost { .. } => ErrorKind::Busy,
+        StoreError::LeaseLost { .. } => ErrorKind::Conflict,
         StoreError::Moved { .. } => ErrorKind::Temporary,
     }
 }
