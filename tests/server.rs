@@ -5,6 +5,7 @@ mod parts {
     pub(crate) mod access;
     pub(crate) mod jobs;
     pub(crate) mod junk;
+    pub(crate) mod keeping;
     pub(crate) mod procedures;
     pub(crate) mod schedules;
     pub(crate) mod snapshots;

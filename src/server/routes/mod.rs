@@ -5,6 +5,7 @@ mod cluster;
 mod databases;
 mod diff;
 mod download;
+mod keeping;
 mod place;
 mod procedures;
 mod query;
@@ -72,7 +73,7 @@ fn all() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(databases::one))
         .routes(routes!(databases::stats))
         .routes(routes!(snapshots::list, snapshots::create))
-        .routes(routes!(snapshots::one))
+        .routes(routes!(snapshots::one, keeping::forget))
         .routes(routes!(download::download))
         .routes(routes!(upload::upload))
         .routes(routes!(snapshots::restore))
@@ -83,6 +84,11 @@ fn all() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(remotes::list, remotes::add))
         .routes(routes!(remotes::remove))
         .routes(routes!(remotes::sync))
+        .routes(routes!(keeping::policies, keeping::set, keeping::clear))
+        .routes(routes!(keeping::plan))
+        .routes(routes!(keeping::apply))
+        .routes(routes!(keeping::holds, keeping::hold))
+        .routes(routes!(keeping::release))
         .routes(routes!(schedules::list))
         .routes(routes!(schedules::one, schedules::set, schedules::remove))
         .routes(routes!(work::list))
