@@ -8,6 +8,7 @@ mod cluster;
 #[path = "support"]
 mod support {
     pub(crate) use super::cli;
+    pub(crate) mod s3_double;
     pub(crate) mod server;
 }
 
@@ -24,6 +25,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
+use support::s3_double::{Fault, S3Double};
 use support::server::Served;
 
 /// Time between runs, in seconds: a change of leaders takes five, on a machine that has nothing else to do.
@@ -174,6 +176,26 @@ fn killed_paused_and_resumed(world: &World) {
 fn three_servers_and_a_folder() {
     let shared = tempfile::tempdir_in("/var/tmp").unwrap();
     killed_paused_and_resumed(&World::new(&format!("file://{}", shared.path().join("store").display()), &[]));
+}
+
+#[test]
+fn nobody_leads_while_the_remote_is_away() {
+    let double = S3Double::start();
+    let world = World::new(&double.url(), &[("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")]);
+    let servers: Vec<Option<Served>> = (0..3).map(|at| world.serve(at)).collect();
+    let (_, epoch) = leader(&servers);
+    world.wait_for_runs(1, &servers);
+    double.fail(Fault::Status("503 Service Unavailable"));
+    for one in servers.iter().flatten() {
+        one.until(|| (health(one)["role"] == "undecided").then_some(()));
+        one.post("/backup/now", json!({})).refused(409, "conflict", "no server leads");
+        assert_eq!(one.get("/api/v1/databases").status, 200);
+    }
+    double.fail(Fault::None);
+    let (_, later) = leader(&servers);
+    assert!(later > epoch);
+    world.wait_for_runs(2, &servers);
+    world.each_run_is_done_once(&servers);
 }
 
 #[test]

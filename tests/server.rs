@@ -6,6 +6,7 @@ mod parts {
     pub(crate) mod jobs;
     pub(crate) mod junk;
     pub(crate) mod keeping;
+    pub(crate) mod life;
     pub(crate) mod procedures;
     pub(crate) mod schedules;
     pub(crate) mod snapshots;
@@ -13,6 +14,7 @@ mod parts {
 #[path = "support"]
 mod support {
     pub(crate) mod cli;
+    pub(crate) mod s3_double;
     pub(crate) mod server;
 }
 
