@@ -17,7 +17,7 @@ use crate::base::policy::{Policy, Quota};
 use crate::base::{Name, Progress};
 use crate::format::record::{Header, SnapshotName};
 use crate::ops::retention::{self, ForgetOptions};
-use crate::ops::{self, Context, Database, ErrorKind, OpError, ReadFrom, Reach, SnapshotOptions, SyncOptions};
+use crate::ops::{self, Context, Database, ErrorKind, OpError, Reach, ReadFrom, SnapshotOptions, SyncOptions};
 use crate::store::lease::{Epoch, Mandate};
 use crate::workspace::{
     Job, JobError, JobProgress, JobState, Lease, Origin, Root, Run, Task, Workspace, WorkspaceError,

@@ -80,13 +80,16 @@ struct ClusterFile {
 }
 
 impl ClusterFile {
-    fn understood(self) -> Result<ClusterConfig, String> {
+    fn understood(self, home: &Path) -> Result<ClusterConfig, String> {
         let lasts = duration(self.lasts.as_deref().unwrap_or(LASTS))?;
         if !(SHORTEST_LEASE..=LONGEST_LEASE).contains(&lasts) {
             return Err("'lasts' is a time from 2s to 1h".into());
         }
         let name = Name::new(self.name.as_deref().unwrap_or("servers")).map_err(|error| error.to_string())?;
-        Ok(ClusterConfig { lease: self.lease, name, lasts, address: self.address })
+        // Jobs open it from other folders.
+        let is_path = !self.lease.contains("://");
+        let lease = if is_path { home.join(&self.lease).display().to_string() } else { self.lease };
+        Ok(ClusterConfig { lease, name, lasts, address: self.address })
     }
 }
 
@@ -232,7 +235,7 @@ impl File {
             requests: within("requests", self.requests, REQUESTS, 256)?,
             upload_bytes: crate::workspace::byte_size(self.upload.as_deref().unwrap_or(UPLOAD))?,
             tls: self.tls.map(|tls| Tls { certificate: home.join(tls.certificate), key: home.join(tls.key) }),
-            cluster: self.cluster.map(ClusterFile::understood).transpose()?,
+            cluster: self.cluster.map(|cluster| cluster.understood(home)).transpose()?,
         })
     }
 }

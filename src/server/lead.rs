@@ -37,6 +37,8 @@ struct State {
     held: Option<(u32, Duration)>,
     leader: Option<Beat>,
     trouble: Option<String>,
+    /// What was said last.
+    said: Option<Role>,
 }
 
 /// What a server is among several.
@@ -106,9 +108,7 @@ impl Lead {
     /// When it is not held.
     pub(crate) fn lease(&self) -> Result<Lease, LeadError> {
         match self.role() {
-            Role::Leads(epoch) => {
-                Ok(Lease { url: self.config.lease.clone(), name: self.config.name.clone(), epoch })
-            }
+            Role::Leads(epoch) => Ok(Lease { url: self.config.lease.clone(), name: self.config.name.clone(), epoch }),
             Role::Follows(beat) => {
                 let address = beat.address.unwrap_or_else(|| beat.host.clone());
                 Err(LeadError::Follows { host: beat.host, address, epoch: beat.place.epoch })
@@ -171,7 +171,6 @@ impl Lead {
 
     /// Takes notice of how a turn ended, and says what is new.
     fn note(&self, began: Duration, turn: Result<Standing, OpError>) {
-        let before = self.role();
         let mut state = self.state();
         match turn {
             Ok(Standing::Leads { epoch }) => {
@@ -183,8 +182,10 @@ impl Lead {
             Err(error) => state.trouble = Some(error.in_full()),
         }
         let trouble = state.trouble.clone();
+        let before = state.said.take().unwrap_or(Role::Undecided(None));
         drop(state);
         let now = self.role();
+        self.state().said = Some(now.clone());
         match (&before, &now) {
             (Role::Leads(before), Role::Leads(now)) if before == now => {
                 if let Some(trouble) = trouble {

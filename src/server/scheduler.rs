@@ -69,9 +69,10 @@ pub(crate) async fn run(server: Arc<Server>, preset: Arc<Preset>) {
                 lock(&under_way).remove(&name);
             });
         }
-        let until = plan.due.first().map_or(every, |(due, _)| {
-            due.duration_since(now).try_into().unwrap_or(Duration::ZERO).min(every)
-        });
+        let until = plan
+            .due
+            .first()
+            .map_or(every, |(due, _)| due.duration_since(now).try_into().unwrap_or(Duration::ZERO).min(every));
         tokio::select! {
             _ = stopping.wait_for(|stopping| *stopping) => break,
             () = server.schedules_changed.notified() => plan.renew(&server, &preset, false),
