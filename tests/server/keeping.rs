@@ -84,3 +84,26 @@ fn policies_holds_and_what_is_forgotten_over_http() {
     let dropped = served.post("/api/v1/procedures/sp_backup_drop", json!({"Database": "shop", "BackupId": "2"}));
     assert_eq!(dropped.data()["rows"][0]["Snapshot"], "shop@2", "{dropped}");
 }
+
+#[test]
+fn a_store_is_proven_over_http() {
+    let (machine, _path, served) = served();
+    machine.ok(&["backup", "create"]);
+    let at = |below: &str| format!("/api/v1/databases/shop/{below}");
+    let ended = |reply: crate::support::server::Reply| served.ended(reply.data()["id"].as_str().unwrap());
+    for (route, asked) in
+        [("verify", json!({})), ("verify", json!({"snapshot": "1"})), ("scrub", json!({"max_bytes": "1GiB"}))]
+    {
+        let done = ended(served.post(&at(route), asked));
+        assert_eq!((&done["state"], &done["result"]["rows"]), (&json!("completed"), &json!([])), "{done}");
+    }
+    assert_eq!(served.get(&at("drills")).data(), json!([]));
+    let drill = ended(served.post(&at("drills"), json!({"sample": 1})));
+    assert_eq!(drill["state"], "completed", "{drill}");
+    let kept = served.get(&at("drills")).data();
+    assert_eq!((&kept[0]["snapshot"], &kept[0]["troubles"]), (&json!("shop@1"), &json!(null)), "{kept}");
+    let doctor = ended(served.post(&at("doctor"), json!({})));
+    assert_eq!(doctor["state"], "completed", "{doctor}");
+    assert!(!doctor["result"]["rows"].as_array().unwrap().is_empty(), "{doctor}");
+    served.post(&at("doctor"), json!({"what": 1})).refused(400, "usage", "what");
+}

@@ -202,7 +202,7 @@ fn about(
 }
 
 /// The rows of a procedure that only looks.
-async fn rows(
+pub(super) async fn rows(
     server: Arc<Server>,
     who: Who,
     name: String,
@@ -218,7 +218,7 @@ async fn rows(
 }
 
 /// Begins the job that calls a procedure.
-async fn begin(
+pub(super) async fn begin(
     server: Arc<Server>,
     who: Who,
     scope: Scope,

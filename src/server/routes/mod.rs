@@ -8,6 +8,7 @@ mod download;
 mod keeping;
 mod place;
 mod procedures;
+mod proof;
 mod query;
 mod refs;
 mod remotes;
@@ -89,6 +90,10 @@ fn all() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(keeping::apply))
         .routes(routes!(keeping::holds, keeping::hold))
         .routes(routes!(keeping::release))
+        .routes(routes!(proof::verify))
+        .routes(routes!(proof::scrub))
+        .routes(routes!(proof::drills, proof::drill))
+        .routes(routes!(proof::doctor))
         .routes(routes!(schedules::list))
         .routes(routes!(schedules::one, schedules::set, schedules::remove))
         .routes(routes!(work::list))
