@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::lineage::{adopt, newest_of};
-use super::{Context, Database, OpError, OpenRemote, Outcome, lines};
+use super::{Context, Database, ErrorKind, OpError, OpenRemote, Outcome, lines};
 use crate::store::Store;
 use crate::workspace::Pushed;
 
@@ -21,7 +21,7 @@ pub(super) fn follow(
     remote: &OpenRemote,
     run: Timestamp,
 ) -> Result<Option<Outcome>, OpError> {
-    catch_up(context, database, remote)?;
+    take_over(context, database, remote)?;
     let Some(memory) = database.workspace.recall_database(&database.handle) else { return Ok(None) };
     let local = database.local_store(context)?;
     let header = local.record(&database.name, database.line_of(&memory), memory.number)?.header;
@@ -30,7 +30,24 @@ pub(super) fn follow(
     Ok(made_for.filter(|made_for| *made_for >= run).map(|_| Outcome::Unchanged { number, id, read_bytes: 0 }))
 }
 
-fn catch_up(context: &Context, database: &mut Database, remote: &OpenRemote) -> Result<(), OpError> {
+/// Takes over what others made since at any remote, before something is done that goes on from it. A remote that is away
+/// keeps nobody waiting: whoever syncs with it finds out.
+///
+/// # Errors
+/// When the folder is in use, or what a remote has cannot be taken over.
+pub fn catch_up(context: &Context, database: &mut Database) -> Result<(), OpError> {
+    let _lock = database.workspace.lock(database.settings.lock_wait())?;
+    for name in database.remote_names() {
+        let remote = database.open_remote(context, name.as_str());
+        match remote.and_then(|remote| take_over(context, database, &remote)) {
+            Err(error) if error.kind() == ErrorKind::Temporary => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn take_over(context: &Context, database: &mut Database, remote: &OpenRemote) -> Result<(), OpError> {
     let Some(newest) = newest_of(&remote.store, database)? else { return Ok(()) };
     let memory = database.workspace.recall_database(&database.handle);
     let is_behind = match &memory {

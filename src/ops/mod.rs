@@ -58,6 +58,7 @@ pub use database::Database;
 pub use doctor::{DoctorCheck, DoctorReport, DoctorState, doctor};
 pub use drill::{DrillOptions, DrillPick, DrillReport, drill, drill_places};
 pub use error::{ErrorKind, OpError, QueryError};
+pub use follow::catch_up;
 pub use graph::{Graph, Row, graph};
 pub use history::{History, Listed};
 pub use hooks::HookError;

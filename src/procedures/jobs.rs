@@ -217,7 +217,7 @@ fn work(caller: &Caller, workspace: &Workspace, job: &Job) -> (Job, Result<(), O
             let outcome = std::thread::scope(|scope| {
                 let (progress, done, id) = (&*caller.context.progress, &done, job.id.as_str());
                 scope.spawn(move || say_progress(workspace, id, progress, done));
-                let outcome = perform(&caller, &job.task);
+                let outcome = caught_up(&caller).and_then(|()| perform(&caller, &job.task));
                 done.store(true, Relaxed);
                 outcome
             });
@@ -248,6 +248,14 @@ struct Done {
     remarks: Vec<String>,
     /// What failed although the rest was done.
     failure: Option<OpError>,
+}
+
+/// Under a lease others may have gone on with the history since this machine last did.
+fn caught_up(caller: &Caller) -> Result<(), OpError> {
+    match caller.context.mandate {
+        Some(_) => ops::catch_up(&caller.context, &mut caller.own_database(false)?),
+        None => Ok(()),
+    }
 }
 
 fn perform(caller: &Caller, task: &Task) -> Result<Done, OpError> {
@@ -291,9 +299,10 @@ fn back_up(caller: &Caller, note: Option<&String>, run: Option<&Run>) -> Result<
         let outcome = ops::create(&caller.context, &database, &snapshot)?;
         done.snapshot = Some(database.title(outcome.number()));
     } else {
-        // Under a lease others may have gone on with the history meanwhile, or have done this run.
-        let shared = run.filter(|_| caller.context.mandate.is_some()).map(|run| run.due);
-        let options = SyncOptions { snapshot, rebase: shared.is_some(), run: shared };
+        // Under a lease another may have done this run, and what only this machine made may have been overtaken.
+        let is_shared = caller.context.mandate.is_some();
+        let run = run.filter(|_| is_shared).map(|run| run.due);
+        let options = SyncOptions { snapshot, rebase: is_shared, run };
         for (_, report) in ops::sync_all(&caller.context, &mut database, &options)? {
             match report {
                 Ok(report) => {

@@ -57,7 +57,9 @@ pub(crate) async fn run(server: Arc<Server>, preset: Arc<Preset>) {
         }
         for (due, name) in due_now {
             if !lock(&under_way).insert(name.clone()) {
-                tracing::warn!("{name}: due, but its last run has not begun yet; left out");
+                if server.lead.is_none() {
+                    tracing::warn!("{name}: due, but its last run has not begun yet; left out");
+                }
                 continue;
             }
             let retention = plan.tables.get(&name).and_then(|(schedule, _)| schedule.retention);
