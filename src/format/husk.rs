@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A number is never used twice: a writer that slept while its number was given away, forgotten and pruned must find
-//! something under its key. A husk is shorter than any record, so that a listing tells which is which.
+//! something under its key. A husk has a length that no record has, so that a listing tells which is which.
 
 use super::FormatError;
 use super::bytes::Cursor;
@@ -15,9 +15,15 @@ use crate::base::SnapshotNumber;
 
 const WHAT: &str = "the husk";
 
-/// An object under a record's key that is not longer than this is a husk. The least record, of fields that cannot be
-/// compressed, has 300 bytes; a husk has 80, and 120 in an encrypted store.
-pub const MAX_HUSK_BYTES: u64 = 192;
+/// Length of a husk in bytes. The least record, of fields that cannot be compressed, has 300.
+pub const HUSK_BYTES: u64 = 80;
+/// Length of a husk in bytes as an encrypted store lists it.
+pub const SEALED_HUSK_BYTES: u64 = 136;
+
+/// Whether an object of this length under a record's key is a husk. Anything else is a record, however damaged.
+pub fn is_husk_len(len: u64) -> bool {
+    len == HUSK_BYTES || len == SEALED_HUSK_BYTES
+}
 
 /// Why there is no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +52,7 @@ impl Husk {
         let mut out = envelope::header(ObjectKind::Husk).to_vec();
         envelope::put_skippable(&mut out, &body);
         envelope::seal(&mut out);
-        debug_assert!(out.len() as u64 <= MAX_HUSK_BYTES);
+        debug_assert_eq!(out.len() as u64, HUSK_BYTES);
         out
     }
 

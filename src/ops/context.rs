@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Database, Reach};
+use super::{Database, Passwords, Reach};
 use crate::base::Progress;
 use crate::format::protocol::Who;
 use crate::remote::{Environment, OpenOptions};
@@ -31,6 +31,8 @@ pub struct Context {
     pub zone: TimeZone,
     /// How long remotes are waited for.
     pub patience: OpenOptions,
+    /// Where passwords of encrypted stores come from.
+    pub passwords: Passwords,
     /// What the caller may name.
     pub reach: Reach,
     /// What says that the caller may still make anything visible; always, when there is none.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::cli::output::{Output, count, size, time};
+use crate::cli::output::{Output, counted, size, time};
 use crate::cli::session::Session;
 use crate::ops::{OpError, Spec};
 
@@ -15,15 +15,15 @@ pub(super) fn run(
     at: Option<&str>,
     force: bool,
 ) -> Result<Output, OpError> {
-    let from = session.from(from)?;
     let spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
+    let from = session.from_for(&spec, from)?;
     let (name, report) = from.restore(&session.context, &spec, destination, force)?;
 
     let fetched = size(report.requests.received_bytes);
     let said = format!(
-        "Downloaded {fetched} of {fetched}, restored {name} ({}, {} files) to {} in {}",
+        "Downloaded {fetched} of {fetched}, restored {name} ({}, {}) to {} in {}",
         size(report.size_bytes),
-        count(report.files),
+        counted(report.files, "file"),
         report.path.display(),
         time(report.elapsed)
     );

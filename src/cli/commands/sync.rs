@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::base::Name;
 use crate::cli::exit;
-use crate::cli::output::{Output, count, size, time};
+use crate::cli::output::{Output, count, counted, size, time};
 use crate::cli::session::Session;
 use crate::ops::{self, Database, OpError, Outcome, SnapshotOptions, SnapshotReport, SyncOptions, SyncReport};
 
@@ -95,7 +95,7 @@ fn closing_line(report: &SyncReport, name: &str) -> String {
             format!("Uploaded {sent} of {sent} ({new} of {all} chunks new) in {elapsed}")
         }
         (Outcome::Unchanged { .. }, false) => {
-            format!("Uploaded {sent} of {sent} ({} snapshots) in {elapsed}", report.pushed.len())
+            format!("Uploaded {sent} of {sent} ({}) in {elapsed}", counted(report.pushed.len() as u64, "snapshot"))
         }
     }
 }

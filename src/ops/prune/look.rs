@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::Env;
 use crate::base::{Name, Nonce, PackId, SnapshotNumber};
 use crate::format::bundle::BundleIndex;
-use crate::format::husk::MAX_HUSK_BYTES;
+use crate::format::husk::is_husk_len;
 use crate::format::record::SnapshotName;
 use crate::format::refs::{RefKind, RefTarget};
 use crate::ops::verify::SnapshotPlace;
 use crate::ops::{OpError, retention};
 use crate::remote::Listed;
-use crate::store::{Store, StoreError, keys};
+use crate::store::{Store, keys};
 
 /// What lies in a store.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Found {
     /// Lists a store. Packs come before records, so that what a writer stores meanwhile is not taken for garbage.
     pub(super) fn look(env: &Env<'_>, store: &Store) -> Result<Self, OpError> {
         let mut found = Self::default();
-        let list = |folder: &str| store.remote().list(folder).map_err(StoreError::from);
+        let list = |folder: &str| store.remote().list(folder);
         for object in list(keys::PACKS)? {
             if let Some(id) = keys::parse_pack(&object.key) {
                 found.packs.insert(id, object.size);
@@ -55,10 +55,10 @@ impl Found {
         }
         for object in list(keys::SNAPSHOTS)? {
             let Some(place) = keys::parse_snapshot(&object.key) else { continue };
-            if object.size > MAX_HUSK_BYTES {
-                found.records.insert(place, object.size);
-            } else {
+            if is_husk_len(object.size) {
                 found.husks.insert(place);
+            } else {
+                found.records.insert(place, object.size);
             }
         }
         found.refs(store)?;
@@ -108,7 +108,7 @@ impl Found {
     /// Reads what tags and lines stand for.
     fn refs(&mut self, store: &Store) -> Result<(), OpError> {
         let mut newest = BTreeMap::new();
-        for object in store.remote().list(keys::REFS).map_err(StoreError::from)? {
+        for object in store.remote().list(keys::REFS)? {
             if let Some((database, name, number)) = keys::parse_ref(&object.key) {
                 newest.entry((database, name)).or_insert(number);
             }

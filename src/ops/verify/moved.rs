@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::finding::{Finding, FindingKind};
 use super::held::Held;
 use super::survey::Survey;
-use crate::format::husk::MAX_HUSK_BYTES;
+use crate::format::husk::is_husk_len;
 use crate::ops::OpError;
 use crate::remote::Listed;
 use crate::store::{Located, StoreError, keys};
@@ -16,7 +16,7 @@ const READING: usize = 8;
 impl Survey<'_> {
     /// Takes in what holds the place of a record; whether it was one.
     pub(super) fn take_husk(&mut self, listed: &Listed) -> Result<bool, OpError> {
-        let Some(place) = keys::parse_snapshot(&listed.key).filter(|_| listed.size <= MAX_HUSK_BYTES) else {
+        let Some(place) = keys::parse_snapshot(&listed.key).filter(|_| is_husk_len(listed.size)) else {
             return Ok(false);
         };
         if let Err(error) = self.store.husk(&place.0, &place.1, place.2) {
