@@ -15,7 +15,7 @@ use known::look_near;
 
 use super::bring::{Brought, bring, finish};
 use super::drill::remove_left;
-use super::follow::{RUN, follow};
+use super::follow::{RUN, follow, is_only_here};
 use super::lines::{note, unpushed};
 use super::rebase::rebase;
 use super::recover::recover;
@@ -43,7 +43,7 @@ const ATTEMPTS: usize = 8;
 pub struct SyncOptions {
     /// What is said about a snapshot, if one is made.
     pub snapshot: SnapshotOptions,
-    /// When somebody else wrote first: go on after them.
+    /// When somebody else wrote first: go on after them. Under a mandate only while what is set aside is nowhere else.
     pub rebase: bool,
     /// The scheduled run that this is, when several machines take turns: what others made since is gone on after, and
     /// nothing is made when one of them did this run.
@@ -71,6 +71,19 @@ pub struct SyncReport {
     pub set_aside: Option<std::path::PathBuf>,
     /// Where records of refs were set aside by a rebase.
     pub refs_set_aside: Option<std::path::PathBuf>,
+}
+
+impl SyncReport {
+    /// What was set aside, in words.
+    pub fn told_aside(&self) -> Vec<String> {
+        let history =
+            |aside: &std::path::PathBuf| format!("this machine's earlier history was set aside in {}", aside.display());
+        let refs = |aside: &std::path::PathBuf| {
+            let place = aside.display();
+            format!("tags and lines are as they are there; this machine's were set aside in {place}")
+        };
+        self.set_aside.iter().map(history).chain(self.refs_set_aside.iter().map(refs)).collect()
+    }
 }
 
 /// Makes a snapshot in the local store.
@@ -183,10 +196,14 @@ fn attempts(
     let mended = mended.inspect_err(|_| turn.give_back(database))?;
     let (mut set_aside, mut refs_set_aside) = (None, None);
     let mut done = match next(context, database, &turn.remote, options) {
-        Err(OpError::Overtaken { .. }) if options.rebase => rebase(context, database, &turn.remote).and_then(|aside| {
-            set_aside = aside;
-            next(context, database, &turn.remote, options)
-        }),
+        Err(OpError::Overtaken { number, .. })
+            if options.rebase && is_only_here(context, database, &turn.remote, number) =>
+        {
+            rebase(context, database, &turn.remote).and_then(|aside| {
+                set_aside = aside;
+                next(context, database, &turn.remote, options)
+            })
+        }
         Err(error) if is_damaged_here(context, database, &error) => match recover(context, database, true) {
             Ok(Some(told)) => {
                 recovered = Some(told);

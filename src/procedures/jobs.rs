@@ -307,6 +307,7 @@ fn back_up(caller: &Caller, note: Option<&String>, run: Option<&Run>) -> Result<
             match report {
                 Ok(report) => {
                     done.snapshot = Some(database.title(report.outcome.number()));
+                    done.remarks.extend(report.told_aside());
                     done.remarks.extend(report.remarks);
                 }
                 Err(error) => done.failure = done.failure.or(Some(error)),

@@ -90,7 +90,9 @@ pub fn serve(mut caller: Caller, options: &ServeOptions) -> Result<(), OpError> 
     server.settle_jobs();
     let outcome = runtime.block_on(listen(&server, Arc::new(preset)));
     runtime.shutdown_timeout(Duration::from_secs(2));
-    tracing::info!("stopped");
+    if outcome.is_ok() {
+        tracing::info!("stopped");
+    }
     outcome
 }
 

@@ -96,7 +96,7 @@ fn a_job_at_work_is_stopped_by_its_procedure() {
     let id = begun["rows"][0]["BackupId"].as_str().unwrap().to_owned();
     served.until(|| (served.get(&format!("/api/v1/jobs/{id}")).data()["state"] == "in_progress").then_some(()));
     let asked = served.post("/api/v1/procedures/sp_backup_cancel", json!({"Database": "shop", "Id": id})).data();
-    assert_eq!(asked["rows"][0]["CancelRequested"], true, "{asked}");
+    assert_eq!(asked["rows"][0]["CancelRequested"], 1, "{asked}");
     assert_eq!(served.ended(&id)["state"], "cancelled");
     drop(held);
     assert_eq!(served.get("/api/v1/databases/shop/snapshots").status, 404);

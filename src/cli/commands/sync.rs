@@ -59,15 +59,7 @@ fn output(session: &Session, database: &Database, report: &SyncReport) -> Output
         output.talk.extend(remarks(snapshot, session.globals.verbose));
     }
     output.talk.extend(report.remarks.iter().cloned());
-    if let Some(aside) = &report.set_aside {
-        output.talk.push(format!("this machine's earlier history was set aside in {}", aside.display()));
-    }
-    if let Some(aside) = &report.refs_set_aside {
-        output.talk.push(format!(
-            "tags and lines are as they are there; this machine's were set aside in {}",
-            aside.display()
-        ));
-    }
+    output.talk.extend(report.told_aside());
     if session.globals.verbose {
         let r = &report.requests;
         output.talk.push(format!(

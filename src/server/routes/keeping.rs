@@ -186,7 +186,8 @@ pub(super) async fn release(
     .await
 }
 
-/// Arguments about one snapshot of this database.
+/// Arguments about one snapshot of this database. One that is not in the local store is refused at once; what a remote has is
+/// for the job to find out.
 fn about(
     place: &Place,
     called: &str,
@@ -194,6 +195,12 @@ fn about(
     reason: Option<String>,
     from: Option<String>,
 ) -> Result<Map<String, Value>, Failure> {
+    let spec = place.spec(snapshot)?;
+    if from.is_none() {
+        let mut history = place.history()?;
+        history.line = spec.line.clone().unwrap_or(history.line);
+        history.resolve(&spec)?;
+    }
     Ok(arguments([
         (called, Some(json!(place.spec_text(snapshot)?))),
         ("reason", reason.map(|reason| json!(reason))),
