@@ -285,7 +285,7 @@ fn perform(caller: &Caller, task: &Task) -> Result<Done, OpError> {
 /// The leave to make anything visible that goes with a lease.
 fn mandate(context: &Context, lease: Option<&Lease>) -> Result<Option<Arc<dyn Mandate>>, OpError> {
     let Some(Lease { url, name, epoch }) = lease else { return Ok(None) };
-    let store = context.open_url(&context.parse_url(url)?, false)?.store;
+    let store = context.look_at(context.open_url(&context.parse_url(url)?, false)?.store)?;
     Ok(Some(Arc::new(Epoch::new(store, name.clone(), *epoch))))
 }
 

@@ -19,12 +19,14 @@ mod input;
 mod lead;
 mod life;
 mod names;
+mod pages;
 mod pool;
 mod preset;
 mod routes;
 mod runner;
 mod runs;
 mod scheduler;
+mod standing;
 mod tries;
 
 use std::net::SocketAddr;
