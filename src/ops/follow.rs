@@ -62,12 +62,12 @@ pub(super) fn is_only_here(
     remote: &OpenRemote,
     overtaken: SnapshotNumber,
 ) -> bool {
-    let others = database.remote_names().into_iter().filter(|name| Some(name) != remote.name.as_ref());
+    let mut others = database.remote_names().into_iter().filter(|name| Some(name) != remote.name.as_ref());
     let reaches = |name: Name| {
         let memory = database.workspace.recall_remote(&name);
         known(database, &memory, &database.config().line).is_some_and(|known| known.number >= overtaken)
     };
-    context.mandate.is_none() || !others.map(reaches).any(|reaches| reaches)
+    context.mandate.is_none() || !others.any(reaches)
 }
 
 /// For whoever has settled: all that is here of the own line is remembered. Only what comes after the newest snapshot here
