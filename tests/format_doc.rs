@@ -6,6 +6,7 @@ use std::path::Path;
 
 use pagekeep::base::name::MAX_NAME_BYTES;
 use pagekeep::format::envelope::{FORMAT_VERSION, HEADER_LEN, ObjectKind, SKIPPABLE, TRAILER_LEN};
+use pagekeep::format::husk::{HUSK_BYTES, SEALED_HUSK_BYTES};
 use pagekeep::format::key_slot::{KEY_SLOT_LEN, MAX_MEMORY_KIB, MAX_PASSES, MAX_WORK_KIB};
 use pagekeep::format::map::MAX_MAP_BYTES;
 use pagekeep::format::marks::MAX_MARKS_BYTES;
@@ -13,11 +14,13 @@ use pagekeep::format::pack::{
     FOOTER_LEN, IDS_HASH_LEN, MAX_BASES, MAX_CHUNK_BYTES, MAX_FRAME_RAW_BYTES, MAX_PACK_BYTES, MAX_SLOTS,
     MAX_TABLE_BYTES,
 };
+use pagekeep::format::protocol::MAX_SESSION_BYTES;
 use pagekeep::format::record::{MAX_CHAIN, MAX_HEADER_BYTES, SECTION_MAP, SECTION_PACK};
 use pagekeep::format::refs::MAX_REF_BYTES;
 use pagekeep::format::root::FAN_OUT;
 use pagekeep::format::sealed::SEAL_LEN;
 use pagekeep::format::store_file::MAX_STORE_FILE_BYTES;
+use pagekeep::format::text::MAX_TEXT_BYTES;
 use pagekeep::store::MAX_RECORD_BYTES;
 
 fn code() -> BTreeMap<String, u64> {
@@ -32,6 +35,17 @@ fn code() -> BTreeMap<String, u64> {
         ("ObjectKind::Snapshot", ObjectKind::Snapshot as u64),
         ("ObjectKind::Ref", ObjectKind::Ref as u64),
         ("ObjectKind::Marks", ObjectKind::Marks as u64),
+        ("ObjectKind::Husk", ObjectKind::Husk as u64),
+        ("ObjectKind::SparsePack", ObjectKind::SparsePack as u64),
+        ("ObjectKind::BundleIndex", ObjectKind::BundleIndex as u64),
+        ("ObjectKind::Map", ObjectKind::Map as u64),
+        ("ObjectKind::Session", ObjectKind::Session as u64),
+        ("ObjectKind::Tombstone", ObjectKind::Tombstone as u64),
+        ("ObjectKind::SessionList", ObjectKind::SessionList as u64),
+        ("HUSK_BYTES", HUSK_BYTES),
+        ("SEALED_HUSK_BYTES", SEALED_HUSK_BYTES),
+        ("MAX_TEXT_BYTES", MAX_TEXT_BYTES.into()),
+        ("MAX_SESSION_BYTES", MAX_SESSION_BYTES),
         ("ObjectKind::Sealed", ObjectKind::Sealed as u64),
         ("ObjectKind::SealedPack", ObjectKind::SealedPack as u64),
         ("ObjectKind::KeySlot", ObjectKind::KeySlot as u64),
@@ -93,14 +107,17 @@ fn every_public_constant_of_the_format_is_in_the_table() {
     let table = table();
     for file in [
         "envelope.rs",
+        "husk.rs",
         "map.rs",
         "marks.rs",
         "pack.rs",
+        "protocol.rs",
         "record.rs",
         "record/header.rs",
         "refs.rs",
         "root.rs",
         "store_file.rs",
+        "text.rs",
     ] {
         for line in read(&format!("src/format/{file}")).lines() {
             let Some(rest) = line.strip_prefix("pub const ") else { continue };

@@ -8,7 +8,8 @@ from nacl.pwhash import argon2id
 # "Constants"
 SKIPPABLE, SEALED, SEALED_PACK, KEY_SLOT, KEY_SLOT_LEN, SEAL_LEN, FOOTER_LEN = 0x184D2A50, 64, 65, 66, 336, 40, 92
 MAX_MEMORY_KIB, MAX_PASSES, MAX_WORK_KIB = 2**20, 64, 8 * 2**20
-SEGMENTS = dict(snapshots="NNP", maps="NNP", refs="NPNP", packs="FI")  # name, plain, the id's first digits, id
+# Parts of keys: name, plain, the id's first digits, id.
+SEGMENTS = dict(snapshots="NNP", maps="NNPP", refs="NPNP", packs="FI", bundles="P", sessions="P", tombstones="P", locks="P", probes="P")
 
 class WrongPassword(Exception): """No slot opens with it."""
 def header(kind): return struct.pack("<II4sBBH", SKIPPABLE, 8, b"pgkp", kind, 1, 0)
@@ -81,32 +82,34 @@ class Store:
                     place += "/" + escape(names[n])
             except ValueError: continue
             if len(names) == 2: yield from ((*names, last) for last in files)
+    def path(self, key): return os.path.join(self.folder, self.hide(key))
     def read(self, key):
-        """An object's bytes in plain. "Sealed objects", "Sealed packs"."""
-        with open(os.path.join(self.folder, self.hide(key)), "rb") as file: data = file.read()
-        if not key.startswith("packs/"):
-            if data[:16] != header(SEALED): raise ValueError("it is not sealed, or of a newer format")
-            return unseal(self.objects, header(SEALED) + key.encode(), data[16:])
+        """An object's bytes in plain. "Sealed objects"."""
+        with open(self.path(key), "rb") as file: data = file.read()
+        if key.startswith("packs/"): return self.open_pack(data, bytes.fromhex(key[-64:]), 1)
+        if data[:16] != header(SEALED): raise ValueError("it is not sealed, or of a newer format")
+        return unseal(self.objects, header(SEALED) + key.encode(), data[16:])
+    def open_pack(self, data, pack_id, pack_kind):
+        """A pack, or a sparse pack in a bundle, in plain. "Sealed packs"."""
         if data[:16] != header(SEALED_PACK): raise ValueError("it is not a sealed pack, or of a newer format")
-        pack_id = bytes.fromhex(key[-64:])
         part = lambda kind, n, at, end: unseal(self.data, header(SEALED_PACK) + pack_id + struct.pack("<BI", kind, n), data[at:end])
         footer = part(2, 0, footer_at := len(data) - FOOTER_LEN - SEAL_LEN, len(data))
         table_len, raw_len, frame_count = struct.unpack("<3I", footer[4:16])
         table = part(1, 0, table_at := footer_at - table_len - SEAL_LEN, footer_at)
         frames, at = [], 16
-        for n, length in enumerate(frame_lens(table, raw_len, frame_count)):
+        for n, length in enumerate(frame_lens(table, raw_len, frame_count, pack_kind == 6)):
             frames.append(part(0, n, at, at + length + SEAL_LEN))
             at += length + SEAL_LEN
         if at != table_at: raise ValueError("its frames do not fill it")
-        return header(1) + b"".join(frames) + table + footer
+        return header(pack_kind) + b"".join(frames) + table + footer
 
-def frame_lens(table, raw_len, frame_count):
-    """The lengths of a pack's frames. "Table", columns 2 and 3."""
+def frame_lens(table, raw_len, frame_count, is_sparse):
+    """The lengths of a pack's frames. "Table", columns 2 and 3; between them lie the gaps of a sparse pack."""
     import zstandard
     if raw_len > 48 * 2**20: raise ValueError("its table is too large")
     raw = zstandard.ZstdDecompressor().decompress(table, max_output_size=raw_len, allow_extra_data=False)
     numbers, at = [], frame_count
-    while len(numbers) < 2 * frame_count:
+    while len(numbers) < (3 if is_sparse else 2) * frame_count:
         value = shift = 0
         while True:
             if at >= len(raw) or shift > 63: raise ValueError("its table is cut")
@@ -114,7 +117,7 @@ def frame_lens(table, raw_len, frame_count):
             shift, at = shift + 7, at + 1
             if raw[at - 1] < 128: break
         numbers.append(value)
-    return [32 * slots + payload for slots, payload in zip(numbers[:frame_count], numbers[frame_count:])]
+    return [32 * slots + payload for slots, payload in zip(numbers[:frame_count], numbers[len(numbers) - frame_count:])]
 def escape(name):
     plain = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
     return "".join(chr(b) if b in plain else f"!{b:02X}" for b in name.encode())

@@ -6,6 +6,7 @@
 
 mod candidate;
 mod heal;
+mod pruned;
 mod rebuild;
 
 use std::collections::BTreeSet;
@@ -165,13 +166,18 @@ fn locked_repair(context: &Context, from: &ReadFrom, sources: &[Store]) -> Resul
             note_structure(context, &survey, health);
         }
         look_into_frames(context, &mut survey, health.as_ref())?;
-        let bad: Vec<Object> = survey
-            .findings
-            .values()
-            .filter(|finding| finding.is_bad())
-            .filter_map(|finding| Object::parse(&finding.object))
-            .collect();
+        let wrong: Vec<&String> =
+            survey.findings.values().filter(|finding| finding.is_bad()).map(|finding| &finding.object).collect();
+        let bad: Vec<Object> = wrong.iter().filter_map(|key| Object::parse(key)).collect();
         let (before, mut look_again) = (healed.len(), false);
+        // What a prune wrote has no key that others know: it is written anew. Bundles first, maps after them.
+        for key in wrong {
+            context.progress.check()?;
+            if let Some(done) = pruned::heal(&survey, sources, key)? {
+                note_healed(from, health.as_mut(), &done)?;
+                healed.push(done);
+            }
+        }
         // Packs before records, records before refs: a reader never finds what needs something that is not there yet.
         let rank = |object: &Object| match object {
             Object::StoreFile => 0,
@@ -225,9 +231,10 @@ fn note_healed(from: &ReadFrom, health: Option<&mut Health>, healed: &Healed) ->
 /// Reads the packs that are known to be damaged; all, where nothing is remembered.
 fn look_into_frames(context: &Context, survey: &mut Survey<'_>, health: Option<&Health>) -> Result<(), OpError> {
     let suspect = |key: &String| health.is_none_or(|health| health.damaged.contains_key(key));
+    let lies_in = |key: &String| survey.lies_in(key).cloned().unwrap_or_else(|| key.clone());
     let homes: Vec<_> = survey
         .homes()
-        .filter(|(key, ..)| suspect(key) && !survey.is_bad(key))
+        .filter(|(key, ..)| (suspect(key) || suspect(&lies_in(key))) && !survey.is_bad(&lies_in(key)))
         .map(|(key, id, _)| (key.clone(), id, survey.users(key).next().cloned()))
         .collect();
     for (key, id, user) in homes {
@@ -235,6 +242,7 @@ fn look_into_frames(context: &Context, survey: &mut Survey<'_>, health: Option<&
         let Some(home) = Object::parse(&key) else { continue };
         if let Err((at, error)) = check_frames(survey.store, &home, &id, user.as_ref(), &[])
             && !(error.is_absence() && survey.may_lack(&at))
+            && !survey.is_explained(&at)
         {
             let finding = Finding::of(survey.store, &at, error)?;
             survey.add(finding);

@@ -103,6 +103,7 @@ fn read_all(
             Err((key, error)) if error.is_absence() && survey.may_lack(&key) => {
                 health.read.insert(unit.key.clone(), context.now());
             }
+            Err((key, _)) if survey.is_explained(&key) => {}
             Err((key, error)) => {
                 let finding = Finding::of(&store, &key, error)?;
                 health.damaged.entry(key.clone()).or_insert(context.now());

@@ -5,8 +5,9 @@ mod sharing;
 use std::time::Duration;
 
 use self::sharing::Sharing;
+use super::prune::reclaimable_bytes;
 use super::verify::States;
-use super::{Context, History, Listed, OpError, ReadFrom, Spec, lines::lines, retention};
+use super::{Context, ErrorKind, History, Listed, OpError, ReadFrom, Spec, lines::lines, retention};
 use crate::base::Name;
 use crate::format::marks::Marks;
 use crate::format::record::SnapshotName;
@@ -72,7 +73,7 @@ pub struct StatsReport {
     pub month_puts: u64,
     /// Reads that a restore of the newest snapshot takes at least.
     pub restore_gets: u64,
-    /// Bytes that `prune` would give back, when it was asked.
+    /// Bytes that `prune` would give back in the end; none when it would refuse, as while something is damaged.
     pub reclaimable_bytes: Option<u64>,
     /// Requests made to find this out.
     pub requests: RequestCounts,
@@ -106,7 +107,7 @@ impl StatsReport {
     }
 }
 
-/// Looks at a place: its listing, the records of a database, and the tables of the packs they need.
+/// Looks at a place: its listing, the records of a database, the tables of the packs they need, and what a prune would find.
 ///
 /// # Errors
 /// When anything but a pack that other places keep cannot be read.
@@ -146,11 +147,18 @@ pub fn stats(context: &Context, from: &ReadFrom) -> Result<StatsReport, OpError>
         month_snapshots: month.count() as u64,
         month_puts,
         restore_gets: sharing.newest_gets(),
-        reclaimable_bytes: None,
+        reclaimable_bytes: reclaimable(context, from)?,
         requests: from.store.remote().counts().since(&before),
         database: history.database,
         snapshots,
     })
+}
+
+fn reclaimable(context: &Context, from: &ReadFrom) -> Result<Option<u64>, OpError> {
+    match reclaimable_bytes(context, from) {
+        Err(error) if error.kind() == ErrorKind::Corruption => Ok(None),
+        bytes => bytes.map(Some),
+    }
 }
 
 /// The snapshots of all lines that are not forgotten, the newest first.

@@ -118,6 +118,13 @@ impl Store {
         if !error.is_absence() {
             return error;
         }
+        // A prune removes the index first: one that is there still promises what is lost.
+        if let Some(mark) = bundle
+            && self.remote().exists(&keys::bundle_index(mark)).unwrap_or(false)
+        {
+            let detail = "it is not there, and its index is".into();
+            return self.damaged(&keys::bundle(mark), FormatError::Inconsistent { what: "the bundle", detail });
+        }
         self.note_not_there(id, bundle);
         StoreError::Moved { pack: *id, remote: self.remote().name().to_owned() }
     }

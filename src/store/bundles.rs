@@ -25,6 +25,9 @@ const READING: usize = 8;
 /// Indexes for which a thread is begun.
 const READ_BY_ONE: usize = 4;
 
+/// A bundle, and what it holds or what is wrong with its index.
+pub type ReadIndex = (Nonce, Result<BundleIndex, StoreError>);
+
 /// A pack in a bundle.
 #[derive(Clone, Debug)]
 pub struct Located {
@@ -40,6 +43,8 @@ pub struct Located {
 #[derive(Debug, Default)]
 pub struct Locator {
     places: HashMap<PackId, Vec<Located>>,
+    /// Whether an index is damaged: a pack that is nowhere may lie in its bundle.
+    is_partial: bool,
 }
 
 impl Locator {
@@ -90,6 +95,15 @@ impl Store {
     /// # Errors
     /// When one cannot be read or is damaged.
     pub fn read_bundles(&self, at_once: usize) -> Result<Vec<(Nonce, BundleIndex)>, StoreError> {
+        let read = self.try_bundles(at_once)?;
+        read.into_iter().map(|(id, index)| Ok((id, index?))).collect()
+    }
+
+    /// The same, with what is wrong with each index that is damaged.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn try_bundles(&self, at_once: usize) -> Result<Vec<ReadIndex>, StoreError> {
         let listed = self.remote().list(keys::BUNDLES)?;
         let indexes =
             listed.iter().filter_map(|object| keys::parse_bundle(&object.key)).filter(|(_, is_index)| *is_index);
@@ -103,13 +117,13 @@ impl Store {
             || (),
             |(), id| (self.bundle_index(&id), id),
             |(index, id)| match index {
-                Ok(index) => {
+                // It was removed after it was listed.
+                Err(error) if error.is_absence() => Ok(()),
+                Err(error) if !matches!(error, StoreError::Damaged { .. }) => Err(error),
+                index => {
                     found.push((id, index));
                     Ok(())
                 }
-                // It was removed after it was listed.
-                Err(error) if error.is_absence() => Ok(()),
-                Err(error) => Err(error),
             },
         )?;
         Ok(found)
@@ -131,8 +145,12 @@ impl Store {
             return Ok(Arc::clone(locator));
         }
         let mut locator = Locator::default();
-        for (id, index) in self.read_bundles(READING)? {
-            locator.add(&id, index);
+        for (id, index) in self.try_bundles(READING)? {
+            // What the others hold is there all the same.
+            match index {
+                Ok(index) => locator.add(&id, index),
+                Err(_) => locator.is_partial = true,
+            }
         }
         locator.sort();
         let locator = Arc::new(locator);
@@ -162,7 +180,12 @@ impl Store {
         let locator = self.locator()?;
         let known = self.moved.known();
         let is_tried = |place: &&Located| known.not_there.contains(&(*id, Some(place.bundle.clone())));
-        Ok(locator.find(id).iter().find(|place| !is_tried(place)).cloned())
+        let found = locator.find(id).iter().find(|place| !is_tried(place)).cloned();
+        if found.is_none() && locator.is_partial {
+            drop(known);
+            self.read_bundles(READING)?;
+        }
+        Ok(found)
     }
 
     /// Every place of a pack in bundles, as far as known.

@@ -172,6 +172,14 @@ pub fn new_maps_of(database: &Name, name: &SnapshotName) -> String {
     format!("{MAPS}/{}/{}/{}", database.to_key(), name.line.to_key(), name.number)
 }
 
+/// The database and snapshot of a folder of maps; `None` for other keys.
+pub fn parse_new_maps_of(folder: &str) -> Option<(Name, SnapshotName)> {
+    let mut parts = folder.strip_prefix(MAPS)?.strip_prefix('/')?.split('/');
+    let (database, line) = (Name::from_key(parts.next()?)?, Name::from_key(parts.next()?)?);
+    let name = SnapshotName { line, number: SnapshotNumber(parts.next()?.parse().ok()?) };
+    (new_maps_of(&database, &name) == folder).then_some((database, name))
+}
+
 /// A map that was written anew; `writing` is the mark of all that were written together.
 pub fn new_map(database: &Name, name: &SnapshotName, writing: &Nonce) -> String {
     format!("{}/{writing}", new_maps_of(database, name))

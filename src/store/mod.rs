@@ -42,7 +42,7 @@ use crate::format::store_file::{Encryption, MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteError, RemoteErrorKind};
 
 pub use border::{Border, Unlock};
-pub use bundles::{BundleWriter, Located, Locator};
+pub use bundles::{BundleWriter, Located, Locator, ReadIndex};
 pub use cache::ObjectCache;
 pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};

@@ -57,7 +57,8 @@ fn facts(report: &StatsReport) -> String {
     if report.forgotten > 0 {
         lines.push(format!("forgotten {}, not removed yet", counted(report.forgotten, "snapshot")));
     }
-    lines.extend(report.reclaimable_bytes.map(|bytes| format!("prune     would give back {}", size(bytes))));
+    let some = report.reclaimable_bytes.filter(|bytes| *bytes > 0);
+    lines.extend(some.map(|bytes| format!("prune     would give back {}", size(bytes))));
     lines.join("\n")
 }
 

@@ -38,6 +38,7 @@ use plan::Plan;
 
 pub use error::PruneError;
 pub(super) use rewrite::whole_map;
+pub(super) use run::reclaimable_bytes;
 pub use run::{PruneReport, prune};
 
 /// How long what is condemned stays: longer than any sync takes, and than a machine sleeps over a weekend.

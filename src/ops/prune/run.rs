@@ -50,17 +50,10 @@ pub fn prune(context: &Context, from: &ReadFrom, options: PruneOptions) -> Resul
         store = turn.remote.store.clone();
     }
     context.progress.enter(Phase::Checking);
-    let local = from.database.as_ref().filter(|_| from.is_local());
-    let env = Env {
-        context,
-        progress: Arc::clone(&context.progress),
-        at_once: options.at_once.max(1),
-        mark: known.and_then(|database| database.workspace.prune_mark(&context.host).ok()).unwrap_or_else(Nonce::fresh),
-        alone: options.alone || store.is_private(),
-        partial: local.is_some_and(is_partial),
-        spared: local.map(|database| unpushed(database, from)).transpose()?.unwrap_or_default(),
-        damaged: recall_health(from).map(|health| health.damaged.into_keys().collect()).unwrap_or_default(),
-    };
+    let mut env = env(context, from, options)?;
+    if let Some(mark) = known.and_then(|database| database.workspace.prune_mark(&context.host).ok()) {
+        env.mark = mark;
+    }
     let pruned = prune_in(&env, &store, options);
     if let Some((database, turn)) = &mut turn {
         turn.give_back(database);
@@ -71,6 +64,31 @@ pub fn prune(context: &Context, from: &ReadFrom, options: PruneOptions) -> Resul
         pruned: pruned?,
         requests: store.remote().counts().since(&before),
         elapsed: started.elapsed(),
+    })
+}
+
+/// Bytes that a prune would give back, in the end: what would go, or is going to, without what would be written anew.
+///
+/// # Errors
+/// As [`prune`].
+pub(in crate::ops) fn reclaimable_bytes(context: &Context, from: &ReadFrom) -> Result<u64, OpError> {
+    let options = PruneOptions { dry_run: true, ..PruneOptions::default() };
+    let pruned = prune_in(&env(context, from, options)?, &from.store, options)?;
+    let condemned: u64 = pruned.condemned.values().map(|(_, bytes)| bytes).sum();
+    Ok(condemned.saturating_sub(pruned.written_bytes))
+}
+
+fn env<'a>(context: &'a Context, from: &ReadFrom, options: PruneOptions) -> Result<Env<'a>, OpError> {
+    let local = from.database.as_ref().filter(|_| from.is_local());
+    Ok(Env {
+        context,
+        progress: Arc::clone(&context.progress),
+        at_once: options.at_once.max(1),
+        mark: Nonce::fresh(),
+        alone: options.alone || from.store.is_private(),
+        partial: local.is_some_and(is_partial),
+        spared: local.map(|database| unpushed(database, from)).transpose()?.unwrap_or_default(),
+        damaged: recall_health(from).map(|health| health.damaged.into_keys().collect()).unwrap_or_default(),
     })
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::super::scrub::check_frames;
 use super::super::verify::{Finding, FindingKind, Object, Survey};
 use super::{Healed, candidate, rebuild};
+use crate::format::husk::{Husk, HuskReason};
 use crate::format::store_file::{Encryption, StoreFile};
 use crate::ops::{Context, OpError, ReadFrom};
 use crate::remote::PutOutcome;
@@ -33,6 +34,14 @@ pub(super) fn heal(
         let bytes = described_again(context, from);
         put(store, &key, &bytes, there)?;
         return Ok(Outcome::Healed(Healed { object: key, from: "what is known of it".into() }));
+    }
+    if let Object::Record(place) = object
+        && survey.is_pruned(place)
+    {
+        let husk = Husk { reason: HuskReason::Pruned, number: place.2 };
+        let is_done = put(store, &key, &husk.encode().into(), there)?;
+        let done = Outcome::Healed(Healed { object: key, from: "what was said when it was pruned".into() });
+        return Ok(if is_done { done } else { Outcome::Left });
     }
     for source in sources {
         let Some(bytes) = candidate::fetch(survey, source, object)? else { continue };

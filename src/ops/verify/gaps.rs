@@ -4,7 +4,6 @@ use super::finding::{Finding, FindingKind};
 use super::object::SnapshotPlace;
 use super::survey::{Known, Survey};
 use crate::base::{Name, RefNumber, SnapshotNumber};
-use crate::format::record::SnapshotName;
 use crate::format::refs::RefName;
 use crate::ops::spec;
 use crate::store::keys;
@@ -12,12 +11,23 @@ use crate::store::keys;
 impl Survey<'_> {
     /// A snapshot that is known to have been there, and why. One that was pruned need not be.
     pub(super) fn expect(&mut self, place: SnapshotPlace, why: &str) {
-        let name = SnapshotName { line: place.1.clone(), number: place.2 };
-        let was_pruned = self.marks.get(&place.0).is_some_and(|marks| marks.is_pruned(&name));
-        if !self.records.contains_key(&place) && !was_pruned && !self.husks.contains(&place) {
+        if !self.records.contains_key(&place) && !self.is_pruned(&place) && !self.husks.contains(&place) {
             let key = keys::snapshot(&place.0, &place.1, place.2);
             self.add(Finding::new(&key, FindingKind::Missing, why));
         }
+    }
+
+    /// A number between others. One that was pruned has a husk, so that nobody uses it again.
+    fn expect_taken(&mut self, place: SnapshotPlace, why: &str) {
+        let key = keys::snapshot(&place.0, &place.1, place.2);
+        if self.is_pruned(&place) && !self.records.contains_key(&place) && !self.husks.contains(&place) {
+            self.add(Finding::new(
+                &key,
+                FindingKind::Missing,
+                "what holds the place of a pruned snapshot is not there",
+            ));
+        }
+        self.expect(place, why);
     }
 
     /// A ref that is known to have had so many records.
@@ -43,7 +53,7 @@ impl Survey<'_> {
                 if !self.partial {
                     for lost in (last.0.saturating_add(1)..number.0).take(100_000) {
                         let why = format!("{} follows it", spec::title(database, line, *number));
-                        self.expect((database.clone(), line.clone(), SnapshotNumber(lost)), &why);
+                        self.expect_taken((database.clone(), line.clone(), SnapshotNumber(lost)), &why);
                     }
                 }
                 if last.0.saturating_add(1) == number.0
@@ -58,7 +68,7 @@ impl Survey<'_> {
                 let first = self.starts.get(&(database.clone(), line.clone())).map_or(1, |start| start.number.0 + 1);
                 for lost in (first..number.0).take(100_000) {
                     let why = format!("{} follows it", spec::title(database, line, place.2));
-                    self.expect((database.clone(), line.clone(), SnapshotNumber(lost)), &why);
+                    self.expect_taken((database.clone(), line.clone(), SnapshotNumber(lost)), &why);
                 }
             }
         }

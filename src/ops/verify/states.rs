@@ -11,6 +11,14 @@ use crate::store::{Store, StoreError, keys};
 /// Records kept at hand, in bytes as they are stored: chains mostly lead to those read last.
 const KEPT_BYTES: u64 = 32 << 20;
 
+/// The object that an error speaks of.
+fn at_fault(error: &StoreError) -> Option<String> {
+    match error {
+        StoreError::Damaged { key, .. } => Some(key.clone()),
+        _ => None,
+    }
+}
+
 /// Reads records of chains, and keeps some.
 pub(in crate::ops) struct States<'a> {
     store: &'a Store,
@@ -56,8 +64,10 @@ impl<'a> States<'a> {
             let part = match self.record(&place) {
                 Err(lacking) if lacking.is_absence() => {
                     let found = State::from_new_map(self.store, record.id, header);
-                    let found = found.map_err(|error| (key.clone(), error))?;
-                    return found.ok_or((key, lacking));
+                    let found = found.map_err(|error| (at_fault(&error).unwrap_or_else(|| key.clone()), error))?;
+                    let map = || keys::new_maps_of(&header.database, &header.name());
+                    let is_gone = || self.store.husk(&place.0, &place.1, place.2).is_ok();
+                    return found.ok_or_else(|| (if is_gone() { map() } else { key }, lacking));
                 }
                 part => part.map_err(|error| (key.clone(), error))?,
             };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::finding::{Finding, FindingKind};
 use super::held::{Held, wrong_base};
+use super::moved::Moved;
 use super::object::{Look, Object, SnapshotPlace};
 use super::states::States;
 use crate::base::ordered::ordered;
@@ -66,7 +67,9 @@ pub(in crate::ops) struct Survey<'a> {
     /// Numbers that are taken and have no record.
     pub(super) husks: BTreeSet<SnapshotPlace>,
     /// Packs in bundles, once one was not at its home.
-    pub(super) moved: Option<HashMap<PackId, Held>>,
+    pub(super) moved: Option<Moved>,
+    /// By home: the object in which the pack lies that left it, or lay, as far as that can be known.
+    pub(super) lies: BTreeMap<String, String>,
     pub(super) held: HashMap<String, Held>,
     /// What maps and bases name: the home's key, the pack, and the database; with the first slot that is not needed.
     pub(super) uses: BTreeMap<(String, PackId, Name), u32>,
@@ -99,6 +102,7 @@ impl<'a> Survey<'a> {
             starts: BTreeMap::new(),
             husks: BTreeSet::new(),
             moved: None,
+            lies: BTreeMap::new(),
             marks: BTreeMap::new(),
             held: HashMap::new(),
             uses: BTreeMap::new(),
@@ -133,7 +137,32 @@ impl<'a> Survey<'a> {
 
     /// Whether a pack that could be opened lies at this key.
     pub(super) fn holds(&self, key: &str) -> bool {
-        self.held.contains_key(key)
+        self.held.contains_key(key) || self.lies.values().any(|lies| lies == key)
+    }
+
+    /// The object in which the pack lies that is named with a home, where that is another.
+    pub(in crate::ops) fn lies_in(&self, home: &str) -> Option<&String> {
+        self.lies.get(home)
+    }
+
+    /// Whether a pack that cannot be read lies in an object that is known to be bad.
+    pub(in crate::ops) fn is_explained(&self, home: &str) -> bool {
+        self.lies_in(home).is_some_and(|lies| self.is_bad(lies))
+    }
+
+    /// The packs that lie in an object, or lay, with the homes and databases under which they are needed.
+    pub(in crate::ops) fn needed_of<'s>(
+        &'s self,
+        key: &'s str,
+    ) -> impl Iterator<Item = (&'s String, PackId, &'s Name)> {
+        let there = self.uses.keys().filter(move |(home, ..)| self.lies.get(home).is_some_and(|lies| lies == key));
+        there.map(|(home, id, database)| (home, *id, database))
+    }
+
+    /// Whether it was said of a number that its snapshot is gone for good.
+    pub(in crate::ops) fn is_pruned(&self, (database, line, number): &SnapshotPlace) -> bool {
+        let name = SnapshotName { line: line.clone(), number: *number };
+        self.marks.get(database).is_some_and(|marks| marks.is_pruned(&name))
     }
 
     /// The databases whose snapshots use the pack at a home.

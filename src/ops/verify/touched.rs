@@ -48,13 +48,18 @@ impl Survey<'_> {
         needed.extend(record.header.chain.iter().map(|link| keys::snapshot(database, &link.line, link.number)));
         let packs = match states.lay(&record) {
             Ok(state) => state.map.live_packs(),
-            Err(_) => record.map.packs.clone(),
+            Err((key, _)) => {
+                needed.insert(key);
+                record.map.packs.clone()
+            }
         };
         for pack in packs {
             let home = Object::home(database, &pack).key();
             if let Some(held) = self.held.get(&home) {
-                needed.extend(held.bases.iter().map(|base| Object::home(database, base).key()));
+                let bases = held.bases.iter().map(|base| Object::home(database, base).key());
+                needed.extend(bases.flat_map(|base| self.lies_in(&base).cloned().into_iter().chain([base])));
             }
+            needed.extend(self.lies_in(&home).cloned());
             needed.insert(home);
         }
         needed

@@ -1,0 +1,139 @@
+//! What a prune wrote, damaged in each way: it is found, nothing damaged is given out, what is whole restores, and a repair
+//! puts it right from another place.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::cli::{Machine, content};
+
+use super::{States, all_restore, listed, machine, prune};
+
+/// A machine whose remote `place` is pruned, while the local store has everything.
+fn pruned(place: &str) -> (Machine, States, BTreeMap<PathBuf, Vec<u8>>) {
+    let (machine, states) = machine(14);
+    machine.ok(&["tag", "v1", "app@7"]);
+    machine.ok(&["backup", "sync", place]);
+    machine.ok(&["forget", "--keep-last", "3", "--from", place]);
+    prune(&machine, place);
+    machine.ok(&["scrub", place]);
+    let sound = content(&machine.path(place), &|_| false);
+    (machine, states, sound)
+}
+
+/// Puts a remote as it was, and forgets what was found there.
+fn reset(machine: &Machine, place: &str, sound: &BTreeMap<PathBuf, Vec<u8>>) {
+    for path in content(&machine.path(place), &|_| false).keys().filter(|path| !sound.contains_key(*path)) {
+        std::fs::remove_file(path).unwrap();
+    }
+    for (path, bytes) in sound {
+        std::fs::write(path, bytes).unwrap();
+    }
+    let _ = std::fs::remove_file(machine.path(format!(".pagekeep/state/remotes/{place}.health")));
+}
+
+fn damages(good: &[u8]) -> Vec<(&'static str, Option<Vec<u8>>)> {
+    let flipped = |at: usize| {
+        let mut bad = good.to_vec();
+        bad[at] ^= 0x10;
+        Some(bad)
+    };
+    vec![
+        ("missing", None),
+        ("empty", Some(Vec::new())),
+        ("truncated", Some(good[..good.len() / 2].to_vec())),
+        ("one bit", flipped(good.len() / 2)),
+        ("zeroed", Some(vec![0; good.len()])),
+    ]
+}
+
+fn put(path: &Path, bytes: Option<&Vec<u8>>) {
+    match bytes {
+        Some(bytes) => std::fs::write(path, bytes).unwrap(),
+        None => std::fs::remove_file(path).unwrap(),
+    }
+}
+
+fn every_damage_is_found_and_put_right(place: &str) {
+    let (machine, states, sound) = pruned(place);
+    let is_in = |path: &Path, folder: &str| path.starts_with(machine.path(place).join(folder));
+    let largest = |accept: &dyn Fn(&Path) -> bool| {
+        sound.keys().filter(|path| accept(path)).max_by_key(|path| sound[*path].len()).unwrap().clone()
+    };
+    let husk_len = if place == "safe" { 136 } else { 80 };
+    let victims = [
+        ("bundle", largest(&|path| is_in(path, "bundles") && path.extension().is_none())),
+        ("index", largest(&|path| is_in(path, "bundles") && path.extension().is_some())),
+        ("map", largest(&|path| is_in(path, "maps"))),
+        ("husk", largest(&|path| is_in(path, "snapshots") && sound[path].len() == husk_len)),
+    ];
+    for (kind, victim) in &victims {
+        // Every command on an encrypted store derives a key first: fewer ways there.
+        let ways = damages(&sound[victim]).into_iter();
+        for (how, bytes) in ways.filter(|(how, _)| place != "safe" || ["missing", "one bit"].contains(how)) {
+            let what = format!("{kind} {how} at {place}");
+            reset(&machine, place, &sound);
+            put(victim, bytes.as_ref());
+            let found = machine.run(&["--json", "scrub", place]);
+            assert_eq!(found.code, 13, "{what}: {found:?}");
+            // The others restore, and what does not says why.
+            for number in [7, 12, 13, 14] {
+                let out = machine.text("out.db");
+                let ran = machine.run(&["backup", "restore", place, &out, "--at", &format!("app@{number}")]);
+                assert!([0, 13, 15].contains(&ran.code), "{what}: {ran:?}");
+                assert_eq!(Path::new(&out).exists(), ran.code == 0, "{what}");
+                if ran.code == 0 {
+                    assert!(std::fs::read(&out).unwrap() == states[&number], "{what}: app@{number}");
+                    std::fs::remove_file(&out).unwrap();
+                }
+            }
+            let repaired = machine.run(&["--json", "repair", place]);
+            assert_eq!(repaired.code, 0, "{what}: {repaired:?}");
+            let scrubbed = machine.run(&["scrub", place]);
+            assert_eq!(scrubbed.code, 0, "{what}: {scrubbed:?}");
+            assert_eq!(listed(&machine, place), [7, 12, 13, 14], "{what}");
+            all_restore(&machine, place, &states);
+            prune(&machine, place);
+            all_restore(&machine, place, &states);
+        }
+    }
+}
+
+#[test]
+fn every_damage_of_a_plain_store_is_found_and_put_right() {
+    every_damage_is_found_and_put_right("usb");
+}
+
+#[test]
+fn every_damage_of_an_encrypted_store_is_found_and_put_right() {
+    every_damage_is_found_and_put_right("safe");
+}
+
+#[test]
+fn what_nobody_else_has_names_the_snapshots_it_touches() {
+    let (machine, states, sound) = pruned("usb");
+    let folder = machine.path("usb/bundles");
+    let bundles = sound.keys().filter(|path| path.starts_with(&folder) && path.extension().is_none());
+    let bundle = bundles.max_by_key(|path| sound[*path].len()).unwrap();
+    std::fs::remove_file(bundle).unwrap();
+    let (elsewhere, usb) = (Machine::new(), machine.text("usb"));
+    let repaired = elsewhere.run(&["--json", "repair", &usb]);
+    assert_eq!(repaired.code, 13, "{repaired:?}");
+    let said = repaired.json();
+    let findings = said["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{said}");
+    let name = bundle.file_name().unwrap().to_str().unwrap();
+    assert_eq!(findings[0]["object"], format!("bundles/{name}"));
+    let touched: Vec<&str> =
+        findings[0]["snapshots"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    // Exactly those that are named do not restore.
+    for number in [7, 12, 13, 14] {
+        let spec = format!("app@{number}");
+        let ran = elsewhere.run(&["backup", "restore", &usb, "out.db", "--at", &spec]);
+        assert_eq!(ran.code != 0, touched.contains(&spec.as_str()), "{touched:?}: {ran:?}");
+        if ran.code == 0 {
+            assert!(std::fs::read(elsewhere.path("out.db")).unwrap() == states[&number]);
+            std::fs::remove_file(elsewhere.path("out.db")).unwrap();
+        }
+    }
+    assert!(!touched.is_empty());
+}
