@@ -5,6 +5,8 @@ mod parts {
     pub(crate) mod access;
     pub(crate) mod jobs;
     pub(crate) mod junk;
+    pub(crate) mod keeping;
+    pub(crate) mod life;
     pub(crate) mod procedures;
     pub(crate) mod schedules;
     pub(crate) mod snapshots;
@@ -12,6 +14,7 @@ mod parts {
 #[path = "support"]
 mod support {
     pub(crate) mod cli;
+    pub(crate) mod s3_double;
     pub(crate) mod server;
 }
 

@@ -123,6 +123,7 @@ fn context() -> Result<Context, String> {
         patience: OpenOptions::default(),
         passwords: Default::default(),
         reach: keeper::ops::Reach::default(),
+        mandate: None,
         progress: Arc::new(Progress::new()),
     })
 }

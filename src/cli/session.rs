@@ -76,6 +76,7 @@ impl Session {
             patience: OpenOptions::default(),
             passwords: Passwords::new(globals.passwords.sources(), around.prompt),
             reach: Reach::default(),
+            mandate: None,
             progress: around.progress,
         };
         context.be_patient(globals.db.as_deref(), &settings);

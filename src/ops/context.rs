@@ -11,6 +11,7 @@ use super::{Database, Passwords, Reach};
 use crate::base::Progress;
 use crate::format::protocol::Who;
 use crate::remote::{Environment, OpenOptions};
+use crate::store::lease::Mandate;
 use crate::workspace::Settings;
 
 /// What every operation is told by whoever calls it.
@@ -34,6 +35,8 @@ pub struct Context {
     pub passwords: Passwords,
     /// What the caller may name.
     pub reach: Reach,
+    /// What says that the caller may still make anything visible; always, when there is none.
+    pub mandate: Option<Arc<dyn Mandate>>,
     /// Counts what is done; asks to stop.
     pub progress: Arc<Progress>,
 }

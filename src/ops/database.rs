@@ -51,7 +51,7 @@ impl Database {
     /// # Errors
     /// When its folder cannot be used.
     pub fn local_store(&self, context: &Context) -> Result<Store, OpError> {
-        Ok(self.workspace.local_store(context.now(), &context.tool)?)
+        Ok(self.workspace.local_store(context.now(), &context.tool)?.mandated(context.mandate.clone()))
     }
 
     /// Which packs stay here, when remotes on this machine's file systems are reachable (`near`) or not.

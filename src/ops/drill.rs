@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::restore::{RestoreOptions, restore};
 use super::watch::{Ended, Watched};
-use super::{Context, Database, ErrorKind, History, OpError, ReadFrom, Spec, title};
+use super::{Context, Database, ErrorKind, History, OpError, Reach, ReadFrom, Spec, title};
 use crate::base::{Nonce, SnapshotNumber};
 use crate::format::record::{FileKind, Record, SourceKind};
 use crate::map::State;
@@ -172,7 +172,7 @@ impl Drill<'_> {
                 SourceKind::Directory => "restored",
             };
             let path = scratch.path().join(name);
-            restore(context, &self.history.store, &state, &path, RestoreOptions::default())
+            restore(&self.reaching(), &self.history.store, &state, &path, RestoreOptions::default())
                 .map(|report| (state, report))
         });
         evidence.restore_ms = began.elapsed().as_millis() as u64;
@@ -201,6 +201,12 @@ impl Drill<'_> {
         evidence.accepted = self.options.accept && evidence.verdict < CheckResult::Damaged;
         evidence.duration_ms = began.elapsed().as_millis() as u64;
         Ok(evidence)
+    }
+
+    /// The scratch folder is the workspace's own, which nobody named: it lies outside of what a caller may name.
+    fn reaching(&self) -> Context {
+        let reach = self.options.scratch.as_ref().map_or(Reach::Everywhere, |_| self.context.reach.clone());
+        Context { reach, ..self.context.clone() }
     }
 
     fn begun(&self, record: &Record, started_at: jiff::Timestamp) -> DrillEvidence {

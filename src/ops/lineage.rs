@@ -11,7 +11,7 @@ use crate::format::root::RootBuilder;
 use crate::map::State;
 use crate::remote::RemoteUrl;
 use crate::source::sqlite::PinnedDatabase;
-use crate::store::{Created, Store, keys};
+use crate::store::{Created, Store, StoreError, keys};
 use crate::workspace::{DatabaseMemory, Keep, Pushed, RemoteConfig, RemoteMemory, SourceKind};
 
 /// How many snapshots are compared with a file that may be a copy of one.
@@ -211,6 +211,7 @@ pub(super) fn adopt(
         return Err(taken().into());
     }
     let mut config = database.config().clone();
+    let is_known = !renamed && config.lineage == newest.header.lineage;
     config.lineage = newest.header.lineage.clone();
     let before = database.handle.clone();
     if renamed {
@@ -227,14 +228,16 @@ pub(super) fn adopt(
     mirror(&local, store, newest)?;
     refs::pull(database, &local, store, &mut RemoteMemory::default())?;
     let handle = database.handle.clone();
-    database.workspace.change(|now| {
-        if renamed && now.databases.contains_key(&handle) {
-            return Err(OpError::from(taken()));
-        }
-        now.databases.remove(&before);
-        now.databases.insert(handle, config);
-        Ok(())
-    })?;
+    if !is_known {
+        database.workspace.change(|now| {
+            if renamed && now.databases.contains_key(&handle) {
+                return Err(OpError::from(taken()));
+            }
+            now.databases.remove(&before);
+            now.databases.insert(handle, config);
+            Ok(())
+        })?;
+    }
     let memory = DatabaseMemory {
         number: newest.header.number,
         id: newest.id,
@@ -254,9 +257,14 @@ pub(super) fn adopt(
 /// When a store fails, or the local one has another snapshot of the same number: both cannot be there.
 pub(super) fn mirror(local: &Store, store: &Store, record: &Record) -> Result<(), OpError> {
     let header = &record.header;
-    for name in header.chain.iter().cloned().chain([header.name()]) {
+    let names = header.chain.iter().cloned().chain([header.name()]);
+    let fetched = names.map(|name| {
         let bytes = store.record_bytes(&header.database, &name.line, name.number)?;
         let there = store.decode_record(&header.database, &name.line, name.number, &bytes)?.header;
+        Ok((name, bytes, there))
+    });
+    // A remote that fails on the way leaves nothing here that lacks what it builds on.
+    for (name, bytes, there) in fetched.collect::<Result<Vec<_>, StoreError>>()? {
         let created = local.create_record(&header.database, &name.line, name.number, &there.nonce, bytes)?;
         if let Created::Theirs(here) = created {
             return Err(super::conflict(&there, &here.header.lineage, store));

@@ -58,7 +58,8 @@ impl Context {
             None => Remote::new(opened.store, opened.prefix, &url.to_string()),
         };
         let credentials = opened.credential_source;
-        Ok(OpenRemote { name: None, url: url.to_string(), store: Store::assume(remote), credentials })
+        let store = Store::assume(remote).mandated(self.mandate.clone());
+        Ok(OpenRemote { name: None, url: url.to_string(), store, credentials })
     }
 }
 
@@ -77,7 +78,7 @@ impl Context {
         let (store, _) = Store::create(store.remote().clone(), self.now(), &self.tool)?;
         let keeps = is_near(&store) || store.keeps_first_writer(&Nonce::fresh())?;
         let store = if keeps { store } else { store.overwriting() };
-        Ok(OpenRemote { store, ..opened })
+        Ok(OpenRemote { store: store.mandated(self.mandate.clone()), ..opened })
     }
 }
 

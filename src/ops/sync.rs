@@ -9,10 +9,13 @@ mod known;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use known::look_near;
 
 use super::bring::{Brought, bring, finish};
 use super::drill::remove_left;
+use super::follow::{RUN, follow, is_only_here};
 use super::lines::{note, unpushed};
 use super::rebase::rebase;
 use super::recover::recover;
@@ -40,8 +43,11 @@ const ATTEMPTS: usize = 8;
 pub struct SyncOptions {
     /// What is said about a snapshot, if one is made.
     pub snapshot: SnapshotOptions,
-    /// When somebody else wrote first: go on after them.
+    /// When somebody else wrote first: go on after them. Under a mandate only while what is set aside is nowhere else.
     pub rebase: bool,
+    /// The scheduled run that this is, when several machines take turns: what others made since is gone on after, and
+    /// nothing is made when one of them did this run.
+    pub run: Option<Timestamp>,
 }
 
 /// What a sync did.
@@ -65,6 +71,19 @@ pub struct SyncReport {
     pub set_aside: Option<std::path::PathBuf>,
     /// Where records of refs were set aside by a rebase.
     pub refs_set_aside: Option<std::path::PathBuf>,
+}
+
+impl SyncReport {
+    /// What was set aside, in words.
+    pub fn told_aside(&self) -> Vec<String> {
+        let history =
+            |aside: &std::path::PathBuf| format!("this machine's earlier history was set aside in {}", aside.display());
+        let refs = |aside: &std::path::PathBuf| {
+            let place = aside.display();
+            format!("tags and lines are as they are there; this machine's were set aside in {place}")
+        };
+        self.set_aside.iter().map(history).chain(self.refs_set_aside.iter().map(refs)).collect()
+    }
 }
 
 /// Makes a snapshot in the local store.
@@ -176,15 +195,19 @@ fn attempts(
     let mended = mended.into_iter().collect::<Result<Vec<_>, _>>();
     let mended = mended.inspect_err(|_| turn.give_back(database))?;
     let (mut set_aside, mut refs_set_aside) = (None, None);
-    let mut done = match attempt(context, database, &turn.remote, options) {
-        Err(OpError::Overtaken { .. }) if options.rebase => rebase(context, database, &turn.remote).and_then(|aside| {
-            set_aside = aside;
-            attempt(context, database, &turn.remote, options)
-        }),
+    let mut done = match next(context, database, &turn.remote, options) {
+        Err(OpError::Overtaken { number, .. })
+            if options.rebase && is_only_here(context, database, &turn.remote, number) =>
+        {
+            rebase(context, database, &turn.remote).and_then(|aside| {
+                set_aside = aside;
+                next(context, database, &turn.remote, options)
+            })
+        }
         Err(error) if is_damaged_here(context, database, &error) => match recover(context, database, true) {
             Ok(Some(told)) => {
                 recovered = Some(told);
-                attempt(context, database, &turn.remote, options)
+                next(context, database, &turn.remote, options)
             }
             _ => Err(error),
         },
@@ -193,7 +216,7 @@ fn attempts(
     if options.rebase && matches!(done, Err(OpError::RefConflict { .. })) {
         done = refs::take_theirs(context, database, &turn.remote.store).and_then(|aside| {
             refs_set_aside = aside;
-            attempt(context, database, &turn.remote, options)
+            next(context, database, &turn.remote, options)
         });
     }
     turn.give_back(database);
@@ -214,6 +237,31 @@ fn attempts(
         set_aside,
         refs_set_aside,
     })
+}
+
+/// One attempt; of a scheduled run that several machines could do, only what is left of it.
+fn next(
+    context: &Context,
+    database: &mut Database,
+    remote: &OpenRemote,
+    options: &SyncOptions,
+) -> Result<(Outcome, Brought), OpError> {
+    let Some(run) = options.run else { return attempt(context, database, remote, options) };
+    let mut options = options.clone();
+    options.snapshot.labels.insert(RUN.to_owned(), run.to_string());
+    match follow(context, database, remote, run) {
+        Ok(None) => attempt(context, database, remote, &options),
+        Ok(Some(outcome)) => {
+            let memory = remote.name.as_ref().map(|name| database.workspace.recall_remote(name)).unwrap_or_default();
+            let session = Arc::new(Session::new(Nonce::fresh(), context.who()));
+            let remote = OpenRemote { store: remote.store.clone().in_session(Arc::clone(&session)), ..remote.clone() };
+            let brought = bring(context, database, &remote, memory, &outcome, database.near_stores(context)?)?;
+            session.end(&remote.store);
+            Ok((outcome, brought))
+        }
+        Err(error) if is_remote_trouble(&error) => Err(keep_here(context, database, error, &options)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Makes a snapshot and brings it there. A number that a prune took, since it did not wait for this writer any longer, is

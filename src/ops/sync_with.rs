@@ -66,5 +66,5 @@ pub fn sync_url(
     snapshot: SnapshotOptions,
 ) -> Result<SyncReport, OpError> {
     let remote = context.open_to_sync(&context.parse_url(url)?)?;
-    sync(context, database, &remote, &SyncOptions { snapshot, rebase: false })
+    sync(context, database, &remote, &SyncOptions { snapshot, ..SyncOptions::default() })
 }

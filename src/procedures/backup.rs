@@ -136,7 +136,7 @@ pub(super) const SYNC: Procedure = Procedure {
 
 fn sync(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     let mut database = caller.own_database(false)?;
-    let options = SyncOptions { snapshot: about(arguments), rebase: arguments.flag("rebase") };
+    let options = SyncOptions { snapshot: about(arguments), rebase: arguments.flag("rebase"), run: None };
     if let Some(name) = arguments.optional("name") {
         let report = ops::sync_to(&caller.context, &mut database, name, &options)?;
         return Ok(vec![synced(&database, Name::new(name).ok(), &report)]);

@@ -6,16 +6,22 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::rows::{flag, integer, optional, text};
 use super::{Call, Caller, Column, Kind, Value};
-use crate::base::Progress;
-use crate::format::record::Header;
-use crate::ops::{self, Context, Database, ErrorKind, OpError, Reach, SnapshotOptions, SyncOptions};
-use crate::workspace::{Job, JobError, JobProgress, JobState, Origin, Root, Task, Workspace, WorkspaceError};
+use crate::base::policy::{Policy, Quota};
+use crate::base::{Name, Progress};
+use crate::format::record::{Header, SnapshotName};
+use crate::ops::retention::{self, ForgetOptions};
+use crate::ops::{self, Context, Database, ErrorKind, OpError, Reach, ReadFrom, SnapshotOptions, SyncOptions};
+use crate::store::lease::{Epoch, Mandate};
+use crate::workspace::{
+    Job, JobError, JobProgress, JobState, Lease, Origin, Root, Run, Task, Workspace, WorkspaceError,
+};
 
 /// How often a job looks whether it is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -93,7 +99,8 @@ pub fn begin(caller: &Caller, database: &Database, task: Task) -> Result<Job, Op
     if let Some(queue) = &caller.queue {
         queue.has_room()?;
     }
-    let (job, lock) = workspace.begin_job(&database.handle, task, caller.context.now())?;
+    let lease = caller.queue.as_ref().map_or(Ok(None), |queue| queue.lease())?;
+    let (job, lock) = workspace.begin_job(&database.handle, task, lease, caller.context.now())?;
     match &caller.queue {
         Some(queue) => queue.put(workspace, &job, lock),
         None => {
@@ -110,6 +117,12 @@ pub trait JobQueue: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// When no more jobs can wait.
     fn has_room(&self) -> Result<(), OpError>;
+
+    /// The lease under which jobs are begun, when others could begin the same.
+    ///
+    /// # Errors
+    /// When it is not held.
+    fn lease(&self) -> Result<Option<Lease>, OpError>;
 
     /// Takes a job that was written down, with its lock.
     fn put(&self, workspace: &Workspace, job: &Job, lock: File);
@@ -193,7 +206,8 @@ fn work(caller: &Caller, workspace: &Workspace, job: &Job) -> (Job, Result<(), O
     let mut job = Job { process: Some(std::process::id()), ..job.clone() };
     let mut attempt = || -> Result<(), OpError> {
         workspace.write_job(&job)?;
-        let caller = Caller { database: Some(job.database.as_str().into()), ..caller.clone() };
+        let context = Context { mandate: mandate(&caller.context, job.lease.as_ref())?, ..caller.context.clone() };
+        let caller = Caller { context, database: Some(job.database.as_str().into()), ..caller.clone() };
         loop {
             wait_for_turn(&caller, workspace)?;
             job.state = JobState::InProgress;
@@ -203,7 +217,7 @@ fn work(caller: &Caller, workspace: &Workspace, job: &Job) -> (Job, Result<(), O
             let outcome = std::thread::scope(|scope| {
                 let (progress, done, id) = (&*caller.context.progress, &done, job.id.as_str());
                 scope.spawn(move || say_progress(workspace, id, progress, done));
-                let outcome = perform(&caller, &job.task);
+                let outcome = caught_up(&caller).and_then(|()| perform(&caller, &job.task));
                 done.store(true, Relaxed);
                 outcome
             });
@@ -213,7 +227,7 @@ fn work(caller: &Caller, workspace: &Workspace, job: &Job) -> (Job, Result<(), O
                 Err(error) if error.kind() == ErrorKind::Busy => {}
                 outcome => {
                     let done = outcome?;
-                    (job.snapshot, job.result) = (done.snapshot, done.result);
+                    (job.snapshot, job.result, job.remarks) = (done.snapshot, done.result, done.remarks);
                     return done.failure.map_or(Ok(()), Err);
                 }
             }
@@ -230,8 +244,18 @@ struct Done {
     snapshot: Option<String>,
     /// What a procedure gave.
     result: Option<serde_json::Value>,
+    /// What a person should know besides.
+    remarks: Vec<String>,
     /// What failed although the rest was done.
     failure: Option<OpError>,
+}
+
+/// Under a lease others may have gone on with the history since this machine last did.
+fn caught_up(caller: &Caller) -> Result<(), OpError> {
+    match caller.context.mandate {
+        Some(_) => ops::catch_up(&caller.context, &mut caller.own_database(false)?),
+        None => Ok(()),
+    }
 }
 
 fn perform(caller: &Caller, task: &Task) -> Result<Done, OpError> {
@@ -242,7 +266,7 @@ fn perform(caller: &Caller, task: &Task) -> Result<Done, OpError> {
             let outcome = ops::create(&caller.context, &database, &options)?;
             Ok(Done { snapshot: Some(database.title(outcome.number())), ..Done::default() })
         }
-        Task::Backup { note } => back_up(caller, note.as_ref()),
+        Task::Backup { note, run } => back_up(caller, note.as_ref(), run.as_ref()),
         Task::Call { name, arguments, roots, addresses } => {
             let roots = roots.as_ref().map(|roots| roots.iter().map(|Root(path)| path.clone()).collect());
             let reach = roots.map_or(Reach::Everywhere, |roots| Reach::Within { roots, addresses: *addresses });
@@ -253,29 +277,72 @@ fn perform(caller: &Caller, task: &Task) -> Result<Done, OpError> {
                 Value::Text(title) => Some(title.clone()),
                 _ => None,
             });
-            Ok(Done { snapshot, result: Some(rows.to_json()), failure: None })
+            Ok(Done { snapshot, result: Some(rows.to_json()), ..Done::default() })
         }
     }
 }
 
-/// A snapshot if anything changed, for every remote that there is. What one remote refuses, the others still get.
-fn back_up(caller: &Caller, note: Option<&String>) -> Result<Done, OpError> {
+/// The leave to make anything visible that goes with a lease.
+fn mandate(context: &Context, lease: Option<&Lease>) -> Result<Option<Arc<dyn Mandate>>, OpError> {
+    let Some(Lease { url, name, epoch }) = lease else { return Ok(None) };
+    let store = context.look_at(context.open_url(&context.parse_url(url)?, false)?.store)?;
+    Ok(Some(Arc::new(Epoch::new(store, name.clone(), *epoch))))
+}
+
+/// A snapshot if anything changed, for every remote that there is; then what a schedule does not keep is forgotten. What one
+/// remote refuses, the others still get.
+fn back_up(caller: &Caller, note: Option<&String>, run: Option<&Run>) -> Result<Done, OpError> {
     let mut database = caller.own_database(false)?;
-    let options = SnapshotOptions { note: note.cloned(), ..SnapshotOptions::default() };
-    if database.remote_names().is_empty() {
-        let outcome = ops::create(&caller.context, &database, &options)?;
-        return Ok(Done { snapshot: Some(database.title(outcome.number())), ..Done::default() });
-    }
-    let options = SyncOptions { snapshot: options, rebase: false };
-    let all = ops::sync_all(&caller.context, &mut database, &options)?;
     let mut done = Done::default();
-    for (_, report) in all {
-        match report {
-            Ok(report) => done.snapshot = Some(database.title(report.outcome.number())),
-            Err(error) => done.failure = done.failure.or(Some(error)),
+    let snapshot = SnapshotOptions { note: note.cloned(), ..SnapshotOptions::default() };
+    if database.remote_names().is_empty() {
+        let outcome = ops::create(&caller.context, &database, &snapshot)?;
+        done.snapshot = Some(database.title(outcome.number()));
+    } else {
+        // Under a lease another may have done this run, and what only this machine made may have been overtaken.
+        let is_shared = caller.context.mandate.is_some();
+        let run = run.filter(|_| is_shared).map(|run| run.due);
+        let options = SyncOptions { snapshot, rebase: is_shared, run };
+        for (_, report) in ops::sync_all(&caller.context, &mut database, &options)? {
+            match report {
+                Ok(report) => {
+                    done.snapshot = Some(database.title(report.outcome.number()));
+                    done.remarks.extend(report.told_aside());
+                    done.remarks.extend(report.remarks);
+                }
+                Err(error) => done.failure = done.failure.or(Some(error)),
+            }
         }
     }
+    if let Some(kept) = run.and_then(|run| run.retention) {
+        forget_rest(caller, &database, kept, &mut done);
+    }
     Ok(done)
+}
+
+/// Forgets what a schedule does not keep, here and at each remote that was synced with; a place with a policy of its own is
+/// left as that says. What fails at one place is told, and done at the others.
+fn forget_rest(caller: &Caller, database: &Database, kept: u32, done: &mut Done) {
+    let own = Policy { keep_last: Quota::of(kept), ..Policy::default() };
+    let names = database.remote_names();
+    let places = std::iter::once(retention::LOCAL).chain(names.iter().map(Name::as_str));
+    for place in places {
+        let policy = retention::policies(database).get(place).unwrap_or(&own);
+        let from = ReadFrom::reach(&caller.context, place, caller.database.as_deref(), &caller.settings);
+        let options = ForgetOptions::default();
+        match from.and_then(|from| retention::apply_policy(&caller.context, &from, policy, &options)) {
+            Ok(report) if report.forgotten.is_empty() => {}
+            Ok(report) => {
+                let named = |one: &SnapshotName| ops::title(&report.database, &one.line, one.number);
+                let forgotten: Vec<String> = report.forgotten.iter().map(named).collect();
+                done.remarks.push(format!("forgotten at {place} ({policy}): {}", forgotten.join(", ")));
+            }
+            Err(error) => {
+                done.remarks.push(format!("nothing was forgotten at {place}: {}", error.in_full()));
+                done.failure = done.failure.take().or(Some(error));
+            }
+        }
+    }
 }
 
 /// Waits until no other pagekeep is at work here: nobody is kept waiting by a job that waits.

@@ -9,6 +9,7 @@ mod backup;
 mod bad_call;
 mod call;
 mod caller;
+mod care;
 mod differences;
 mod help;
 pub mod jobs;

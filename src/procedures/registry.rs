@@ -1,9 +1,9 @@
 //! All procedures, and how they are found.
 
 use super::procedure::folded;
-use super::{Procedure, backup, differences, managed, refs, retention, tables};
+use super::{Procedure, backup, care, differences, managed, refs, retention, tables};
 
-static PROCEDURES: [&Procedure; 28] = [
+static PROCEDURES: [&Procedure; 33] = [
     &backup::ADD,
     &backup::REMOVE,
     &backup::SYNC,
@@ -32,6 +32,11 @@ static PROCEDURES: [&Procedure; 28] = [
     &retention::POLICIES,
     &retention::MARKS,
     &retention::STATS,
+    &care::VERIFY,
+    &care::SCRUB,
+    &care::DRILL,
+    &care::DRILLS,
+    &care::DOCTOR,
 ];
 
 /// Every procedure; one of verbs once for each.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::ServeOptions;
 use crate::base::Name;
 use crate::ops::{Context, ErrorKind, OpError};
+use crate::workspace::duration;
 
 /// Where it listens when nothing else is said.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
@@ -20,6 +22,12 @@ const WAITING: usize = 64;
 const REQUESTS: usize = 16;
 /// Bytes of an uploaded database.
 const UPLOAD: &str = "64GiB";
+/// How long a lease lasts.
+const LASTS: &str = "30s";
+/// A store that takes a second to answer is no reason to lose it.
+const SHORTEST_LEASE: Duration = Duration::from_secs(2);
+/// Nobody does the work for so long after a leader died.
+const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 
 /// What is served.
 #[derive(Clone, Debug)]
@@ -44,6 +52,45 @@ pub struct ServeConfig {
     pub upload_bytes: u64,
     /// Certificate and key, as PEM files.
     pub tls: Option<Tls>,
+    /// What this server has in common with others that could do the same work.
+    pub cluster: Option<ClusterConfig>,
+}
+
+/// What several servers have in common of which one does the work.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// The address of the store that the lease lies in.
+    pub lease: String,
+    /// The lease's name there.
+    pub name: Name,
+    /// How long the others wait for a leader of whom nothing is heard.
+    pub lasts: Duration,
+    /// Where the others send who asks them; the address it listens at when not said.
+    pub address: Option<String>,
+}
+
+/// The same as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClusterFile {
+    lease: String,
+    name: Option<String>,
+    lasts: Option<String>,
+    address: Option<String>,
+}
+
+impl ClusterFile {
+    fn understood(self, home: &Path) -> Result<ClusterConfig, String> {
+        let lasts = duration(self.lasts.as_deref().unwrap_or(LASTS))?;
+        if !(SHORTEST_LEASE..=LONGEST_LEASE).contains(&lasts) {
+            return Err("'lasts' is a time from 2s to 1h".into());
+        }
+        let name = Name::new(self.name.as_deref().unwrap_or("servers")).map_err(|error| error.to_string())?;
+        // Jobs open it from other folders.
+        let is_path = !self.lease.contains("://");
+        let lease = if is_path { home.join(&self.lease).display().to_string() } else { self.lease };
+        Ok(ClusterConfig { lease, name, lasts, address: self.address })
+    }
 }
 
 /// Certificate and key, as PEM files. Both are read anew when they change.
@@ -143,6 +190,7 @@ struct File {
     requests: Option<usize>,
     upload: Option<String>,
     tls: Option<Tls>,
+    cluster: Option<ClusterFile>,
 }
 
 impl ServeConfig {
@@ -187,6 +235,7 @@ impl File {
             requests: within("requests", self.requests, REQUESTS, 256)?,
             upload_bytes: crate::workspace::byte_size(self.upload.as_deref().unwrap_or(UPLOAD))?,
             tls: self.tls.map(|tls| Tls { certificate: home.join(tls.certificate), key: home.join(tls.key) }),
+            cluster: self.cluster.map(|cluster| cluster.understood(home)).transpose()?,
         })
     }
 }

@@ -13,6 +13,7 @@ use sd_notify::NotifyState;
 use super::access::{Access, Gate};
 use super::catalog::Catalog;
 use super::config::{ServeConfig, ServeError, Tls};
+use super::lead::Lead;
 use super::preset::{Preset, with_storage};
 use super::runner::{Runner, say_end};
 use super::{ServeOptions, Server, http, pool, routes, runs, scheduler};
@@ -67,8 +68,10 @@ pub fn serve(mut caller: Caller, options: &ServeOptions) -> Result<(), OpError> 
         .enable_all()
         .build()
         .map_err(OpError::io("start threads for", Path::new("the server")))?;
+    let lead = config.cluster.clone().map(Lead::new);
     let server = Arc::new(Server {
-        runner: Runner::new(caller.clone(), config.jobs, config.waiting),
+        runner: Runner::new(caller.clone(), lead.clone(), config.jobs, config.waiting),
+        lead,
         catalog: Catalog::default(),
         pool: pool::Pool::new(config.requests),
         runs: runs::Runs::open(&folder),
@@ -87,7 +90,9 @@ pub fn serve(mut caller: Caller, options: &ServeOptions) -> Result<(), OpError> 
     server.settle_jobs();
     let outcome = runtime.block_on(listen(&server, Arc::new(preset)));
     runtime.shutdown_timeout(Duration::from_secs(2));
-    tracing::info!("stopped");
+    if outcome.is_ok() {
+        tracing::info!("stopped");
+    }
     outcome
 }
 
@@ -127,6 +132,7 @@ async fn listen(server: &Arc<Server>, preset: Arc<Preset>) -> Result<(), OpError
             tokio::spawn(serving.handle(handle.clone()).serve(service))
         }
     };
+    let part = server.lead.as_ref().map(|lead| lead.take_part(&server.base.context, format!("{scheme}://{bound}")));
     let scheduler = tokio::spawn(scheduler::run(Arc::clone(server), preset));
     tracing::info!("{} databases are served at {scheme}://{bound}", server.catalog.entries().len());
     let _ = sd_notify::notify(&[NotifyState::Ready]);
@@ -139,6 +145,10 @@ async fn listen(server: &Arc<Server>, preset: Arc<Preset>) -> Result<(), OpError
     let _ = tokio::task::spawn_blocking(move || runner.stop(STOP_WITHIN)).await;
     let _ = scheduler.await;
     let _ = serving.await;
+    if let (Some(lead), Some(part)) = (&server.lead, part) {
+        lead.step_down();
+        let _ = tokio::task::spawn_blocking(move || part.join()).await;
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //! request -> access -> routes -> procedures, ops      what looks: on a bounded pool of threads
 //!                         |
 //!                         +----> runner -> `pagekeep job run ID`      what changes: a process each, one per folder at a time
-//! scheduler -> is anything to do? -> runner
+//! scheduler -> do we lead? -> is anything to do? -> runner
 //! ```
 //!
 //! Nothing that writes, and nothing that opens a database's file but through SQLite, happens in this process: another's
@@ -16,6 +16,7 @@ mod catalog;
 mod config;
 mod http;
 mod input;
+mod lead;
 mod life;
 mod names;
 mod pages;
@@ -26,13 +27,14 @@ mod runner;
 mod runs;
 mod scheduler;
 mod standing;
+mod tries;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use access::{Access, AccessError, Account, Scope, Token};
-pub use config::{ServeConfig, ServeError};
+pub use config::{ClusterConfig, ServeConfig, ServeError};
 pub use life::serve;
 pub use routes::openapi;
 
@@ -46,6 +48,8 @@ pub(crate) struct Server {
     catalog: catalog::Catalog,
     pool: pool::Pool,
     runner: Arc<runner::Runner>,
+    /// Its place among several servers; none when it is alone.
+    lead: Option<Arc<lead::Lead>>,
     runs: runs::Runs,
     access: Access,
     gate: access::Gate,

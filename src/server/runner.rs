@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::lead::Lead;
 use crate::base::Name;
 use crate::ops::OpError;
 use crate::procedures::Caller;
 use crate::procedures::jobs::{JobQueue, cancelled_before, start};
-use crate::workspace::{Job, JobState, Workspace, WorkspaceError};
+use crate::workspace::{Job, JobState, Lease, Workspace, WorkspaceError};
 
 /// Jobs that are remembered after they ended, so that they are found without a look into every folder.
 const REMEMBERED: usize = 1000;
@@ -25,6 +26,7 @@ const REMEMBERED: usize = 1000;
 pub(crate) struct Runner {
     me: Weak<Runner>,
     base: Caller,
+    lead: Option<Arc<Lead>>,
     at_once: usize,
     most_waiting: usize,
     state: Mutex<State>,
@@ -79,6 +81,10 @@ impl JobQueue for Runner {
         Ok(())
     }
 
+    fn lease(&self) -> Result<Option<Lease>, OpError> {
+        Ok(self.lead.as_ref().map(|lead| lead.lease()).transpose()?)
+    }
+
     fn put(&self, workspace: &Workspace, job: &Job, lock: File) {
         let mut state = self.state();
         state.known.push_back((job.id.clone(), workspace.home().to_owned()));
@@ -92,9 +98,9 @@ impl JobQueue for Runner {
 }
 
 impl Runner {
-    pub(crate) fn new(base: Caller, at_once: usize, most_waiting: usize) -> Arc<Self> {
-        let changed = watch::Sender::new(0);
-        Arc::new_cyclic(|me| Self { me: me.clone(), base, at_once, most_waiting, state: Mutex::default(), changed })
+    pub(crate) fn new(base: Caller, lead: Option<Arc<Lead>>, at_once: usize, most_waiting: usize) -> Arc<Self> {
+        let (changed, state) = (watch::Sender::new(0), Mutex::default());
+        Arc::new_cyclic(|me| Self { me: me.clone(), base, lead, at_once, most_waiting, state, changed })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

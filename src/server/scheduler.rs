@@ -11,10 +11,11 @@ use tokio::sync::Semaphore;
 
 use super::Server;
 use super::preset::Preset;
+use super::tries::Tries;
 use crate::base::Name;
 use crate::ops::{self, OpError};
 use crate::procedures::jobs;
-use crate::workspace::{Schedule, Task, Timetable};
+use crate::workspace::{JobState, Run, Schedule, Task, Timetable};
 
 /// Looks under way at once: a disk that does not answer keeps no other waiting.
 const LOOKS: usize = 4;
@@ -32,36 +33,52 @@ struct Plan {
     due: BTreeSet<(Timestamp, Name)>,
 }
 
+/// How often a server among several looks for runs that nobody did.
+const LOOK_FOR_LEFT_EVERY: Duration = Duration::from_secs(2);
+
 /// Runs schedules until the server stops.
 pub(crate) async fn run(server: Arc<Server>, preset: Arc<Preset>) {
     let mut stopping = server.stopping.subscribe();
     let looks = Arc::new(Semaphore::new(LOOKS));
     let under_way = Arc::new(Mutex::new(BTreeSet::new()));
+    let tries = Arc::new(Mutex::new(Tries::default()));
+    let mut lead = server.lead.as_ref().map(|lead| lead.changes());
+    let every = if lead.is_some() { LOOK_FOR_LEFT_EVERY } else { REFRESH_EVERY };
     let mut plan = Plan::default();
     let mut refreshed = std::time::Instant::now();
     plan.renew(&server, &preset, true);
     loop {
         let now = server.base.context.now();
         server.alive.store(now.as_second(), Relaxed);
-        for (due, name) in plan.take_due(now) {
-            plan.put_next(&name, now);
+        let mut due_now = plan.take_due(now);
+        due_now.iter().for_each(|(_, name)| plan.put_next(name, now));
+        if let Some(lead) = &server.lead {
+            due_now = if lead.leads() { plan.left(&server, &tries, now) } else { Vec::new() };
+        }
+        for (due, name) in due_now {
             if !lock(&under_way).insert(name.clone()) {
-                tracing::warn!("{name}: due, but its last run has not begun yet; left out");
+                if server.lead.is_none() {
+                    tracing::warn!("{name}: due, but its last run has not begun yet; left out");
+                }
                 continue;
             }
-            let run = Run { server: Arc::clone(&server), preset: Arc::clone(&preset), name: name.clone(), due };
+            let retention = plan.tables.get(&name).and_then(|(schedule, _)| schedule.retention);
+            let (server, preset, tries) = (Arc::clone(&server), Arc::clone(&preset), Arc::clone(&tries));
+            let run = Planned { server, preset, tries, name: name.clone(), due, retention };
             let (looks, under_way) = (Arc::clone(&looks), Arc::clone(&under_way));
             tokio::spawn(async move {
                 run.look(&looks).await;
                 lock(&under_way).remove(&name);
             });
         }
-        let until = plan.due.first().map_or(REFRESH_EVERY, |(due, _)| {
-            due.duration_since(now).try_into().unwrap_or(Duration::ZERO).min(REFRESH_EVERY)
-        });
+        let until = plan
+            .due
+            .first()
+            .map_or(every, |(due, _)| due.duration_since(now).try_into().unwrap_or(Duration::ZERO).min(every));
         tokio::select! {
             _ = stopping.wait_for(|stopping| *stopping) => break,
             () = server.schedules_changed.notified() => plan.renew(&server, &preset, false),
+            () = another_leads(&mut lead) => {}
             () = tokio::time::sleep(until.max(Duration::from_millis(10))) => {}
         }
         if refreshed.elapsed() >= REFRESH_EVERY {
@@ -77,8 +94,18 @@ pub(crate) async fn run(server: Arc<Server>, preset: Arc<Preset>) {
     server.runs.save();
 }
 
-fn lock(names: &Mutex<BTreeSet<Name>>) -> MutexGuard<'_, BTreeSet<Name>> {
-    names.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns when another leads than before; never, to a server that is alone.
+async fn another_leads(changes: &mut Option<tokio::sync::watch::Receiver<u64>>) {
+    if let Some(changes) = changes
+        && changes.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 impl Plan {
@@ -112,13 +139,39 @@ impl Plan {
                     false
                 }
             };
-            let at_once = at_start && (missed || schedule.on_start);
+            // Among several, what is left to do is found by whoever leads.
+            let missed = missed && server.lead.is_none();
+            let at_once = at_start && (missed || schedule.on_start && server.lead.is_none());
             if missed {
                 tracing::info!("{name}: a run was missed and is made up");
             }
             due.extend(if at_once { Some(now) } else { table.next_after(now) }.map(|next| (next, name.clone())));
         }
         (self.tables, self.due) = (wanted, due);
+    }
+
+    /// The last run of each database that was due and is not known to be done, unless it is under way or was tried just now.
+    fn left(&self, server: &Server, tries: &Mutex<Tries>, now: Timestamp) -> Vec<(Timestamp, Name)> {
+        let mut tries = lock(tries);
+        for (name, job, due) in tries.open() {
+            let Ok((entry, workspace)) = server.catalog.workspace(&name) else { continue };
+            if server.runner.has(&entry.home, &entry.handle) {
+                continue;
+            }
+            match workspace.job(&job) {
+                Ok(job) if !job.state.is_finished() => {}
+                Ok(job) if job.state == JobState::Completed => {
+                    server.runs.note(&name, due.max(server.runs.last(&name).unwrap_or(due)));
+                    tries.forget(&name);
+                }
+                _ => tries.failed(&name, now),
+            }
+        }
+        let missed = self.tables.iter().filter_map(|(name, (_, table))| {
+            let due = table.last_missed(server.runs.last(name)?, now)?;
+            tries.may_begin(name, due, now).then(|| (due, name.clone()))
+        });
+        missed.collect()
     }
 
     fn take_due(&mut self, now: Timestamp) -> Vec<(Timestamp, Name)> {
@@ -137,11 +190,14 @@ impl Plan {
 }
 
 /// One run of one schedule.
-struct Run {
+struct Planned {
     server: Arc<Server>,
     preset: Arc<Preset>,
+    tries: Arc<Mutex<Tries>>,
     name: Name,
     due: Timestamp,
+    /// How many snapshots are to stay.
+    retention: Option<u32>,
 }
 
 /// What a run came to.
@@ -156,7 +212,7 @@ enum Came {
     Piled(PathBuf),
 }
 
-impl Run {
+impl Planned {
     /// Looks whether anything is to be done, and begins a job if so.
     async fn look(self, looks: &Semaphore) {
         let mut run = self;
@@ -174,6 +230,11 @@ impl Run {
             run = back;
             drop(turn);
             let name = &run.name;
+            let begun = match &came {
+                Ok(Came::Begun(id)) => Some(id.clone()),
+                _ => None,
+            };
+            let is_idle = matches!(came, Ok(Came::Idle));
             match came {
                 Ok(Came::Idle) => tracing::debug!("{name}: nothing changed"),
                 Ok(Came::Begun(id)) => tracing::debug!("{name}: due, {id}"),
@@ -197,7 +258,12 @@ impl Run {
                 }
                 Err(error) => tracing::error!("{name}: {}", error.in_full()),
             }
-            run.server.runs.note(&run.name, run.due.max(run.server.runs.last(&run.name).unwrap_or(run.due)));
+            if run.server.lead.is_some() && !is_idle {
+                // Done when its job says so; by whoever leads then.
+                lock(&run.tries).note(&run.name, run.due, begun, run.server.base.context.now());
+            } else {
+                run.server.runs.note(&run.name, run.due.max(run.server.runs.last(&run.name).unwrap_or(run.due)));
+            }
             break;
         }
     }
@@ -220,7 +286,8 @@ impl Run {
         } else if ops::is_idle(&caller.context, &database, TRUSTED)? {
             return Ok(Came::Idle);
         }
-        let job = jobs::begin(&caller, &database, Task::Backup { note: None })?;
+        let run = Run { due: self.due, retention: self.retention };
+        let job = jobs::begin(&caller, &database, Task::Backup { note: None, run: Some(run) })?;
         Ok(Came::Begun(job.id))
     }
 }

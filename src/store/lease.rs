@@ -7,6 +7,7 @@
 //! ([`Candidate::fence`]). docs/decisions/0018-leases.md argues for it.
 
 mod beat;
+mod mandate;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use crate::remote::PutOutcome;
 
 use beat::MAX_BEAT_BYTES;
 pub use beat::{Beat, BeatPlace};
+pub use mandate::{Epoch, Mandate};
 
 /// What others wait beyond the time that a beat lasts: clocks of machines run differently fast, by far less than this.
 const MARGIN: u32 = 8;
@@ -218,11 +220,7 @@ impl Candidate {
 
     /// Where there are beats, the newest first.
     fn places(&self) -> Result<Vec<BeatPlace>, StoreError> {
-        let listed = self.store.remote().list(&keys::lease_folder(&self.name))?;
-        let mut places: Vec<BeatPlace> =
-            listed.iter().filter_map(|object| keys::parse_beat(&object.key)).map(|(_, place)| place).collect();
-        places.sort_by(|a, b| b.cmp(a));
-        Ok(places)
+        places(&self.store, &self.name)
     }
 
     /// Removes beats that nobody will look at: those of earlier epochs but the last, and our own but the last two. What
@@ -239,6 +237,19 @@ impl Candidate {
     }
 
     fn lost(&self) -> StoreError {
-        StoreError::LeaseLost { name: self.name.to_string(), remote: self.store.remote().name().to_owned() }
+        lost(&self.store, &self.name)
     }
+}
+
+/// Where a lease has beats, the newest first.
+fn places(store: &Store, name: &Name) -> Result<Vec<BeatPlace>, StoreError> {
+    let listed = store.remote().list(&keys::lease_folder(name))?;
+    let mut places: Vec<BeatPlace> =
+        listed.iter().filter_map(|object| keys::parse_beat(&object.key)).map(|(_, place)| place).collect();
+    places.sort_by(|a, b| b.cmp(a));
+    Ok(places)
+}
+
+fn lost(store: &Store, name: &Name) -> StoreError {
+    StoreError::LeaseLost { name: name.to_string(), remote: store.remote().name().to_owned() }
 }

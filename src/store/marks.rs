@@ -74,6 +74,7 @@ impl Store {
     /// When the remote fails; the record may then be there or not, and the attempt can be repeated.
     pub fn create_marks(&self, header: &MarksHeader, bytes: Bytes) -> Result<CreatedMarks, StoreError> {
         let (database, number) = (&header.database, header.number);
+        self.check_mandate()?;
         if self.create_object(&keys::marks(database, number), bytes)? == PutOutcome::Created {
             return Ok(CreatedMarks::Ours);
         }

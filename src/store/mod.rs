@@ -73,6 +73,8 @@ pub struct Store {
     session: Option<Arc<Session>>,
     /// Whether only whoever holds the lock of the workspace writes to it.
     private: bool,
+    /// What is asked before anything becomes visible.
+    mandate: Option<Arc<dyn lease::Mandate>>,
     /// Which store it is, for what is kept near: nothing when only its place is known.
     identity: Option<Arc<OnceLock<Nonce>>>,
 }
@@ -82,8 +84,8 @@ impl Store {
     pub fn assume(remote: impl Into<Border>) -> Self {
         let remote = remote.into();
         let (listed, moved) = (Arc::default(), Arc::default());
-        let (lock, cache, session, identity) = (None, None, None, None);
-        Self { remote, overwrites: false, lock, cache, listed, moved, session, private: false, identity }
+        let (lock, cache, session, mandate, identity) = (None, None, None, None, None);
+        Self { remote, overwrites: false, lock, cache, listed, moved, session, private: false, mandate, identity }
     }
 
     /// The same store at a place that is known to overwrite although it is asked not to: it looks before it creates. That
@@ -130,6 +132,16 @@ impl Store {
     #[must_use]
     pub fn under(self, lock: Arc<WriterLock>) -> Self {
         Self { lock: Some(lock), ..self }
+    }
+
+    /// The same store, in which records of snapshots, refs and marks are created only while this says so.
+    #[must_use]
+    pub fn mandated(self, mandate: Option<Arc<dyn lease::Mandate>>) -> Self {
+        Self { mandate, ..self }
+    }
+
+    fn check_mandate(&self) -> Result<(), StoreError> {
+        self.mandate.as_ref().map_or(Ok(()), |mandate| mandate.check())
     }
 
     /// The same store, of which it is known that it is this one: what was kept near of another at its place is not its own.

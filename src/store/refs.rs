@@ -88,6 +88,7 @@ impl Store {
     pub fn create_ref(&self, header: &RefHeader, bytes: Bytes) -> Result<CreatedRef, StoreError> {
         let (name, number) = (header.name(), header.number);
         let key = keys::ref_record(&header.database, &name, number);
+        self.check_mandate()?;
         if self.create_object(&key, bytes)? == PutOutcome::Created {
             return Ok(CreatedRef::Ours);
         }

@@ -218,6 +218,7 @@ impl Store {
         nonce: &Nonce,
         bytes: Bytes,
     ) -> Result<Created, StoreError> {
+        self.check_mandate()?;
         if self.create_object(&keys::snapshot(database, line, number), bytes)? == PutOutcome::Created {
             return Ok(Created::Ours);
         }

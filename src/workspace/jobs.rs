@@ -23,7 +23,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use job::{Job, JobError, JobProgress, JobState, Root, Task};
+pub use job::{Job, JobError, JobProgress, JobState, Lease, Root, Run, Task};
 
 use super::{Workspace, WorkspaceError, write_atomically};
 use crate::base::{Name, Nonce};
@@ -50,7 +50,13 @@ impl Workspace {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn begin_job(&self, database: &Name, task: Task, now: Timestamp) -> Result<(Job, File), WorkspaceError> {
+    pub fn begin_job(
+        &self,
+        database: &Name,
+        task: Task,
+        lease: Option<Lease>,
+        now: Timestamp,
+    ) -> Result<(Job, File), WorkspaceError> {
         let stamp = now.strftime("%Y%m%d-%H%M%S");
         let id = format!("{PREFIX}{stamp}-{}", &Nonce::fresh().as_str()[..6]);
         let lock_path = self.job_path(&id, "lock");
@@ -63,6 +69,7 @@ impl Workspace {
             id,
             database: database.clone(),
             task,
+            lease,
             state: JobState::Pending,
             created_at: now,
             started_at: None,
@@ -71,6 +78,7 @@ impl Workspace {
             progress: JobProgress::default(),
             snapshot: None,
             error: None,
+            remarks: Vec::new(),
             result: None,
         };
         self.write_job(&job)?;

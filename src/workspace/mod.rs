@@ -60,7 +60,7 @@ pub use config::{Config, DatabaseConfig, EncryptionConfig, RemoteConfig};
 pub use drills::{CheckResult, DRILLS, DrillCheck, DrillEvidence};
 pub use error::WorkspaceError;
 pub use health::Health;
-pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Root, Task, is_job_id};
+pub use jobs::{Job, JobError, JobLock, JobProgress, JobState, Lease, Root, Run, Task, is_job_id};
 pub use lock::Lock;
 pub use memory::{DatabaseMemory, Pushed, RemoteMemory};
 pub use restoring::Restoring;

@@ -26,6 +26,7 @@ pub(super) fn caller(machine: &Machine) -> Caller {
         patience: OpenOptions::default(),
         passwords: Default::default(),
         reach: pagekeep::ops::Reach::default(),
+        mandate: None,
         progress: Arc::new(Progress::new()),
     };
     let program = env!("CARGO_BIN_EXE_pagekeep").into();

@@ -92,6 +92,7 @@ impl Stage {
             clock,
             zone: jiff::tz::TimeZone::UTC,
             reach: Default::default(),
+            mandate: None,
             patience: OpenOptions::default(),
             passwords: Default::default(),
             progress: Arc::new(Progress::new()),

@@ -191,6 +191,7 @@ pub fn context(folder: &Path) -> Context {
         patience: OpenOptions::default(),
         passwords: Default::default(),
         reach: pagekeep::ops::Reach::default(),
+        mandate: None,
         progress: Arc::new(Progress::new()),
     }
 }

@@ -31,6 +31,7 @@ pub fn context(folder: &Path) -> Context {
         patience: OpenOptions::for_tests(),
         passwords: Default::default(),
         reach: pagekeep::ops::Reach::default(),
+        mandate: None,
         progress: Arc::new(Progress::new()),
     }
 }

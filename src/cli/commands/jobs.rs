@@ -96,7 +96,8 @@ fn run(session: &Session, id: &str) -> Result<Output, OpError> {
     // Out of the terminal's reach. Whoever typed this leads a group of their own already, and may stay in it.
     let _ = rustix::process::setsid();
     let job = jobs::run(&session.caller(), id, std::io::stdin())?;
-    Ok(Output::new(String::new(), json!({"job": job})))
+    let said = job.remarks.clone();
+    Ok(said.into_iter().fold(Output::new(String::new(), json!({"job": job})), Output::say))
 }
 
 fn far(job: &Job) -> String {
@@ -117,6 +118,7 @@ fn lines(job: &Job) -> Vec<String> {
     let times = [("created", Some(job.created_at)), ("started", job.started_at), ("finished", job.finished_at)];
     lines.extend(times.iter().filter_map(|(name, time)| Some(format!("{name:<8} {}", moment((*time)?)))));
     lines.extend(job.snapshot.iter().map(|snapshot| format!("snapshot {snapshot}")));
+    lines.extend(job.remarks.iter().map(|remark| format!("note     {remark}")));
     if let Some(error) = &job.error {
         lines.push(format!("error    {}", error.message));
         lines.extend(error.hint.iter().map(|hint| format!("next     {hint}")));

@@ -15,7 +15,7 @@ pub(super) fn run(
     snapshot: SnapshotOptions,
 ) -> Result<Output, OpError> {
     let mut database = session.database(false)?;
-    let options = SyncOptions { snapshot, rebase };
+    let options = SyncOptions { snapshot, rebase, run: None };
     if let Some(name) = name {
         let report = ops::sync_to(&session.context, &mut database, name, &options)?;
         return Ok(output(session, &database, &report));
@@ -59,15 +59,7 @@ fn output(session: &Session, database: &Database, report: &SyncReport) -> Output
         output.talk.extend(remarks(snapshot, session.globals.verbose));
     }
     output.talk.extend(report.remarks.iter().cloned());
-    if let Some(aside) = &report.set_aside {
-        output.talk.push(format!("this machine's earlier history was set aside in {}", aside.display()));
-    }
-    if let Some(aside) = &report.refs_set_aside {
-        output.talk.push(format!(
-            "tags and lines are as they are there; this machine's were set aside in {}",
-            aside.display()
-        ));
-    }
+    output.talk.extend(report.told_aside());
     if session.globals.verbose {
         let r = &report.requests;
         output.talk.push(format!(

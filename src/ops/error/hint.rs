@@ -173,9 +173,8 @@ fn store_hint(error: &StoreError) -> Option<String> {
              for 30 minutes is taken over"
                 .into()
         }
-        StoreError::LeaseLost { .. } | StoreError::LockLost { .. } | StoreError::Moved { .. } => {
-            "nothing is lost: run this again".into()
-        }
+        StoreError::LockLost { .. } | StoreError::Moved { .. } => "nothing is lost: run this again".into(),
+        StoreError::LeaseLost { .. } => "nothing is lost: the server that leads now does it; ask there".into(),
         StoreError::NoSnapshot { remote, .. } => {
             format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
         }

@@ -151,7 +151,8 @@ fn store_kind(error: &StoreError) -> ErrorKind {
         StoreError::Keys(KeyError::Work(_)) => ErrorKind::Other,
         StoreError::Keys(KeyError::NoSlot { .. }) => ErrorKind::Corruption,
         StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
-        StoreError::Locked { .. } | StoreError::LockLost { .. } | StoreError::LeaseLost { .. } => ErrorKind::Busy,
+        StoreError::Locked { .. } | StoreError::LockLost { .. } => ErrorKind::Busy,
+        StoreError::LeaseLost { .. } => ErrorKind::Conflict,
         StoreError::Moved { .. } => ErrorKind::Temporary,
     }
 }

@@ -17,7 +17,7 @@ use crate::format::record::{FileEntry, FileKind, Header, Record, SnapshotName};
 use crate::map::{FileList, Part, State};
 use crate::ops::{Context, Database, OpError};
 use crate::source::Seen;
-use crate::store::Created;
+use crate::store::{Created, StoreError};
 use crate::workspace::DatabaseMemory;
 
 pub(super) struct Commit<'a> {
@@ -121,11 +121,11 @@ impl Commit<'_> {
             self.context.progress.check()?;
             workspace.note_pending(&self.database.handle, &bytes)?;
         }
-        for store in &self.targets.records {
+        for (place, store) in self.targets.records.iter().enumerate() {
             self.context.progress.check()?;
             let created =
-                store.create_record(&header.database, &header.line, header.number, &header.nonce, bytes.clone())?;
-            let refused = match created {
+                store.create_record(&header.database, &header.line, header.number, &header.nonce, bytes.clone());
+            let refused = match created.inspect_err(|error| self.note_refusal(place, error))? {
                 Created::Ours => continue,
                 Created::Theirs(theirs) => crate::ops::conflict(&theirs.header, &header.lineage, store),
                 Created::Gone(husk) => crate::ops::gone(self.context, header, husk, store),
@@ -139,6 +139,14 @@ impl Commit<'_> {
             workspace.forget_pending(&self.database.handle)?;
         }
         Ok(())
+    }
+
+    /// A record that was not even tried to be put into the first store is nowhere, and no later run may bring it there.
+    fn note_refusal(&self, place: usize, error: &StoreError) {
+        if place == 0 && matches!(error, StoreError::LeaseLost { .. }) {
+            // Should that fail, the record takes its number only when this database leads again and nobody else has it.
+            let _ = self.database.workspace.forget_pending(&self.database.handle);
+        }
     }
 
     fn remember(&self, name: SnapshotName, id: SnapshotId, created_at: Timestamp) -> Result<(), OpError> {

@@ -238,7 +238,7 @@ pub(super) async fn set_retention(visit: Visit, Form(given): Form) -> Result<Res
     let wanted = policy(&given)?;
     visit
         .find(move |visit| {
-            let mut place = visit.server.place(&visit.who, Scope::Admin, &visit.part(0))?;
+            let mut place = visit.server.own_place(&visit.who, Scope::Admin, &visit.part(0))?;
             Ok(retention::set_policy(&mut place.database, None, wanted)?)
         })
         .await?;

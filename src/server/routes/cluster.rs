@@ -78,7 +78,7 @@ pub(super) async fn backup(
     let shared = Arc::clone(&server);
     let job = server.pool.run(move || {
         let place = shared.place_or_only(&who, Scope::Backup, wanted.database.as_deref())?;
-        shared.begin(&place, Work::Backup { note: wanted.note }, IfBusy::Wait)
+        shared.begin(&place, Work::Backup { note: wanted.note, run: None }, IfBusy::Wait)
     });
     Ok((StatusCode::ACCEPTED, done(Accepted { request_id: job.await?.id })))
 }

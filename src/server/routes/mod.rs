@@ -5,8 +5,10 @@ mod cluster;
 pub(crate) mod databases;
 pub(crate) mod diff;
 mod download;
+mod keeping;
 pub(crate) mod place;
 mod procedures;
+mod proof;
 pub(crate) mod query;
 pub(crate) mod refs;
 pub(crate) mod remotes;
@@ -72,7 +74,7 @@ fn all() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(databases::one))
         .routes(routes!(databases::stats))
         .routes(routes!(snapshots::list, snapshots::create))
-        .routes(routes!(snapshots::one))
+        .routes(routes!(snapshots::one, keeping::forget))
         .routes(routes!(download::download))
         .routes(routes!(upload::upload))
         .routes(routes!(snapshots::restore))
@@ -83,6 +85,15 @@ fn all() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(remotes::list, remotes::add))
         .routes(routes!(remotes::remove))
         .routes(routes!(remotes::sync))
+        .routes(routes!(keeping::policies, keeping::set, keeping::clear))
+        .routes(routes!(keeping::plan))
+        .routes(routes!(keeping::apply))
+        .routes(routes!(keeping::holds, keeping::hold))
+        .routes(routes!(keeping::release))
+        .routes(routes!(proof::verify))
+        .routes(routes!(proof::scrub))
+        .routes(routes!(proof::drills, proof::drill))
+        .routes(routes!(proof::doctor))
         .routes(routes!(schedules::list))
         .routes(routes!(schedules::one, schedules::set, schedules::remove))
         .routes(routes!(work::list))

@@ -26,8 +26,18 @@ pub(crate) struct Place {
 }
 
 impl Server {
-    /// The database of this name, for somebody with this scope. Blocks, on files of its folder only.
+    /// The database of this name, for somebody with this scope. Who wants more than to look is told where, when another
+    /// server leads. Blocks, on files of its folder only.
     pub(crate) fn place(&self, who: &Who, scope: Scope, name: &str) -> Result<Place, Failure> {
+        let place = self.own_place(who, scope, name)?;
+        if let Some(lead) = self.lead.as_ref().filter(|_| scope != Scope::Read) {
+            lead.lease().map_err(OpError::from)?;
+        }
+        Ok(place)
+    }
+
+    /// The same for what concerns this server alone, whoever leads.
+    pub(crate) fn own_place(&self, who: &Who, scope: Scope, name: &str) -> Result<Place, Failure> {
         let known = Name::new(name).ok().filter(|known| self.catalog.entries().contains_key(known) && who.sees(known));
         // Whoever may not see a database does not learn that it is there.
         let Some(name) = known else {

@@ -286,6 +286,7 @@ fn scope_of(procedure: &Procedure) -> Scope {
         (_, "sp_backup_create" | "sp_backup_cancel" | "sp_backup_upload", _) | (_, "backup", Some("sync")) => {
             Scope::Backup
         }
+        (_, "backup_hold" | "backup_verify" | "backup_scrub" | "backup_drill" | "backup_doctor", _) => Scope::Backup,
         (_, "sp_backup_download", _) => Scope::Read,
         (_, "sp_backup_restore", _) | (_, "backup", Some("restore")) => Scope::Restore,
         _ => Scope::Admin,

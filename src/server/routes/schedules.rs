@@ -128,7 +128,7 @@ pub(crate) async fn set(
     Body(change): Body<Change>,
 ) -> Answer<ScheduleView> {
     let shared = Arc::clone(&server);
-    let set = server.pool.run(move || shared.set_schedule(&mut shared.place(&who, Scope::Admin, &name)?, change));
+    let set = server.pool.run(move || shared.set_schedule(&mut shared.own_place(&who, Scope::Admin, &name)?, change));
     done(set.await?)
 }
 
@@ -137,7 +137,7 @@ pub(crate) async fn set(
 pub(crate) async fn remove(State(server): Shared, who: Who, At(name): At<String>) -> Answer<bool> {
     let shared = Arc::clone(&server);
     let had = server.pool.run(move || {
-        let had = ops::remove_schedule(&mut shared.place(&who, Scope::Admin, &name)?.database)?;
+        let had = ops::remove_schedule(&mut shared.own_place(&who, Scope::Admin, &name)?.database)?;
         shared.schedules_changed.notify_one();
         Ok::<_, Failure>(had)
     });

@@ -34,7 +34,7 @@ pub(super) async fn now(
     let shared = Arc::clone(&server);
     let job = server.pool.run(move || {
         let place = shared.place_or_only(&who, Scope::Backup, which.database.as_deref())?;
-        let job = shared.begin(&place, Task::Backup { note: None }, IfBusy::Wait)?;
+        let job = shared.begin(&place, Task::Backup { note: None, run: None }, IfBusy::Wait)?;
         Ok::<_, Failure>(JobView::of(&place.database.workspace, &place.name, &job))
     });
     Ok((StatusCode::ACCEPTED, done(job.await?)))

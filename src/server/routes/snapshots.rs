@@ -139,7 +139,7 @@ pub(crate) async fn create(
     let job = server.pool.run(move || {
         let place = shared.place(&who, Scope::Backup, &name)?;
         let New { note, sync } = new;
-        let task = if sync { Task::Backup { note } } else { Task::Create { note } };
+        let task = if sync { Task::Backup { note, run: None } } else { Task::Create { note } };
         let job = shared.begin(&place, task, beginning.if_busy)?;
         Ok::<_, Failure>(JobView::of(&place.database.workspace, &place.name, &job))
     });

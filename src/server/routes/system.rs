@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::Shared;
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, done};
+use crate::server::lead::Role;
 
 /// The description of every route.
 #[derive(Clone)]
@@ -36,13 +37,35 @@ pub(super) struct Health {
     waiting: usize,
     /// Since when it runs.
     since: String,
+    /// What it is among several servers: `alone`, `leads`, `follows`, or `undecided`.
+    role: &'static str,
+    /// Who leads, when another does: the machine.
+    leader: Option<String>,
+    /// Where that one answers.
+    leader_address: Option<String>,
+    /// The epoch of the lease.
+    epoch: Option<u32>,
 }
 
 /// Whether the process lives.
 #[utoipa::path(get, path = "/healthz", tag = "system", responses((status = 200, body = Health)))]
 pub(super) async fn healthz(State(server): Shared) -> Answer<Health> {
     let numbers = server.runner.numbers();
+    let (mut leader, mut leader_address) = (None, None);
+    let (role, epoch) = match server.lead.as_ref().map(|lead| lead.role()) {
+        None => ("alone", None),
+        Some(Role::Leads(epoch)) => ("leads", Some(epoch)),
+        Some(Role::Undecided(_)) => ("undecided", None),
+        Some(Role::Follows(beat)) => {
+            (leader, leader_address) = (Some(beat.host), beat.address);
+            ("follows", Some(beat.place.epoch))
+        }
+    };
     done(Health {
+        role,
+        leader,
+        leader_address,
+        epoch,
         version: env!("CARGO_PKG_VERSION"),
         databases: server.catalog.entries().len(),
         working: numbers.working,
@@ -88,6 +111,10 @@ fn text(server: &crate::server::Server, who: &Who) -> String {
     family("pagekeep_jobs_waiting", "gauge", "Jobs that wait.", alone(numbers.waiting as f64));
     let ended = numbers.ended.iter().map(|(state, count)| (format!("{{state=\"{state}\"}}"), *count as f64));
     family("pagekeep_jobs_ended_total", "counter", "Jobs that ended, by their states.", ended.collect());
+    if let Some(lead) = &server.lead {
+        let leads = f64::from(u8::from(lead.leads()));
+        family("pagekeep_leads", "gauge", "Whether this server does the work, of several.", alone(leads));
+    }
     let (classes, time) = server.counts.all();
     let classes = classes.into_iter().map(|(class, count)| (format!("{{class=\"{class}xx\"}}"), count as f64));
     family("pagekeep_http_requests_total", "counter", "Requests, by the class of their status.", classes.collect());

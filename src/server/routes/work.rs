@@ -55,6 +55,8 @@ pub(crate) struct JobView {
     pub(crate) finished_at: Option<String>,
     /// The snapshot that holds the state, once there is one.
     pub(crate) snapshot: Option<String>,
+    /// What a person should know besides, as what was forgotten.
+    pub(crate) remarks: Vec<String>,
     /// What a procedure gave: columns and rows.
     #[schema(value_type = Option<Object>)]
     pub(crate) result: Option<serde_json::Value>,
@@ -88,6 +90,7 @@ impl JobView {
             started_at: job.started_at.map(|at| at.to_string()),
             finished_at: job.finished_at.map(|at| at.to_string()),
             snapshot: job.snapshot.clone(),
+            remarks: job.remarks.clone(),
             result: job.result.clone(),
             error: job.error.as_ref().map(|error| Failed {
                 code: error.kind.clone(),

@@ -58,6 +58,9 @@ pub enum Task {
     Backup {
         /// What is said about a snapshot, if one is made.
         note: Option<String>,
+        /// The scheduled run that it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Run>,
     },
     /// Calls a procedure.
     Call {
@@ -81,6 +84,27 @@ impl Task {
             Task::Call { name, .. } => name,
         }
     }
+}
+
+/// A run of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// When it was due.
+    pub due: Timestamp,
+    /// How many snapshots are to stay after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<u32>,
+}
+
+/// The lease under which a job works: what it makes becomes visible only while nobody else took it over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The address of the store that it lies in.
+    pub url: String,
+    /// Its name there.
+    pub name: Name,
+    /// The epoch in which it was held when the job began.
+    pub epoch: u32,
 }
 
 /// A folder or file that a job may use.
@@ -121,6 +145,9 @@ pub struct Job {
     pub database: Name,
     /// What it does.
     pub task: Task,
+    /// Under which lease, when several servers share the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
     /// Where it stands.
     pub state: JobState,
     /// When it was asked for.
@@ -137,6 +164,9 @@ pub struct Job {
     pub snapshot: Option<String>,
     /// Why it failed.
     pub error: Option<JobError>,
+    /// What a person should know besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// What a procedure gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<serde_json::Value>,

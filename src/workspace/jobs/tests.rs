@@ -15,7 +15,7 @@ fn at(days: i64) -> Timestamp {
 }
 
 fn begin(workspace: &Workspace, days: i64) -> (Job, File) {
-    workspace.begin_job(&Name::new("shop").unwrap(), Task::Create { note: None }, at(days)).unwrap()
+    workspace.begin_job(&Name::new("shop").unwrap(), Task::Create { note: None }, None, at(days)).unwrap()
 }
 
 fn finish(workspace: &Workspace, days: i64) -> Job {
