@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod backup;
+pub(crate) mod connect;
 mod live;
 mod proof;
 mod refs;
@@ -77,8 +78,10 @@ pub(crate) enum Command {
         #[arg(long)]
         name: Option<String>,
     },
-    /// Remotes and snapshots; alone: the named remotes
+    /// Remotes and snapshots, here or on a server; alone: the named remotes
     Backup {
+        #[command(flatten)]
+        there: connect::There,
         #[command(subcommand)]
         command: Option<Backup>,
     },
@@ -317,6 +320,14 @@ pub(crate) enum Command {
     },
     /// Serve databases over HTTP, and run their schedules
     Serve(serve::Serve),
+    /// Get to know another machine's server, on which `backup … --server` works; alone: the servers that are known
+    Connect(connect::Connect),
+    /// Log in to a server, with a token or a user's password
+    ///
+    /// It is asked for, or read from a file, from standard input, or from PAGEKEEP_TOKEN or PAGEKEEP_PASSWORD; never from the
+    /// command line, which others on this machine can see. What is given is tried, and kept beside your settings, in
+    /// servers.toml, which only you can read.
+    Login(connect::Login),
     /// Users of the server
     User {
         #[command(flatten)]

@@ -23,7 +23,7 @@ use session::Session;
 
 /// Runs one command line and returns the exit code. `docs/EXIT-CODES.md` lists them.
 pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings) -> u8 {
-    let arguments = match Arguments::try_parse_from(with_query(arguments)) {
+    let arguments = match Arguments::try_parse_from(with_server(with_query(arguments))) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors: clap knows where each goes.
@@ -63,11 +63,30 @@ fn with_query(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item =
     })
 }
 
+/// `--server URL`, as people write it; what follows `--server` otherwise is a word of its own.
+fn with_server(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+    let mut arguments = arguments.peekable();
+    std::iter::from_fn(move || {
+        let mut argument = arguments.next()?;
+        let is_address = |next: &OsString| next.to_str().is_some_and(crate::remote::is_web_address);
+        if argument == "--server"
+            && let Some(address) = arguments.next_if(is_address)
+        {
+            argument.push("=");
+            argument.push(address);
+        }
+        Some(argument)
+    })
+}
+
 fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::OpError> {
     let address = |given: Option<OsString>| given.map(|given| session.address(&given)).transpose();
     match command {
         Command::Init { paths, name } => commands::init::run(session, &paths, name),
-        Command::Backup { command } => commands::backup::run(session, command),
+        Command::Backup { there, command } => match &there.server {
+            Some(server) => commands::server::run(session, server, there.no_wait, command),
+            None => commands::backup::run(session, command),
+        },
         Command::Log { spec, from, limit, graph, all } if graph || all => {
             commands::graph::run(session, spec.as_deref(), address(from)?.as_deref(), limit, all, graph)
         }
@@ -121,6 +140,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         Command::Job { id, follow, command } => commands::jobs::one(session, id, follow, command),
         Command::Schedule { count } => commands::schedule::list(session, count),
         Command::Serve(wanted) => commands::serve::run(session, wanted),
+        Command::Connect(wanted) => commands::connect::connect(session, wanted),
+        Command::Login(wanted) => commands::connect::login(session, wanted),
         Command::User { place, command } => commands::serve::user(session, place, command),
         Command::Token { place, command } => commands::serve::token(session, place, command),
         Command::Config { command } => commands::config::run(session, command),
