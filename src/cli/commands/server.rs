@@ -181,7 +181,7 @@ impl There<'_> {
                 true => Some((number("new_chunks"), self.server.snapshot(&database, &name)?.chunks)),
                 false => None,
             };
-            let url = cell(&job, "remote").as_str().or(remote).unwrap_or_default().to_owned();
+            let url = cell(&job, "url").as_str().or(remote).unwrap_or_default().to_owned();
             let elapsed = Duration::from_millis(number("duration_ms"));
             sync::closing(&name, &url, number("uploaded_bytes"), made, number("pushed") as usize, elapsed)
         } else {
