@@ -103,7 +103,10 @@ fn stop_at_each(what: &str, setup: &Setup) {
                 break;
             }
             stopped += 1;
-            assert!(result.is_err(), "{what}: {result:?}");
+            // A session that stays behind harms nobody: a prune finds it.
+            let last = &double.calls()[n as usize - 1];
+            let is_end = last.verb == Verb::Delete && last.key.contains("sessions/");
+            assert_eq!(result.is_ok(), is_end, "{what}: {result:?}");
             run.expected.insert(number, run.kept.pages());
             run.check_snapshots(&what);
 

@@ -4,6 +4,7 @@ mod backup;
 pub(crate) mod connect;
 mod live;
 mod proof;
+mod prune;
 mod refs;
 mod retention;
 mod rows;
@@ -22,6 +23,7 @@ use super::rows::Format;
 pub(crate) use backup::Backup;
 pub(crate) use live::{Live, Reset};
 pub(crate) use proof::{Assert, Doctor, Drill, Hook};
+pub(crate) use prune::Prune;
 use refs::NO_MERGE;
 pub(crate) use refs::{Branch, Tag};
 pub(crate) use retention::{Delete, Forget, Hold, Release, Retention};
@@ -249,6 +251,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "OTHER")]
         with: Option<OsString>,
     },
+    /// Remove what no kept snapshot needs: what was forgotten, and what unfinished runs left
+    ///
+    /// The first run says what is going to be removed and why, and condemns it; a run after the time of grace removes it.
+    /// Writers may be at work all the while. In the local store both happen at once.
+    Prune(Prune),
     /// What is kept at each place, and for how long
     Retention {
         #[command(subcommand)]

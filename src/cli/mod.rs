@@ -124,6 +124,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
             commands::scrub::run(session, &from, max_bytes.as_deref(), max_time.as_deref(), max_age.as_deref())
         }
         Command::Repair { from, with } => commands::repair::run(session, &from, with.as_deref()),
+        Command::Prune(wanted) => commands::prune::run(session, &wanted),
         Command::Retention { command } => commands::retention::run(session, command),
         Command::Forget(wanted) => commands::forget::run(session, wanted),
         Command::Hold(wanted) => commands::retention::hold(session, &wanted),

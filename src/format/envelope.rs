@@ -33,14 +33,35 @@ pub enum ObjectKind {
     Ref = 3,
     /// A record of marks.
     Marks = 4,
+    /// What holds the place of a record.
+    Husk = 5,
+    /// A pack of which slots were left out, as part of a bundle.
+    SparsePack = 6,
+    /// What packs a bundle holds.
+    BundleIndex = 7,
+    /// A map that prune wrote anew.
+    Map = 8,
+    /// A writer's session.
+    Session = 9,
+    /// What a prune is going to remove.
+    Tombstone = 10,
+    /// The sessions a prune waits for.
+    SessionList = 11,
 }
 
 impl ObjectKind {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             ObjectKind::Pack => "the pack",
             ObjectKind::Snapshot => "the snapshot record",
             ObjectKind::Ref => "the ref's record",
+            ObjectKind::Husk => "the husk",
+            ObjectKind::SparsePack => "the sparse pack",
+            ObjectKind::BundleIndex => "the bundle's index",
+            ObjectKind::Map => "the map",
+            ObjectKind::Session => "the session",
+            ObjectKind::Tombstone => "the tombstone",
+            ObjectKind::SessionList => "the list of sessions",
             ObjectKind::Marks => "the record of marks",
         }
     }

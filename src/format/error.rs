@@ -76,6 +76,12 @@ pub enum FormatError {
         /// The contradiction.
         detail: String,
     },
+    /// A slot that prune left out, since no kept snapshot needed it.
+    #[error("slot {slot} was left out when the pack was moved")]
+    LeftOut {
+        /// The slot.
+        slot: u32,
+    },
     /// Text that is not the JSON expected.
     #[error("{what} is not valid JSON of the expected form")]
     Json {

@@ -3,16 +3,21 @@
 //!
 //! This layer knows nothing of files, remotes or SQLite.
 
+pub mod bundle;
 pub(crate) mod bytes;
 pub mod codec;
 pub mod envelope;
 mod error;
+pub mod husk;
 pub mod map;
 pub mod marks;
+pub mod new_map;
 pub mod pack;
+pub mod protocol;
 pub mod record;
 pub mod refs;
 pub mod root;
 pub mod store_file;
+pub mod text;
 
 pub use error::FormatError;

@@ -80,6 +80,23 @@ impl Record {
         Ok(Self { id: blake3::hash(&json).into(), header, map, pack, stored_bytes: bytes.len() as u64 })
     }
 
+    /// The same record without its pack: the bytes of everything else are what they were.
+    ///
+    /// # Errors
+    /// As [`Record::decode`], for what is read.
+    pub fn without_pack(bytes: &[u8]) -> Result<Vec<u8>, FormatError> {
+        let parts = Parts::of(bytes)?;
+        let mut out = envelope::header(ObjectKind::Snapshot).to_vec();
+        let lengths = [(parts.header.len() as u32).to_le_bytes(), parts.header_bytes.to_le_bytes()].concat();
+        envelope::put_skippable(&mut out, &lengths);
+        out.extend_from_slice(parts.header);
+        let mut sections = Vec::new();
+        put_section(&mut sections, SECTION_MAP, parts.map);
+        envelope::put_skippable(&mut out, &sections);
+        envelope::seal(&mut out);
+        Ok(out)
+    }
+
     /// The pack that rides in a record, without reading the rest: a long history's packs lie in thousands of records.
     ///
     /// # Errors

@@ -32,6 +32,9 @@ impl NewPart {
     /// Chooses what a record holds that follows `parent` and changes it by `map` and `files`.
     pub fn choose(parent: &State, number: SnapshotNumber, map: MapPart, files: Files) -> NewPart {
         let parts = &parent.parts;
+        if parts.is_empty() {
+            return after_new_map(parent, &map, &files);
+        }
         let on = |keep: usize| -> NewPart { merge(parent, keep, &map, &files) };
         let base = number.0 & (number.0 - 1);
         // Numbers ascend along a history, also where it passes from one line to the next.
@@ -58,6 +61,21 @@ impl NewPart {
     fn stored_bytes(&self) -> usize {
         self.map.encode().len() + self.files.changed.len() * 150 + self.files.removed.len() * 4
     }
+}
+
+/// A keyframe: no record can build on a map that was written anew.
+fn after_new_map(parent: &State, map: &MapPart, files: &Files) -> NewPart {
+    let (mut whole, mut list) = (parent.map.clone(), parent.files.clone());
+    for gone in &files.removed {
+        whole.remove(*gone);
+        list.remove(gone);
+    }
+    list.extend(files.changed.iter().map(|entry| (entry.number, entry.clone())));
+    whole.lay(map);
+    for file in list.values() {
+        whole.truncate(file.number, file.chunks());
+    }
+    NewPart::keyframe(&whole, &list)
 }
 
 /// The change from the state after the first `keep` parts of `parent` to the new one.

@@ -40,6 +40,46 @@ pub(super) fn lay(under: &[Extent], over: &[Extent]) -> Vec<Extent> {
     out.finish()
 }
 
+/// Gives the pieces of an extent that lie elsewhere than the same chunks of `theirs`. `same` compares the places of one chunk.
+pub(super) fn differing(
+    own: &Extent,
+    theirs: &[Extent],
+    same: impl Fn(Place, Place) -> bool,
+    mut give: impl FnMut(Extent),
+) {
+    let piece = |from: u32, to: u32| {
+        let by = from - own.first.0;
+        Extent { first: ChunkNumber(from), count: to - from, place: own.place.advance(by) }
+    };
+    let mut at = own.first.0;
+    let mut open: Option<u32> = None;
+    let mut next = theirs.partition_point(|extent| extent.end() <= at);
+    while at < own.end() {
+        let other = theirs.get(next).filter(|other| other.first.0 < own.end());
+        let (stop, is_same) = match other {
+            Some(other) if other.first.0 <= at => {
+                let stop = other.end().min(own.end());
+                next += 1;
+                (stop, same(own.place.advance(at - own.first.0), other.place.advance(at - other.first.0)))
+            }
+            Some(other) => (other.first.0, false),
+            None => (own.end(), false),
+        };
+        match (is_same, open) {
+            (true, Some(from)) => {
+                give(piece(from, at));
+                open = None;
+            }
+            (false, None) => open = Some(at),
+            _ => {}
+        }
+        at = stop;
+    }
+    if let Some(from) = open {
+        give(piece(from, own.end()));
+    }
+}
+
 /// An extent without its first `by` chunks.
 fn rest(extent: &Extent, by: u32) -> Extent {
     Extent { first: ChunkNumber(extent.first.0 + by), count: extent.count - by, place: extent.place.advance(by) }

@@ -88,6 +88,40 @@ impl Map {
         MapPart { packs: packs.refs, files }
     }
 
+    /// What must be laid over `base` to make this of it, for files of the same length or longer.
+    pub fn since(&self, base: &Map) -> MapPart {
+        let mut packs = PackList::default();
+        let mut changed = Vec::new();
+        for (file, own) in &self.files {
+            let theirs = base.extents(*file);
+            let mut extents = Vec::new();
+            for extent in own {
+                let named = |map: &Map, place: Place| match place {
+                    Place::Zeros => None,
+                    Place::Slots { pack, first } => Some((map.packs.get(pack).id, first)),
+                };
+                extents::differing(
+                    extent,
+                    theirs,
+                    |a, b| named(self, a) == named(base, b),
+                    |piece| {
+                        let place = match piece.place {
+                            Place::Zeros => Place::Zeros,
+                            Place::Slots { pack, first } => {
+                                Place::Slots { pack: packs.number(self.packs.get(pack)), first }
+                            }
+                        };
+                        extents.push(Extent { place, ..piece });
+                    },
+                );
+            }
+            if !extents.is_empty() {
+                changed.push(FileExtents { file: *file, extents });
+            }
+        }
+        MapPart { packs: packs.refs, files: changed }
+    }
+
     /// A file's extents, ascending.
     pub fn extents(&self, file: FileNumber) -> &[Extent] {
         self.files.get(&file).map_or(&[], Vec::as_slice)

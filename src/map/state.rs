@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Map;
 use crate::base::ordered::ordered;
-use crate::base::{FileNumber, SnapshotId, TreeHash};
+use crate::base::{FileNumber, Nonce, SnapshotId, TreeHash};
 use crate::format::FormatError;
 use crate::format::map::MapPart;
+use crate::format::new_map::NewMap;
 use crate::format::record::{FileEntry, Files, Header, Record, SnapshotName};
 use crate::store::{Store, StoreError, keys};
 
@@ -38,7 +39,8 @@ pub struct State {
     pub files: FileList,
     /// Where their chunks are: each file covered exactly.
     pub map: Map,
-    /// What it is laid together from: the keyframe first, the snapshot's own part last.
+    /// What it is laid together from: the keyframe first, the snapshot's own part last. Nothing, when records it was built
+    /// on are gone and its map was written anew: no record can build on that.
     pub parts: Vec<Part>,
 }
 
@@ -51,6 +53,7 @@ impl State {
         let Record { id, header, map, .. } = record;
         let mut parts = Vec::with_capacity(header.chain.len() + 1);
         let chain: Vec<SnapshotName> = header.chain.iter().rev().cloned().collect();
+        let mut lacking = None;
         ordered(
             FETCHES.min(chain.len()).max(1),
             FETCHES,
@@ -58,7 +61,14 @@ impl State {
             || (),
             |(), name| store.record(&header.database, &name.line, name.number),
             |record: Result<Record, StoreError>| -> Result<(), StoreError> {
-                let record = record?;
+                let record = match record {
+                    // It was pruned; then what it was needed for was written anew.
+                    Err(error) if error.is_absence() => {
+                        lacking.get_or_insert(error);
+                        return Ok(());
+                    }
+                    record => record?,
+                };
                 if record.header.lineage != header.lineage {
                     let key = keys::snapshot(&header.database, &record.header.line, record.header.number);
                     let detail = "it belongs to another history".into();
@@ -68,7 +78,23 @@ impl State {
                 Ok(())
             },
         )?;
+        if let Some(lacking) = lacking {
+            return Self::from_new_map(store, id, &header)?.ok_or(lacking);
+        }
         parts.push(Part { name: header.name(), map, files: header.files.clone() });
+        Self::lay_at(store, id, header, parts)
+    }
+
+    /// Lays a snapshot together from its map that was written anew, if there is one that can be read.
+    ///
+    /// # Errors
+    /// When one is damaged.
+    pub fn from_new_map(store: &Store, id: SnapshotId, header: &Header) -> Result<Option<Self>, StoreError> {
+        let Some(parts) = new_parts(store, id, header)? else { return Ok(None) };
+        Ok(Some(Self { parts: Vec::new(), ..Self::lay_at(store, id, header.clone(), parts)? }))
+    }
+
+    fn lay_at(store: &Store, id: SnapshotId, header: Header, parts: Vec<Part>) -> Result<Self, StoreError> {
         let key = keys::snapshot(&header.database, &header.line, header.number);
         Self::lay(id, header, parts).map_err(|source| store.damaged(&key, source))
     }
@@ -103,6 +129,39 @@ impl State {
         }
         Ok(Self { id, header, files, map, parts })
     }
+}
+
+/// The parts of a snapshot's map that was written anew, if there is one. Those that a prune superseded may lack some.
+fn new_parts(store: &Store, id: SnapshotId, header: &Header) -> Result<Option<Vec<Part>>, StoreError> {
+    let (database, name) = (&header.database, header.name());
+    for writing in store.new_maps_of(database, &name)? {
+        match new_parts_of(store, id, header, &writing) {
+            Err(error) if error.is_absence() => {}
+            parts => return Ok(Some(parts?)),
+        }
+    }
+    Ok(None)
+}
+
+fn new_parts_of(store: &Store, id: SnapshotId, header: &Header, writing: &Nonce) -> Result<Vec<Part>, StoreError> {
+    let own = store.new_map(&header.database, &header.name(), writing)?;
+    let wrong = |name: &SnapshotName, detail: &str| {
+        let key = keys::new_map(&header.database, name, writing);
+        store.damaged(&key, FormatError::Inconsistent { what: "the map", detail: detail.into() })
+    };
+    if own.header.id != id {
+        return Err(wrong(&header.name(), "it is that of another snapshot"));
+    }
+    let mut parts = Vec::with_capacity(own.header.chain.len() + 1);
+    for name in own.header.chain.iter().rev() {
+        let NewMap { header: found, map } = store.new_map(&header.database, name, writing)?;
+        if found.lineage != header.lineage {
+            return Err(wrong(name, "it belongs to another history"));
+        }
+        parts.push(Part { name: name.clone(), map, files: found.files });
+    }
+    parts.push(Part { name: header.name(), map: own.map, files: own.header.files });
+    Ok(parts)
 }
 
 /// Every chunk of a file must have a place.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::lines::{Unpushed, known, note, unpushed};
-use super::push::Push;
+use super::push::{Push, Pushed as Done};
 use super::retention::{push_holds, wanted};
 use super::snapshot::Outcome;
 use super::sync::{check_remote, remember_success};
@@ -21,6 +21,8 @@ pub(super) struct Brought {
     pub(super) snapshots: Vec<SnapshotNumber>,
     /// Tags and lines.
     pub(super) refs: Vec<RefName>,
+    /// Snapshots that it cannot get any more.
+    pub(super) expired: Vec<SnapshotNumber>,
 }
 
 /// Brings the remote the snapshots it lacks, up to the one that was made or found unchanged, and the refs.
@@ -49,7 +51,9 @@ pub(super) fn bring(
         let mut from = near;
         from.extend(other_remotes(context, database, remote));
         for line in lines {
-            brought.snapshots.extend(push_line(context, database, &from, remote, &mut memory, &line, outcome)?);
+            let pushed = push_line(context, database, &from, remote, &mut memory, &line, outcome)?;
+            brought.snapshots.extend(pushed.numbers);
+            brought.expired.extend(pushed.expired);
         }
     }
     brought.refs = finish(context, database, &local, remote, memory)?;
@@ -65,7 +69,7 @@ fn push_line(
     memory: &mut RemoteMemory,
     line: &Unpushed,
     outcome: &Outcome,
-) -> Result<Vec<SnapshotNumber>, OpError> {
+) -> Result<Done, OpError> {
     let local = &from[0];
     let mut known = line.known.clone();
     if known.is_none() && line.line != database.config().line {
@@ -73,11 +77,12 @@ fn push_line(
     }
     let first = known.as_ref().map_or(line.first.0, |known| known.number.0.saturating_add(1));
     let there = packs_at(database, local, &line.line, known.as_ref().map(|known| known.number), outcome)?;
-    let push = Push { context, database, line: &line.line, from, to: &remote.store, there };
+    let last = known.as_ref().map(|known| known.id);
+    let push = Push { context, database, line: &line.line, from, to: &remote.store, there, last };
     let wanted = wanted(context, database, from, &line.line, first..=line.newest.0)?;
     let pushed = push.run(wanted.numbers.clone())?;
     wanted.mark(context, database, &remote.store)?;
-    if let Some(last) = pushed.last() {
+    if let Some(last) = pushed.numbers.last() {
         let id = local.record(&database.name, &line.line, *last).map(|record| record.id);
         known = id.ok().map(|id| Pushed { number: *last, id });
     }

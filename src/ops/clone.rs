@@ -127,7 +127,10 @@ fn copy(context: &Context, from: &Store, to: &Store) -> Result<CloneReport, OpEr
     let refs = from.remote().list(keys::REFS).map_err(StoreError::from)?;
     let marks = from.remote().list(keys::MARKS).map_err(StoreError::from)?;
     let records = from.remote().list(keys::SNAPSHOTS).map_err(StoreError::from)?;
-    let packs = from.remote().list(keys::PACKS).map_err(StoreError::from)?;
+    let mut packs = from.remote().list(keys::PACKS).map_err(StoreError::from)?;
+    for folder in [keys::BUNDLES, keys::MAPS] {
+        packs.extend(from.remote().list(folder).map_err(StoreError::from)?);
+    }
     for objects in [packs, records, refs, marks] {
         let total: u64 = objects.iter().map(|object| object.size).sum();
         Progress::add(&context.progress.total_bytes, total);

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::{Database, Reach};
 use crate::base::Progress;
+use crate::format::protocol::Who;
 use crate::remote::{Environment, OpenOptions};
 use crate::workspace::Settings;
 
@@ -39,6 +40,11 @@ impl Context {
     /// The present time.
     pub fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// Who does what is done now.
+    pub(super) fn who(&self) -> Who {
+        Who { host: self.host.clone(), tool: self.tool.clone(), since: self.now() }
     }
 
     /// Waits for remotes as long as is set: by the caller, or in the folder of the database that is meant, when it is clear

@@ -16,6 +16,7 @@ use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
 use crate::ops::HookError;
 use crate::ops::diff::DiffError;
+use crate::ops::prune::PruneError;
 use crate::ops::restore::TargetError;
 use crate::ops::retention::RetentionError;
 use crate::remote::{OpenError, UrlError};
@@ -298,6 +299,9 @@ pub enum OpError {
     /// What is kept and what is forgotten.
     #[error(transparent)]
     Retention(#[from] RetentionError),
+    /// What nothing needs could not be removed.
+    #[error(transparent)]
+    Prune(#[from] PruneError),
     /// What failed lies in a layer that builds on operations; it says itself what it is.
     #[error("{failure}")]
     Built {

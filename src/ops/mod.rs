@@ -20,7 +20,9 @@ mod lines;
 mod live;
 mod metrics;
 mod proof;
+mod prune;
 mod push;
+mod push_whole;
 mod reach;
 mod read_from;
 mod rebase;
@@ -64,6 +66,7 @@ pub use live::{
     Kept, LiveError, LiveOptions, LiveReport, Migrations, ResetOptions, ResetPlan, plan_reset, reset, restore_live,
     restore_live_kept, unfinished_restore,
 };
+pub use prune::{GRACE, PruneError, PruneOptions, PruneReport, Pruned, prune, prune_store};
 pub use reach::{Reach, ReachError};
 pub use read_from::ReadFrom;
 pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};
@@ -85,6 +88,7 @@ pub use whereabouts::{Whereabouts, whereabouts};
 pub use which_file::database_in;
 
 use crate::base::Nonce;
+use crate::format::husk::{Husk, HuskReason};
 use crate::format::record::Header;
 use crate::store::Store;
 
@@ -96,5 +100,18 @@ fn conflict(theirs: &Header, lineage: &Nonce, store: &Store) -> OpError {
         OpError::Overtaken { database, number: theirs.number, name: None, remote, host, time }
     } else {
         OpError::OtherLineage { database, remote, host, time, address: None, added: false }
+    }
+}
+
+/// Why the record of a snapshot cannot be created where a husk is.
+fn gone(context: &Context, ours: &Header, husk: Husk, store: &Store) -> OpError {
+    let remote = store.remote().name().to_owned();
+    match husk.reason {
+        HuskReason::Expired => PruneError::Expired { number: husk.number, remote }.into(),
+        // Somebody made it, forgot it, and it was pruned.
+        HuskReason::Pruned => {
+            let (database, host) = (ours.database.clone(), "another machine".into());
+            OpError::Overtaken { database, number: husk.number, name: None, remote, host, time: context.now() }
+        }
     }
 }

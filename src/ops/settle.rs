@@ -7,13 +7,13 @@
 use super::{Context, Database, OpError};
 use crate::base::SnapshotNumber;
 use crate::format::record::Record;
-use crate::store::{Store, keys};
+use crate::store::{Created, Store, keys};
 use crate::workspace::DatabaseMemory;
 
 /// Takes over a snapshot that may have been made, and remembers the newest that the local store has.
 pub(super) fn settle(context: &Context, database: &Database) -> Result<(), OpError> {
     let local = database.local_store(context)?;
-    take_pending(database, &local)?;
+    let taken = take_pending(database, &local)?;
     let (workspace, line) = (&database.workspace, &database.config().line);
     let memory = workspace.recall_database(&database.handle);
     let known = memory.as_ref().map(|memory| memory.number);
@@ -29,6 +29,8 @@ pub(super) fn settle(context: &Context, database: &Database) -> Result<(), OpErr
         }
         newest = next;
     }
+    // It has another number than the next when a prune took that.
+    newest = taken.map_or(newest, |taken| taken.max(newest));
     if known == Some(newest) {
         return Ok(());
     }
@@ -52,21 +54,35 @@ pub(super) fn settle(context: &Context, database: &Database) -> Result<(), OpErr
 
 /// A record that was on its way to a remote becomes part of the history here, whether or not it arrived: its packs are
 /// there, and pushing the same record again is no conflict.
-fn take_pending(database: &Database, local: &Store) -> Result<(), OpError> {
+fn take_pending(database: &Database, local: &Store) -> Result<Option<SnapshotNumber>, OpError> {
     let workspace = &database.workspace;
-    let Some(bytes) = workspace.pending_record(&database.handle) else { return Ok(()) };
+    let Some(bytes) = workspace.pending_record(&database.handle) else { return Ok(None) };
+    let mut taken = None;
     if let Ok(Record { header, .. }) = Record::decode(&bytes)
         && (&header.database, &header.line) == (&database.name, &database.config().line)
         && header.lineage == database.config().lineage
     {
-        local.create_record(&header.database, &header.line, header.number, &header.nonce, bytes.into())?;
+        let created =
+            local.create_record(&header.database, &header.line, header.number, &header.nonce, bytes.into())?;
+        taken = matches!(created, Created::Ours).then_some(header.number);
     }
-    Ok(workspace.forget_pending(&database.handle)?)
+    workspace.forget_pending(&database.handle)?;
+    Ok(taken)
 }
 
-/// The number after this one, when the local store has it.
+/// The snapshot after this one, when the local store has it. Numbers that a prune took are passed over.
 fn next_there(database: &Database, local: &Store, number: SnapshotNumber) -> Result<Option<SnapshotNumber>, OpError> {
-    let Some(next) = number.next() else { return Ok(None) };
-    let key = keys::snapshot(&database.name, &database.config().line, next);
-    Ok(local.remote().exists(&key).map_err(crate::store::StoreError::from)?.then_some(next))
+    let (name, line) = (&database.name, &database.config().line);
+    let mut next = number.next();
+    while let Some(number) = next {
+        let key = keys::snapshot(name, line, number);
+        if !local.remote().exists(&key).map_err(crate::store::StoreError::from)? {
+            return Ok(None);
+        }
+        if local.husk(name, line, number).is_err() {
+            return Ok(Some(number));
+        }
+        next = number.next();
+    }
+    Ok(None)
 }

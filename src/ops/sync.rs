@@ -6,6 +6,7 @@
 
 mod known;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use known::look_near;
@@ -21,14 +22,18 @@ use super::snapshot::{Outcome, SnapshotOptions, Targets, snapshot};
 use super::trim::trim;
 use super::turn::Turn;
 use super::watch::{Ended, Watched, note_sync};
-use super::{Context, Database, ErrorKind, OpError, OpenRemote, hooks, is_near, refs};
-use crate::base::SnapshotNumber;
+use super::{Context, Database, ErrorKind, OpError, OpenRemote, PruneError, hooks, is_near, refs};
+use crate::base::{Nonce, SnapshotNumber};
+use crate::format::husk::{Husk, HuskReason};
 use crate::format::refs::RefName;
 use crate::remote::RequestCounts;
-use crate::store::StoreError;
+use crate::store::{Session, StoreError};
 use crate::workspace::{DRILLS, Keep, Pushed, RemoteMemory, RunVerb};
 
 pub(super) use known::{check_remote, open_known};
+
+/// How often a snapshot is made anew because a prune took its number.
+const ATTEMPTS: usize = 8;
 
 /// How to sync.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +114,8 @@ pub(super) fn create_locked(
 pub(super) fn local_targets(context: &Context, database: &Database) -> Result<Targets, OpError> {
     let local = database.local_store(context)?;
     let near = database.near_stores(context)?;
-    Ok(Targets { packs: vec![local.clone()], records: vec![local], near, far: Vec::new(), uploads: "local".into() })
+    let (packs, records) = (vec![local.clone()], vec![local]);
+    Ok(Targets { packs, records, near, far: Vec::new(), uploads: "local".into(), after: None })
 }
 
 /// Syncs with one remote.
@@ -210,11 +216,45 @@ fn attempts(
     })
 }
 
+/// Makes a snapshot and brings it there. A number that a prune took, since it did not wait for this writer any longer, is
+/// left out: the snapshot gets the next.
 fn attempt(
     context: &Context,
     database: &Database,
     remote: &OpenRemote,
     options: &SyncOptions,
+) -> Result<(Outcome, Brought), OpError> {
+    let (mut after, mut options) = (None, options.clone());
+    for _ in 0..ATTEMPTS {
+        let session = Arc::new(Session::new(Nonce::fresh(), context.who()));
+        let remote = OpenRemote { store: remote.store.clone().in_session(Arc::clone(&session)), ..remote.clone() };
+        let done = attempt_after(context, database, &remote, &options, after);
+        // Of what failed otherwise it is not known whether the record will come.
+        if matches!(done, Ok(_) | Err(OpError::Overtaken { .. } | OpError::Prune(PruneError::Expired { .. }))) {
+            session.end(&remote.store);
+        }
+        match done {
+            Err(OpError::Prune(PruneError::Expired { number, .. })) => {
+                let husk = Husk { reason: HuskReason::Expired, number };
+                database.local_store(context)?.fence(&database.name, &database.config().line, &husk)?;
+                after = Some(number);
+            }
+            Ok((outcome, brought)) if brought.expired.contains(&outcome.number()) => {
+                (after, options.snapshot.always) = (Some(outcome.number()), true);
+            }
+            other => return other,
+        }
+    }
+    let number = after.expect("BUG: an attempt that is repeated lost its number");
+    Err(PruneError::Expired { number, remote: remote.url.clone() }.into())
+}
+
+fn attempt_after(
+    context: &Context,
+    database: &Database,
+    remote: &OpenRemote,
+    options: &SyncOptions,
+    after: Option<SnapshotNumber>,
 ) -> Result<(Outcome, Brought), OpError> {
     let mut memory = remote.name.as_ref().map(|name| database.workspace.recall_remote(name)).unwrap_or_default();
     let local = database.local_store(context)?;
@@ -240,7 +280,7 @@ fn attempt(
     };
     let uploads = remote.name.as_ref().map_or("url".to_owned(), |name| name.to_key());
     let far = vec![remote.store.clone()];
-    let targets = Targets { packs, records, near: near.clone(), far, uploads };
+    let targets = Targets { packs, records, near: near.clone(), far, uploads, after };
     let outcome = match snapshot(context, database, &targets, &options.snapshot) {
         Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
         other => other?,
@@ -249,7 +289,7 @@ fn attempt(
         note(database, &mut memory, &database.config().line, Pushed { number: report.number, id: report.id });
         let snapshots = vec![report.number];
         let refs = finish(context, database, &local, remote, memory)?;
-        return Ok((outcome, Brought { snapshots, refs }));
+        return Ok((outcome, Brought { snapshots, refs, expired: Vec::new() }));
     }
     let report = bring(context, database, remote, memory, &outcome, near).map_err(|error| {
         let (name, number) = (database.name.clone(), outcome.number());

@@ -215,7 +215,7 @@ impl SnapshotPages {
         }
         let open = self.packs.open(pack)?;
         let frame = frame_of(&open, slot)?;
-        let found = open.table.chunk_lens[slot.0 as usize] as usize;
+        let found = open.table.len_of(&frame, slot) as usize;
         if found != len {
             let detail = format!("slot {slot} has {found} bytes, chunk {chunk} of the file {len}");
             return Err(damaged(&open, FormatError::Inconsistent { what: "a pack's table", detail }));

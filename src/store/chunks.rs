@@ -187,7 +187,7 @@ impl<'a> ChunkReader<'a> {
         let (ids, payload_at) = frame_ids(&frame, &stored).map_err(|source| damaged(&open, source))?;
         let delta = open.table.delta(&frame, slot);
         let at = payload_at + delta.offset as usize;
-        let len = open.table.chunk_lens[slot.0 as usize] as usize;
+        let len = open.table.len_of(&frame, slot) as usize;
         DeltaDecoder::new()
             .decode(&bases, &stored[at..at + delta.len as usize], len, &mut out)
             .map_err(|source| damaged(&open, source))?;
@@ -200,7 +200,11 @@ impl<'a> ChunkReader<'a> {
 
 /// Adds a pack's name to what is wrong inside it.
 pub(crate) fn damaged(open: &OpenPack, source: FormatError) -> StoreError {
-    StoreError::Damaged { key: super::keys::pack(&open.table.id), remote: open.place().to_owned(), source }
+    if let FormatError::LeftOut { .. } = source {
+        open.note_left_out();
+        return StoreError::Moved { pack: open.table.id, remote: open.place().to_owned() };
+    }
+    StoreError::Damaged { key: open.key(), remote: open.place().to_owned(), source }
 }
 
 /// A chunk whose content is not what its id says.

@@ -35,6 +35,14 @@ pub enum StoreError {
         /// Where it was looked for.
         remote: String,
     },
+    /// A pack went from where it was found before: a prune is at work.
+    #[error("pack {pack} was moved while it was read at {remote}")]
+    Moved {
+        /// The pack.
+        pack: PackId,
+        /// Where it was.
+        remote: String,
+    },
     /// Somebody else writes at a place where only one may.
     #[error("{host} (process {pid}) writes to {remote} since {since}, and only one may there")]
     Locked {
@@ -86,6 +94,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether another attempt may find elsewhere what a prune has moved.
+    pub fn is_moved(&self) -> bool {
+        matches!(self, StoreError::Moved { .. })
+    }
+
     /// Whether the thing asked for is not there, and nothing else is wrong.
     pub fn is_absence(&self) -> bool {
         match self {

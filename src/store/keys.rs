@@ -1,7 +1,8 @@
 //! Every key of a store, in one place. FORMAT.md, "Keys".
 
 use super::lease::BeatPlace;
-use crate::base::{MarksNumber, Name, PackId, RefNumber, SnapshotNumber};
+use crate::base::{MarksNumber, Name, Nonce, PackId, RefNumber, SnapshotNumber};
+use crate::format::record::SnapshotName;
 use crate::format::refs::{RefKind, RefName};
 
 /// The description of the store.
@@ -22,9 +23,18 @@ pub const LOCKS: &str = "locks";
 
 /// Below it lie the beats of leases.
 pub const LEASES: &str = "leases";
+/// Below it lie packs that were put together, and what says which lie where.
+pub const BUNDLES: &str = "bundles";
+/// Below it lie maps that were written anew.
+pub const MAPS: &str = "maps";
+/// Below it lie the sessions of writers.
+pub const SESSIONS: &str = "sessions";
+/// Below it lies what a prune is going to remove.
+pub const TOMBSTONES: &str = "tombstones";
 
 /// The folders of keys.
-pub const FOLDERS: [&str; 7] = [SNAPSHOTS, PACKS, REFS, MARKS, PROBES, LOCKS, LEASES];
+pub const FOLDERS: [&str; 11] =
+    [SNAPSHOTS, PACKS, REFS, MARKS, PROBES, LOCKS, LEASES, BUNDLES, MAPS, SESSIONS, TOMBSTONES];
 
 /// Below it lie the records of all lines of a database.
 pub fn database_folder(database: &Name) -> String {
@@ -127,6 +137,101 @@ pub fn pack(id: &PackId) -> String {
 pub fn parse_pack(key: &str) -> Option<PackId> {
     let id: PackId = key.rsplit('/').next()?.parse().ok()?;
     (pack(&id) == key).then_some(id)
+}
+
+/// A bundle.
+pub fn bundle(id: &Nonce) -> String {
+    format!("{BUNDLES}/{id}")
+}
+
+/// The index of a bundle.
+pub fn bundle_index(id: &Nonce) -> String {
+    format!("{BUNDLES}/{id}.idx")
+}
+
+/// The bundle of a key, and whether it is the key of its index; `None` for keys that are neither.
+pub fn parse_bundle(key: &str) -> Option<(Nonce, bool)> {
+    let name = key.strip_prefix(BUNDLES)?.strip_prefix('/')?;
+    let (id, is_index) = match name.strip_suffix(".idx") {
+        Some(id) => (id, true),
+        None => (name, false),
+    };
+    Some((id.parse().ok()?, is_index))
+}
+
+/// Below it lie the maps of one snapshot that were written anew.
+pub fn new_maps_of(database: &Name, name: &SnapshotName) -> String {
+    format!("{MAPS}/{}/{}/{}", database.to_key(), name.line.to_key(), name.number)
+}
+
+/// A map that was written anew; `writing` is the mark of all that were written together.
+pub fn new_map(database: &Name, name: &SnapshotName, writing: &Nonce) -> String {
+    format!("{}/{writing}", new_maps_of(database, name))
+}
+
+/// The database, snapshot and writing of a map's key; `None` for keys that are not a map's.
+pub fn parse_new_map(key: &str) -> Option<(Name, SnapshotName, Nonce)> {
+    let mut parts = key.strip_prefix(MAPS)?.strip_prefix('/')?.split('/');
+    let (database, line) = (Name::from_key(parts.next()?)?, Name::from_key(parts.next()?)?);
+    let number = SnapshotNumber(parts.next()?.parse().ok()?);
+    let (name, writing) = (SnapshotName { line, number }, parts.next()?.parse().ok()?);
+    (number.0 > 0 && new_map(&database, &name, &writing) == key).then_some((database, name, writing))
+}
+
+/// A writer's session.
+pub fn session(mark: &Nonce) -> String {
+    format!("{SESSIONS}/{mark}")
+}
+
+/// The session of a key.
+pub fn parse_session(key: &str) -> Option<Nonce> {
+    key.strip_prefix(SESSIONS)?.strip_prefix('/')?.parse().ok()
+}
+
+/// The steps of a prune, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PruneStep {
+    /// What it is going to remove is known.
+    Marked,
+    /// Whom it waits for is known.
+    Waiting,
+    /// It has removed all.
+    Swept,
+}
+
+impl PruneStep {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Marked, Self::Waiting, Self::Swept];
+}
+
+/// The object that says that a prune came to a step.
+pub fn tombstone(number: u32, step: PruneStep) -> String {
+    let ending = match step {
+        PruneStep::Marked => "",
+        PruneStep::Waiting => "-sessions",
+        PruneStep::Swept => "-swept",
+    };
+    format!("{TOMBSTONES}/{number:08x}{ending}")
+}
+
+/// The object by which one of those who sweep says that it may still remove something.
+pub fn sweeper(number: u32, mark: &Nonce) -> String {
+    format!("{TOMBSTONES}/{number:08x}-sweep-{mark}")
+}
+
+/// The prune and the mark of a sweeper's key; `None` for other keys.
+pub fn parse_sweeper(key: &str) -> Option<(u32, Nonce)> {
+    let name = key.strip_prefix(TOMBSTONES)?.strip_prefix('/')?;
+    let (number, mark) = name.split_once("-sweep-")?;
+    Some((u32::from_str_radix(number, 16).ok()?, mark.parse().ok()?))
+}
+
+/// The prune and step of a key; `None` for other keys.
+pub fn parse_tombstone(key: &str) -> Option<(u32, PruneStep)> {
+    let name = key.strip_prefix(TOMBSTONES)?.strip_prefix('/')?;
+    let number = u32::from_str_radix(name.get(..8)?, 16).ok()?;
+    let step = PruneStep::ALL.into_iter().find(|step| tombstone(number, *step) == key)?;
+    Some((number, step))
 }
 
 #[cfg(test)]

@@ -5,16 +5,21 @@
 //! but for the bytes of records ([`Store::record_bytes`]). It names databases and lines in keys, and does not know what
 //! lies in a database, nor where the chunks of a file are.
 
+mod bundled;
+mod bundles;
 mod cache;
 mod chunks;
 mod error;
 pub mod keys;
 pub mod lease;
+mod maps;
 mod marks;
 mod packs;
 mod refs;
+mod session;
 mod several;
 mod snapshots;
+mod tombstones;
 mod writer;
 mod writer_lock;
 
@@ -26,9 +31,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::base::Nonce;
+use crate::format::bundle::BundleIndex;
+use crate::format::husk::{Husk, is_husk_len};
+use crate::format::new_map::NewMap;
 use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteErrorKind};
 
+pub use bundles::{BundleWriter, Located, Locator};
 pub use cache::ObjectCache;
 pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
@@ -36,8 +45,10 @@ pub use error::StoreError;
 pub use marks::CreatedMarks;
 pub use packs::{OpenPack, Packs};
 pub use refs::CreatedRef;
+pub use session::Session;
 pub use several::first_of;
 pub use snapshots::{Created, MAX_RECORD_BYTES};
+pub use tombstones::Tombstones;
 pub use writer::{OnStored, PackSink, PackWriter, StoredPack, WriterOptions};
 pub use writer_lock::{LockHolder, Look, STALE, WriterLock};
 
@@ -50,6 +61,11 @@ pub struct Store {
     cache: Option<Arc<ObjectCache>>,
     /// The marks of records that were listed, by their keys: a store that was begun anew has others.
     listed: Arc<Mutex<HashMap<String, String>>>,
+    /// Where packs were moved to, as far as that is known.
+    moved: Arc<bundles::Moved>,
+    session: Option<Arc<Session>>,
+    /// Whether only whoever holds the lock of the workspace writes to it.
+    private: bool,
     /// Which store it is, for what is kept near: nothing when only its place is known.
     identity: Option<Arc<OnceLock<Nonce>>>,
 }
@@ -57,7 +73,9 @@ pub struct Store {
 impl Store {
     /// A store that is known to be there: nothing is asked, so that a small sync is one request.
     pub fn assume(remote: Remote) -> Self {
-        Self { remote, overwrites: false, lock: None, cache: None, listed: Arc::default(), identity: None }
+        let (listed, moved) = (Arc::default(), Arc::default());
+        let (lock, cache, session, identity) = (None, None, None, None);
+        Self { remote, overwrites: false, lock, cache, listed, moved, session, private: false, identity }
     }
 
     /// The same store at a place that is known to overwrite although it is asked not to: it looks before it creates. That
@@ -65,6 +83,28 @@ impl Store {
     #[must_use]
     pub fn overwriting(self) -> Self {
         Self { overwrites: true, ..self }
+    }
+
+    /// The same store, to which only whoever holds the lock of its workspace writes: no session is needed there.
+    #[must_use]
+    pub fn private(self) -> Self {
+        Self { private: true, ..self }
+    }
+
+    /// Whether only whoever holds the lock of its workspace writes to it.
+    pub fn is_private(&self) -> bool {
+        self.private
+    }
+
+    /// The same store, to which packs are put in this session.
+    #[must_use]
+    pub fn in_session(self, session: Arc<Session>) -> Self {
+        Self { session: (!self.private).then_some(session), ..self }
+    }
+
+    /// The session in which packs are put there.
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        self.session.as_ref()
     }
 
     /// Whether its place overwrites although it is asked not to.
@@ -164,12 +204,40 @@ impl Store {
         StoreError::Damaged { key: key.to_owned(), remote: self.remote.name().to_owned(), source }
     }
 
-    /// Stores a pack. That it is there already is as good: its id names its content.
+    /// Stores a pack. That it is there already is as good: its id names its content. One that a prune is going to remove is
+    /// put elsewhere.
     ///
     /// # Errors
     /// When the remote fails.
     pub fn put_pack(&self, id: &crate::base::PackId, bytes: Bytes) -> Result<PutOutcome, StoreError> {
-        self.create_object(&keys::pack(id), bytes)
+        let key = keys::pack(id);
+        if self.is_condemned(&key)? {
+            let mut bundle = BundleWriter::default();
+            bundle.add_whole(*id, &bytes, Vec::new()).map_err(|source| self.damaged(&key, source))?;
+            bundle.finish(self)?;
+            return Ok(PutOutcome::Created);
+        }
+        self.create_object(&key, bytes)
+    }
+
+    /// Whether a pack is there, and stays there.
+    ///
+    /// # Errors
+    /// When the remote does not say.
+    pub fn keeps_pack(&self, id: &crate::base::PackId) -> Result<bool, StoreError> {
+        let key = keys::pack(id);
+        Ok(!self.is_condemned(&key)? && self.remote.exists(&key)?)
+    }
+
+    /// Whether a prune that began before this writer's session is going to remove an object. The session begins with that.
+    ///
+    /// # Errors
+    /// When the remote fails.
+    pub fn is_condemned(&self, key: &str) -> Result<bool, StoreError> {
+        match &self.session {
+            Some(session) => session.is_condemned(self, key),
+            None => Ok(false),
+        }
     }
 
     /// Creates an object, unless there is one.
@@ -212,8 +280,18 @@ impl Store {
             return self.pack_bytes(&id);
         }
         let bytes = self.remote.get(key, object.size)?;
+        let damaged = |source| self.damaged(key, source);
         if let Some((database, line, number)) = keys::parse_snapshot(key) {
-            self.decode_record(&database, &line, number, &bytes)?;
+            match is_husk_len(object.size) {
+                true => drop(Husk::decode(&bytes).map_err(damaged)?),
+                false => drop(self.decode_record(&database, &line, number, &bytes)?),
+            }
+        }
+        if let Some((_, true)) = keys::parse_bundle(key) {
+            BundleIndex::decode(&bytes).map_err(damaged)?;
+        }
+        if keys::parse_new_map(key).is_some() {
+            NewMap::decode(&bytes).map_err(damaged)?;
         }
         if let Some((database, name, number)) = keys::parse_ref(key) {
             self.decode_ref(&database, &name, number, &bytes)?;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::bundled::BundledBytes;
 use super::{MAX_RECORD_BYTES, Store, StoreError, first_of, keys};
 use crate::base::{Name, PackId};
 use crate::format::FormatError;
@@ -16,7 +17,7 @@ use crate::remote::LocalObject;
 
 /// Bytes fetched from a pack's end at first: the table of a 16 MiB pack of whole frames takes about 5 KB, of deltas up
 /// to some hundred.
-const TAIL_BYTES: u64 = 32 << 10;
+pub(super) const TAIL_BYTES: u64 = 32 << 10;
 
 /// Memory that opened packs may take together.
 const CACHE_BYTES: u64 = 24 << 20;
@@ -26,15 +27,17 @@ const CACHE_BYTES: u64 = 24 << 20;
 pub struct OpenPack {
     /// Where everything is.
     pub table: PackTable,
-    bytes: PackBytes,
+    pub(super) bytes: PackBytes,
 }
 
 #[derive(Debug)]
-enum PackBytes {
+pub(super) enum PackBytes {
     Object(Store),
     /// A file of a folder remote: thousands of small reads would each cost a request to open it.
     File(LocalObject),
     Memory(Bytes),
+    /// Part of a bundle.
+    Bundled(BundledBytes),
 }
 
 impl OpenPack {
@@ -43,12 +46,36 @@ impl OpenPack {
         Ok(Self { table: PackTable::of_pack(&bytes)?, bytes: PackBytes::Memory(bytes) })
     }
 
+    /// The key of the object in which it lies.
+    pub fn key(&self) -> String {
+        match &self.bytes {
+            PackBytes::Bundled(part) => part.key.clone(),
+            _ => keys::pack(&self.table.id),
+        }
+    }
+
+    /// The key of the bundle in which it lies, if it lies in one.
+    pub fn bundle_key(&self) -> Option<&str> {
+        match &self.bytes {
+            PackBytes::Bundled(part) => Some(&part.key),
+            _ => None,
+        }
+    }
+
+    /// Notes that a slot that is needed is not here: a prune left it out, and the pack is elsewhere, too.
+    pub(super) fn note_left_out(&self) {
+        if let PackBytes::Bundled(part) = &self.bytes {
+            part.store.note_not_there(&self.table.id, Some(&part.bundle));
+        }
+    }
+
     /// Where it was found, for messages.
     pub fn place(&self) -> &str {
         match &self.bytes {
             PackBytes::Object(store) => store.remote().name(),
             PackBytes::File(file) => file.place(),
             PackBytes::Memory(_) => "a snapshot's record",
+            PackBytes::Bundled(part) => part.store.remote().name(),
         }
     }
 
@@ -59,7 +86,8 @@ impl OpenPack {
     pub fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
         match &self.bytes {
             PackBytes::Object(store) => {
-                let bytes = store.remote().get_range(&keys::pack(&self.table.id), range.clone())?;
+                let bytes = store.remote().get_range(&keys::pack(&self.table.id), range.clone());
+                let bytes = bytes.map_err(|error| store.gone(&self.table.id, None, error))?;
                 if let Some(cache) = &store.cache {
                     cache.keep(&self.table.id, self.table.pack_len, range.start, &bytes);
                 }
@@ -67,6 +95,7 @@ impl OpenPack {
             }
             PackBytes::File(file) => Ok(file.read(range)?),
             PackBytes::Memory(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
+            PackBytes::Bundled(part) => part.read(range),
         }
     }
 
@@ -81,7 +110,11 @@ impl OpenPack {
 
     /// Whether each read is a request.
     pub fn is_far(&self) -> bool {
-        matches!(self.bytes, PackBytes::Object(_))
+        match &self.bytes {
+            PackBytes::Object(_) => true,
+            PackBytes::Bundled(part) => part.file.is_none(),
+            PackBytes::File(_) | PackBytes::Memory(_) => false,
+        }
     }
 
     /// Whether what is read is kept near.
@@ -97,7 +130,7 @@ impl Weighter<PackId, Arc<OpenPack>> for Weight {
     fn weight(&self, _: &PackId, pack: &Arc<OpenPack>) -> u64 {
         let own = match &pack.bytes {
             PackBytes::Memory(bytes) => bytes.len(),
-            PackBytes::Object(_) | PackBytes::File(_) => 0,
+            PackBytes::Object(_) | PackBytes::File(_) | PackBytes::Bundled(_) => 0,
         };
         (own + pack.table.memory_bytes() + 128) as u64
     }
@@ -136,7 +169,10 @@ impl Packs {
     pub fn open_for_all(&self, pack: &PackRef) -> Result<Arc<OpenPack>, StoreError> {
         let open = self.open(pack)?;
         match &open.bytes {
-            PackBytes::Object(store) => Ok(Arc::new(store.fetch_pack(&pack.id)?)),
+            PackBytes::Object(store) => match store.fetch_pack(&pack.id) {
+                Err(StoreError::Remote(error)) => Err(store.gone(&pack.id, None, error)),
+                other => Ok(Arc::new(other?)),
+            },
             _ => Ok(open),
         }
     }
@@ -154,19 +190,47 @@ impl Packs {
     }
 
     fn find_in(&self, store: &Store, pack: &PackRef) -> Result<OpenPack, StoreError> {
+        if let Some(place) = store.left_home(&self.database, pack) {
+            return store.open_bundled(&pack.id, &place);
+        }
+        match self.find_at_home(store, pack) {
+            Err(error) if error.is_absence() => match store.place_of(&pack.id)? {
+                Some(place) => store.open_bundled(&pack.id, &place),
+                // One that rode in a record may lie apart as well.
+                None if pack.home != Home::Object => match store.open_pack(&pack.id) {
+                    Err(apart) if apart.is_absence() => Err(error),
+                    apart => apart,
+                },
+                None => Err(error),
+            },
+            other => other,
+        }
+    }
+
+    /// Forgets what was opened, and where packs were moved to: a prune has moved some.
+    pub fn look_again(&self) {
+        self.open.clear();
+        self.stores.iter().for_each(Store::forget_places);
+    }
+
+    fn find_at_home(&self, store: &Store, pack: &PackRef) -> Result<OpenPack, StoreError> {
         match &pack.home {
+            Home::Object if store.is_known_gone(&pack.id) => {
+                Err(StoreError::PackMissing { id: pack.id, remote: store.remote().name().to_owned() })
+            }
             Home::Object => store.open_pack(&pack.id),
             Home::Record { line, number } => {
                 let key = keys::snapshot(&self.database, line, *number);
                 let record = match store.remote().open_local(&key)? {
-                    Some(file) => file.read_all(MAX_RECORD_BYTES)?,
+                    Some(file) => store.not_a_husk(&self.database, *number, file.read_all(MAX_RECORD_BYTES)?)?,
                     None => store.record_bytes(&self.database, line, *number)?,
                 };
                 let wrong = |detail: String| {
                     store.damaged(&key, FormatError::Inconsistent { what: "the snapshot record", detail })
                 };
                 let riding = Record::pack_in(&record).map_err(|source| store.damaged(&key, source))?;
-                let riding = riding.ok_or_else(|| wrong(format!("pack {} does not ride in it", pack.id)))?;
+                let left = || StoreError::PackMissing { id: pack.id, remote: store.remote().name().to_owned() };
+                let riding = riding.ok_or_else(left)?;
                 let open = OpenPack::in_memory(record.slice_ref(riding));
                 let open = open.map_err(|source| store.damaged(&key, source))?;
                 if open.table.id != pack.id {
@@ -180,7 +244,7 @@ impl Packs {
 
 impl Store {
     /// Opens a pack that is an object of its own: one request, two when its table is large, none when it was kept near.
-    fn open_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
+    pub(crate) fn open_pack(&self, id: &PackId) -> Result<OpenPack, StoreError> {
         if let Some(table) = self.cached_table(id) {
             return Ok(OpenPack { table, bytes: PackBytes::Object(self.clone()) });
         }
@@ -209,6 +273,23 @@ impl Store {
             None => PackBytes::Object(self.clone()),
         };
         Ok(OpenPack { table, bytes })
+    }
+
+    /// Opens the pack that rides in a record, if one does.
+    ///
+    /// # Errors
+    /// When the record is missing or damaged.
+    pub(crate) fn open_riding(
+        &self,
+        database: &Name,
+        line: &Name,
+        number: crate::base::SnapshotNumber,
+    ) -> Result<Option<OpenPack>, StoreError> {
+        let key = keys::snapshot(database, line, number);
+        let record = self.record_bytes(database, line, number)?;
+        let riding = Record::pack_in(&record).map_err(|source| self.damaged(&key, source))?;
+        let open = riding.map(|pack| OpenPack::in_memory(record.slice_ref(pack))).transpose();
+        open.map_err(|source| self.damaged(&key, source))
     }
 
     /// The table of a pack, from what was kept near.
@@ -241,7 +322,7 @@ impl Store {
     pub fn pack_bytes(&self, id: &PackId) -> Result<Bytes, StoreError> {
         match self.fetch_pack(id)?.bytes {
             PackBytes::Memory(bytes) => Ok(bytes),
-            PackBytes::Object(_) | PackBytes::File(_) => unreachable!("BUG: fetched into memory"),
+            _ => unreachable!("BUG: fetched into memory"),
         }
     }
 

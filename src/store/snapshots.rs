@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use super::{Store, StoreError, keys};
 use crate::base::{Name, Nonce, SnapshotNumber};
+use crate::format::FormatError;
+use crate::format::husk::{HUSK_BYTES, Husk, SEALED_HUSK_BYTES, is_husk_len};
 use crate::format::record::{MAX_CHAIN, Record};
 use crate::remote::{PutOutcome, RemoteErrorKind};
 
@@ -24,6 +26,8 @@ pub enum Created {
     Ours,
     /// Somebody else's snapshot has this number.
     Theirs(Box<Record>),
+    /// A husk holds the place: the number was given away, or a prune did not wait any longer.
+    Gone(Husk),
 }
 
 impl Store {
@@ -54,6 +58,7 @@ impl Store {
             },
             _ => StoreError::from(error),
         })?;
+        let bytes = self.not_a_husk(database, number, bytes)?;
         // What is damaged there is asked for again, since it may be mended.
         if let Some(cache) = &self.cache
             && self.decode_record(database, line, number, &bytes).is_ok()
@@ -67,6 +72,56 @@ impl Store {
             }
         }
         Ok(bytes)
+    }
+
+    /// What was read for a record, if it is not what holds the place of one.
+    pub(super) fn not_a_husk(
+        &self,
+        database: &Name,
+        number: SnapshotNumber,
+        bytes: Bytes,
+    ) -> Result<Bytes, StoreError> {
+        if bytes.len() as u64 != HUSK_BYTES || Husk::decode(&bytes).is_err() {
+            return Ok(bytes);
+        }
+        let (database, remote) = (database.to_string(), self.remote().name().to_owned());
+        Err(StoreError::NoSnapshot { database, number, remote })
+    }
+
+    /// The husk under a record's key.
+    ///
+    /// # Errors
+    /// When nothing is there, or something else.
+    pub fn husk(&self, database: &Name, line: &Name, number: SnapshotNumber) -> Result<Husk, StoreError> {
+        let key = keys::snapshot(database, line, number);
+        let husk =
+            Husk::decode(&self.remote().get(&key, SEALED_HUSK_BYTES)?).map_err(|source| self.damaged(&key, source))?;
+        if husk.number != number {
+            let detail = format!("it is that of number {}", husk.number);
+            return Err(self.damaged(&key, FormatError::Inconsistent { what: "the husk", detail }));
+        }
+        Ok(husk)
+    }
+
+    /// Puts a husk where no record is: whether nothing was there.
+    ///
+    /// # Errors
+    /// When the remote fails.
+    pub fn fence(&self, database: &Name, line: &Name, husk: &Husk) -> Result<bool, StoreError> {
+        let key = keys::snapshot(database, line, husk.number);
+        Ok(self.create_object(&key, husk.encode().into())? == PutOutcome::Created)
+    }
+
+    /// Puts a husk, or a record without its pack, in the place of a record that prune has condemned: in one step, so that
+    /// nobody can take its key.
+    ///
+    /// # Errors
+    /// When the remote fails: either of them is there.
+    pub fn put_in_place(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        if let Some(lock) = &self.lock {
+            lock.check()?;
+        }
+        Ok(self.remote().replace(key, bytes)?)
     }
 
     /// A record that was kept near. One that was listed must be the one that was listed.
@@ -115,7 +170,8 @@ impl Store {
                 let marks = listed.iter().map(|object| (object.key.clone(), object.mark.clone()));
                 self.listed.lock().unwrap_or_else(PoisonError::into_inner).extend(marks);
             }
-            let numbers = listed.iter().filter_map(|object| keys::parse_snapshot(&object.key));
+            let records = listed.iter().filter(|object| !is_husk_len(object.size));
+            let numbers = records.filter_map(|object| keys::parse_snapshot(&object.key));
             numbers.map(|(.., number)| number).take(count).collect()
         };
         // The marks of those that the newest builds on come with the same request.
@@ -141,7 +197,8 @@ impl Store {
     /// When the remote cannot be listed.
     pub fn all_snapshots(&self) -> Result<Vec<(Name, Name, SnapshotNumber)>, StoreError> {
         let listed = self.remote().list(keys::SNAPSHOTS)?;
-        Ok(listed.iter().filter_map(|object| keys::parse_snapshot(&object.key)).collect())
+        let records = listed.iter().filter(|object| !is_husk_len(object.size));
+        Ok(records.filter_map(|object| keys::parse_snapshot(&object.key)).collect())
     }
 
     /// Creates a record. A conditional put that was retried after its answer got lost finds our own record: the nonce
@@ -160,7 +217,10 @@ impl Store {
         if self.create_object(&keys::snapshot(database, line, number), bytes)? == PutOutcome::Created {
             return Ok(Created::Ours);
         }
-        let there = self.record(database, line, number)?;
+        let there = match self.record(database, line, number) {
+            Err(StoreError::NoSnapshot { .. }) => return Ok(Created::Gone(self.husk(database, line, number)?)),
+            there => there?,
+        };
         Ok(if there.header.nonce == *nonce { Created::Ours } else { Created::Theirs(Box::new(there)) })
     }
 }

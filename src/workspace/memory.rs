@@ -149,6 +149,25 @@ impl Workspace {
         (whereabouts == self.whereabouts(host)).then(|| mark.parse().ok()).flatten()
     }
 
+    /// The mark by which this workspace's prunes are known: of its runs one comes after the other, so that whatever an earlier
+    /// one left is nobody's. A copy on another machine or in another folder has another.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn prune_mark(&self, host: &str) -> Result<Nonce, WorkspaceError> {
+        let path = self.path("state/prune");
+        let known = fs::read_to_string(&path).ok().and_then(|text| {
+            let (mark, whereabouts) = text.split_once('\n')?;
+            (whereabouts == self.whereabouts(host)).then(|| mark.parse().ok()).flatten()
+        });
+        if let Some(mark) = known {
+            return Ok(mark);
+        }
+        let mark = Nonce::fresh();
+        write_atomically(&path, format!("{mark}\n{}", self.whereabouts(host)).as_bytes())?;
+        Ok(mark)
+    }
+
     /// Tells this workspace from its copies.
     fn whereabouts(&self, host: &str) -> String {
         let home = self.home().canonicalize().unwrap_or_else(|_| self.home().to_owned());

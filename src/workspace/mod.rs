@@ -212,9 +212,9 @@ impl Workspace {
         fs::create_dir_all(&folder).map_err(|source| WorkspaceError::io("create", &folder, source))?;
         let remote = Remote::folder(&folder).map_err(crate::store::StoreError::from)?;
         if folder.join(crate::store::keys::STORE_FILE).exists() {
-            return Ok(Store::assume(remote));
+            return Ok(Store::assume(remote).private());
         }
-        Ok(Store::create(remote, now, tool)?.0)
+        Ok(Store::create(remote, now, tool)?.0.private())
     }
 
     /// The scratch folder, empty.

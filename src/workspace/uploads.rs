@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::{Workspace, WorkspaceError};
 use crate::base::ordered::ordered;
 use crate::base::{ChunkId, Name, PackId, SlotContent, SlotNumber};
-use crate::store::{Store, keys};
+use crate::store::Store;
 
 /// How long an unfinished upload counts.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
@@ -77,7 +77,7 @@ impl Uploads {
             |give| noted.into_iter().all(give),
             || (),
             |(), (pack, bytes)| {
-                let there = |store: &Store| store.remote().exists(&keys::pack(&pack)).unwrap_or(false);
+                let there = |store: &Store| store.keeps_pack(&pack).unwrap_or(false);
                 stores.iter().all(there).then_some((pack, bytes))
             },
             |found: Option<(PackId, Vec<u8>)>| -> Result<(), std::convert::Infallible> {

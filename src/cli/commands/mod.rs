@@ -18,6 +18,7 @@ pub(crate) mod init;
 pub(crate) mod jobs;
 mod live;
 pub(crate) mod log;
+pub(crate) mod prune;
 pub(crate) mod query;
 pub(crate) mod refs;
 mod remotes;

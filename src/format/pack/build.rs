@@ -34,6 +34,7 @@ pub struct NewDelta {
 }
 
 struct FrameColumn {
+    first_slot: u32,
     is_delta: bool,
     ids_hash: [u8; IDS_HASH_LEN],
     slots: u32,
@@ -42,7 +43,11 @@ struct FrameColumn {
 
 /// A pack under construction.
 pub struct PackBuilder {
+    /// The identity of the pack that is built anew without some of its slots.
+    sparse: Option<PackId>,
     bytes: Vec<u8>,
+    /// The slot of the next frame's first chunk.
+    next_slot: u32,
     content: Vec<SlotContent>,
     lens: Vec<u32>,
     frames: Vec<FrameColumn>,
@@ -61,8 +66,19 @@ impl Default for PackBuilder {
 impl PackBuilder {
     /// An empty pack.
     pub fn new() -> Self {
+        Self::with_header(ObjectKind::Pack, None)
+    }
+
+    /// An empty sparse pack: what stays of this pack. Each frame is preceded by [`PackBuilder::skip_to`].
+    pub fn sparse(id: PackId) -> Self {
+        Self::with_header(ObjectKind::SparsePack, Some(id))
+    }
+
+    fn with_header(kind: ObjectKind, sparse: Option<PackId>) -> Self {
         Self {
-            bytes: header(ObjectKind::Pack).to_vec(),
+            sparse,
+            next_slot: 0,
+            bytes: header(kind).to_vec(),
             content: Vec::new(),
             lens: Vec::new(),
             frames: Vec::new(),
@@ -88,8 +104,14 @@ impl PackBuilder {
         self.content.len() as u32
     }
 
+    /// In a sparse pack, the slot at which the next frame begins: not before the end of the last.
+    pub fn skip_to(&mut self, slot: SlotNumber) {
+        debug_assert!(self.sparse.is_some() && slot.0 >= self.next_slot);
+        self.next_slot = slot.0;
+    }
+
     fn add_frame(&mut self, is_delta: bool, chunks: impl Iterator<Item = (ChunkId, u32)>) -> SlotNumber {
-        let (first, ids_at) = (self.slot_count(), self.bytes.len());
+        let (first, count, ids_at) = (self.next_slot, self.slot_count(), self.bytes.len());
         for (id, len) in chunks {
             debug_assert!((1..=MAX_CHUNK_BYTES).contains(&len));
             self.bytes.extend_from_slice(id.as_bytes());
@@ -97,7 +119,9 @@ impl PackBuilder {
             self.lens.push(len);
         }
         let ids_hash = ids_hash(&self.bytes[ids_at..]);
-        self.frames.push(FrameColumn { is_delta, ids_hash, slots: self.slot_count() - first, payload_len: 0 });
+        let slots = self.slot_count() - count;
+        self.next_slot = first + slots;
+        self.frames.push(FrameColumn { first_slot: first, is_delta, ids_hash, slots, payload_len: 0 });
         SlotNumber(first)
     }
 
@@ -138,7 +162,8 @@ impl PackBuilder {
     /// Writes table and footer.
     pub fn finish(mut self) -> Pack {
         let bases = self.bases_columns();
-        let id = PackId::of(&self.content, if self.bases.is_empty() { &[] } else { &bases });
+        let own = || PackId::of(&self.content, if self.bases.is_empty() { &[] } else { &bases });
+        let id = self.sparse.unwrap_or_else(own);
         let raw = self.table(&bases);
         let table = codec::compress(&raw);
         let table_at = self.bytes.len();
@@ -163,6 +188,13 @@ impl PackBuilder {
         let mut out = Vec::new();
         out.extend(self.frames.iter().map(|frame| u8::from(frame.is_delta)));
         self.frames.iter().for_each(|frame| put_varint(&mut out, frame.slots.into()));
+        if self.sparse.is_some() {
+            let mut end = 0;
+            for frame in &self.frames {
+                put_varint(&mut out, u64::from(frame.first_slot - end));
+                end = frame.first_slot + frame.slots;
+            }
+        }
         self.frames.iter().for_each(|frame| put_varint(&mut out, frame.payload_len.into()));
         self.frames.iter().for_each(|frame| out.extend_from_slice(&frame.ids_hash));
         self.lens.iter().for_each(|len| put_varint(&mut out, (*len).into()));

@@ -70,9 +70,9 @@ impl PackFooter {
     }
 
     /// The digest covers the header, the table, and the footer up to the digest.
-    pub(super) fn digest_with(&self, table: &[u8]) -> [u8; 32] {
+    pub(super) fn digest_with(&self, kind: ObjectKind, table: &[u8]) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        let mut header = header(ObjectKind::Pack);
+        let mut header = header(kind);
         header[VERSION_AT] = self.version;
         hasher.update(&header).update(table).update(&[self.version, 0, 0, 0]);
         for number in [self.table_len, self.table_raw_len, self.frame_count, self.slot_count] {

@@ -26,6 +26,8 @@ pub struct Frame {
     pub offset: u64,
     /// Bytes of ids and payload together.
     pub stored_len: u32,
+    /// The place of its first slot's length among those of all slots that are here.
+    first_len: u32,
     /// For a delta frame, the number of its first delta in the pack.
     first_delta: u32,
     ids_hash: [u8; IDS_HASH_LEN],
@@ -70,8 +72,10 @@ pub struct PackTable {
     pub frames: Vec<Frame>,
     /// The packs in which its deltas' bases lie.
     pub base_packs: Vec<PackRef>,
-    /// Length in bytes of each slot's chunk.
-    pub chunk_lens: Vec<u32>,
+    /// Whether slots may have been left out.
+    pub is_sparse: bool,
+    /// Length in bytes of the chunk of each slot that is here.
+    chunk_lens: Vec<u32>,
     deltas: Vec<DeltaColumn>,
     bases: Vec<BaseSlot>,
 }
@@ -82,20 +86,30 @@ impl PackTable {
     /// # Errors
     /// When the digest does not match, or the table contradicts itself or the pack's length.
     pub fn decode(footer: &PackFooter, table: &[u8]) -> Result<Self, FormatError> {
-        let computed = footer.digest_with(table);
+        Self::decode_as(ObjectKind::Pack, footer, table)
+    }
+
+    /// Decodes the table of a pack or of a sparse pack.
+    ///
+    /// # Errors
+    /// As [`PackTable::decode`].
+    pub fn decode_as(kind: ObjectKind, footer: &PackFooter, table: &[u8]) -> Result<Self, FormatError> {
+        let computed = footer.digest_with(kind, table);
         if computed != footer.digest {
             let hex = |hash: [u8; 32]| blake3::Hash::from_bytes(hash).to_hex().to_string();
             return Err(FormatError::Digest { what: WHAT, found: hex(footer.digest), computed: hex(computed) });
         }
         let raw = codec::decompress(table, footer.table_raw_len as usize)?;
         let mut cursor = Cursor::new(&raw, WHAT);
-        let frames = take_frames(&mut cursor, footer)?;
+        let is_sparse = kind == ObjectKind::SparsePack;
+        let frames = take_frames(&mut cursor, footer, is_sparse)?;
         let chunk_lens = take_lens(&mut cursor, &frames)?;
         let mut deltas = take_delta_lens(&mut cursor, &frames)?;
         let base_packs = take_pack_refs(&mut cursor)?;
         let bases = take_bases(&mut cursor, &mut deltas, base_packs.len())?;
         cursor.finish()?;
-        Ok(Self { id: footer.id, pack_len: footer.total_len, frames, base_packs, chunk_lens, deltas, bases })
+        let (id, pack_len) = (footer.id, footer.total_len);
+        Ok(Self { id, pack_len, frames, base_packs, is_sparse, chunk_lens, deltas, bases })
     }
 
     /// Decodes the table of a pack whose bytes are all here.
@@ -103,7 +117,15 @@ impl PackTable {
     /// # Errors
     /// As [`PackFooter::decode`] and [`PackTable::decode`].
     pub fn of_pack(pack: &[u8]) -> Result<Self, FormatError> {
-        check_header(pack, ObjectKind::Pack)?;
+        Self::of_bytes(ObjectKind::Pack, pack)
+    }
+
+    /// Decodes the table of a pack or of a sparse pack whose bytes are all here.
+    ///
+    /// # Errors
+    /// As [`PackTable::of_pack`].
+    pub fn of_bytes(kind: ObjectKind, pack: &[u8]) -> Result<Self, FormatError> {
+        check_header(pack, kind)?;
         let available = pack.len() as u64;
         let footer_at = pack.len().checked_sub(FOOTER_LEN).ok_or(FormatError::Truncated {
             what: "the pack",
@@ -111,7 +133,17 @@ impl PackTable {
             available,
         })?;
         let footer = PackFooter::decode(&pack[footer_at..], available)?;
-        Self::decode(&footer, &pack[footer.table_at() as usize..footer_at])
+        Self::decode_as(kind, &footer, &pack[footer.table_at() as usize..footer_at])
+    }
+
+    /// Number of the slots that are here.
+    pub fn slot_count(&self) -> u32 {
+        self.chunk_lens.len() as u32
+    }
+
+    /// The slot after the last.
+    pub fn end(&self) -> u32 {
+        self.frames.last().map_or(0, |frame| frame.first_slot + frame.slots)
     }
 
     /// The frame that holds a slot.
@@ -119,11 +151,20 @@ impl PackTable {
     /// # Errors
     /// When the pack has no such slot.
     pub fn frame_of(&self, slot: SlotNumber) -> Result<usize, FormatError> {
-        let limit = (self.chunk_lens.len() as u64).saturating_sub(1);
-        if slot.0 as usize >= self.chunk_lens.len() {
-            return Err(FormatError::OutOfRange { what: "a slot number", found: slot.0.into(), limit });
-        }
-        Ok(self.frames.partition_point(|frame| frame.first_slot <= slot.0) - 1)
+        let after = self.frames.partition_point(|frame| frame.first_slot <= slot.0);
+        let here = after.checked_sub(1).filter(|at| slot.0 - self.frames[*at].first_slot < self.frames[*at].slots);
+        here.ok_or_else(|| match self.is_sparse {
+            true => FormatError::LeftOut { slot: slot.0 },
+            false => {
+                let limit = u64::from(self.end()).saturating_sub(1);
+                FormatError::OutOfRange { what: "a slot number", found: slot.0.into(), limit }
+            }
+        })
+    }
+
+    /// Length in bytes of the chunk at a slot of a frame.
+    pub fn len_of(&self, frame: &Frame, slot: SlotNumber) -> u32 {
+        self.lens_of(frame)[(slot.0 - frame.first_slot) as usize]
     }
 
     /// The delta at a slot of a delta frame.
@@ -136,7 +177,7 @@ impl PackTable {
 
     /// Lengths of a frame's chunks, in order.
     pub fn lens_of(&self, frame: &Frame) -> &[u32] {
-        &self.chunk_lens[frame.first_slot as usize..(frame.first_slot + frame.slots) as usize]
+        &self.chunk_lens[frame.first_len as usize..(frame.first_len + frame.slots) as usize]
     }
 
     /// The id that the chunks of all slots give, in order, with what the table says of bases. FORMAT.md, ids.
@@ -186,16 +227,16 @@ pub fn frame_ids(frame: &Frame, stored: &[u8]) -> Result<(Vec<ChunkId>, usize), 
     Ok((ids, ids_len))
 }
 
-fn take_frames(cursor: &mut Cursor<'_>, footer: &PackFooter) -> Result<Vec<Frame>, FormatError> {
+fn take_frames(cursor: &mut Cursor<'_>, footer: &PackFooter, is_sparse: bool) -> Result<Vec<Frame>, FormatError> {
     let count = footer.frame_count as usize;
     let kinds = cursor.take(count)?;
     let mut frames = Vec::with_capacity(count);
-    let (mut first_slot, mut first_delta) = (0u32, 0u32);
+    let (mut first_len, mut first_delta) = (0u32, 0u32);
     for &kind in kinds {
         if kind > 1 {
             return Err(FormatError::Unknown { what: WHAT, found: format!("frame kind {kind}") });
         }
-        let left = footer.slot_count - first_slot;
+        let left = footer.slot_count - first_len;
         let slots = cursor.varint("a frame's slot count", left.into())? as u32;
         if slots == 0 {
             return Err(FormatError::Inconsistent { what: WHAT, detail: "a frame without chunks".into() });
@@ -203,19 +244,29 @@ fn take_frames(cursor: &mut Cursor<'_>, footer: &PackFooter) -> Result<Vec<Frame
         let is_delta = kind == 1;
         frames.push(Frame {
             is_delta,
-            first_slot,
+            first_slot: first_len,
             slots,
             offset: 0,
             stored_len: 0,
+            first_len,
             first_delta,
             ids_hash: [0; IDS_HASH_LEN],
         });
-        first_slot += slots;
+        first_len += slots;
         first_delta += if kind == 1 { slots } else { 0 };
     }
-    if first_slot != footer.slot_count {
-        let detail = format!("its frames hold {first_slot} chunks, its footer says {}", footer.slot_count);
+    if first_len != footer.slot_count {
+        let detail = format!("its frames hold {first_len} chunks, its footer says {}", footer.slot_count);
         return Err(FormatError::Inconsistent { what: WHAT, detail });
+    }
+    if is_sparse {
+        let mut end = 0u32;
+        for frame in &mut frames {
+            let limit = u64::from(MAX_SLOTS).saturating_sub(u64::from(end) + u64::from(frame.slots));
+            frame.first_slot = end + cursor.varint("a gap between slots", limit)? as u32;
+            end = frame.first_slot + frame.slots;
+        }
+        FormatError::bound("a slot number", end.into(), MAX_SLOTS.into())?;
     }
     let mut offset = HEADER_LEN as u64;
     for frame in &mut frames {

@@ -33,7 +33,7 @@ fn reads_back_what_was_built() {
     let table = PackTable::of_pack(&pack.bytes).unwrap();
     assert_eq!(table.id, pack.id);
     assert_eq!(table.frames.len(), 2);
-    assert_eq!(table.chunk_lens[16..], [4096, 512]);
+    assert_eq!(table.lens_of(&table.frames[1]), [4096, 512]);
 
     let whole = table.frames[table.frame_of(SlotNumber(3)).unwrap()];
     let stored = &pack.bytes[whole.offset as usize..][..whole.stored_len as usize];

@@ -79,6 +79,13 @@ pub struct Files {
     pub removed: Vec<FileNumber>,
 }
 
+impl Files {
+    /// Refuses entries that no writer makes.
+    pub(in crate::format) fn check(&self) -> Result<(), FormatError> {
+        self.changed.iter().try_for_each(FileEntry::check)
+    }
+}
+
 /// Sums over a snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -179,7 +186,7 @@ impl Header {
         if header.ascends_from.is_some_and(|first| first.0 == 0 || first > header.number) {
             return Err(FormatError::Inconsistent { what: WHAT, detail: "times ascend to it from a later one".into() });
         }
-        header.files.changed.iter().try_for_each(FileEntry::check)?;
+        header.files.check()?;
         Ok(header)
     }
 }

@@ -52,6 +52,7 @@ impl OpError {
             }
             OpError::Ref { next, .. } => next.clone(),
             OpError::Retention(error) => error.hint(),
+            OpError::Prune(error) => error.hint(),
             OpError::Reach(error) => error.hint(),
             OpError::Built { hint, .. } => return hint.clone(),
             OpError::RefConflict { name, .. } => {
@@ -153,7 +154,9 @@ fn store_hint(error: &StoreError) -> Option<String> {
              for 30 minutes is taken over"
                 .into()
         }
-        StoreError::LeaseLost { .. } | StoreError::LockLost { .. } => "nothing is lost: run this again".into(),
+        StoreError::LeaseLost { .. } | StoreError::LockLost { .. } | StoreError::Moved { .. } => {
+            "nothing is lost: run this again".into()
+        }
         StoreError::NoSnapshot { remote, .. } => {
             format!("list what there is: pagekeep backup list --from {}", shown(Path::new(remote)))
         }

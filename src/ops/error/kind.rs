@@ -119,6 +119,7 @@ impl OpError {
             OpError::RemoteLostHistory { .. } | OpError::RefConflict { .. } => ErrorKind::Conflict,
             OpError::Ref { .. } => ErrorKind::Usage,
             OpError::Retention(error) => error.kind(),
+            OpError::Prune(error) => error.kind(),
             OpError::Reach(error) => error.kind(),
             OpError::Built { kind, .. } => *kind,
         }
@@ -141,6 +142,7 @@ fn store_kind(error: &StoreError) -> ErrorKind {
         StoreError::NoStore { .. } => ErrorKind::NoStore,
         StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
         StoreError::Locked { .. } | StoreError::LockLost { .. } | StoreError::LeaseLost { .. } => ErrorKind::Busy,
+        StoreError::Moved { .. } => ErrorKind::Temporary,
     }
 }
 

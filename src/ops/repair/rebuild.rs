@@ -93,10 +93,13 @@ fn versions<'a>(table: &PackTable, frame: &Frame, copies: &'a [Copy]) -> Vec<Fou
 }
 
 fn with_table(table: &PackTable, copies: &[Copy], chunks: &mut Chunks<'_, '_>) -> Result<Option<Built>, OpError> {
+    if table.is_sparse {
+        return Ok(None);
+    }
     let frames: Vec<(&Frame, Vec<Found<'_>>)> =
         table.frames.iter().map(|frame| (frame, versions(table, frame, copies))).collect();
     // Where no copy has a frame's ids, they are guessed from where the live database has its chunks.
-    let mut ids = Vec::with_capacity(table.chunk_lens.len());
+    let mut ids = Vec::with_capacity(table.slot_count() as usize);
     for (frame, found) in &frames {
         match found.first() {
             Some(found) => ids.extend_from_slice(&found.ids),
@@ -142,7 +145,7 @@ impl Builder<'_> {
 
     fn slots(&self, frame: &Frame) -> impl Iterator<Item = (ChunkId, u32)> + use<'_> {
         let range = frame.first_slot as usize..(frame.first_slot + frame.slots) as usize;
-        self.ids[range.clone()].iter().copied().zip(self.table.chunk_lens[range].iter().copied())
+        self.ids[range].iter().copied().zip(self.table.lens_of(frame).iter().copied())
     }
 
     /// Adds a frame of whole chunks: as a copy has it, or compressed anew. False when a chunk is nowhere.

@@ -10,6 +10,7 @@ use super::{Context, OpError};
 use crate::base::ordered::{ordered, thread_count};
 use crate::base::{ChunkId, Progress, SlotNumber};
 use crate::format::codec::{DeltaDecoder, FrameDecoder};
+use crate::format::pack::Frame;
 use crate::store::{ChunkReader, DecodedFrame, OpenPack, Packs, StoreError, damaged, wrong_chunk};
 
 /// Deltas held in memory at once, in stored bytes.
@@ -140,7 +141,7 @@ impl Work<'_> {
             let buffer = std::mem::take(&mut bench.buffer);
             let decoded = DecodedFrame::decode(&mut bench.frames, &open.table, &frame, stored, buffer)
                 .map_err(|error| damaged(open, error))?;
-            self.serve(bench, open, SlotNumber(frame.first_slot), &decoded, uses)?;
+            self.serve(bench, open, &frame, &decoded, uses)?;
             bench.buffer = decoded.into_buffer();
         }
         self.flush(bench)
@@ -155,10 +156,11 @@ impl Work<'_> {
         &self,
         bench: &mut Bench,
         open: &OpenPack,
-        first_slot: SlotNumber,
+        frame: &Frame,
         decoded: &DecodedFrame,
         uses: &[FrameUse],
     ) -> Result<(), OpError> {
+        let first_slot = SlotNumber(frame.first_slot);
         for FrameUse { what, .. } in uses {
             match what {
                 UseOf::Write { slot, count, output, chunk } => {
@@ -166,7 +168,7 @@ impl Work<'_> {
                     let (ids, bytes) = decoded
                         .chunks(from..from + *count as usize)
                         .map_err(|at| wrong_chunk(open, first_slot.plus(at as u32)))?;
-                    let lens = &open.table.chunk_lens[slot.0 as usize..slot.plus(*count).0 as usize];
+                    let lens = &open.table.lens_of(frame)[from..from + *count as usize];
                     bench.written.add(*output, *chunk, ids, lens.iter().map(|len| *len as usize), bytes);
                 }
                 UseOf::Base(number) => {

@@ -66,7 +66,7 @@ fn load_group(plan: &Plan, group: &Group, items: &[(u32, u32, u32)]) -> Result<V
             // A copy, so that a few deltas do not keep a whole range in memory.
             let bytes = Bytes::copy_from_slice(&stored[at..at + delta.len as usize]);
             let id = ids[(slot.0 - frame.first_slot) as usize];
-            out.push((*number, Loaded { id, len: open.table.chunk_lens[slot.0 as usize], bytes }));
+            out.push((*number, Loaded { id, len: open.table.len_of(&frame, slot), bytes }));
         }
     }
     Ok(out)

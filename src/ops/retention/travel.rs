@@ -9,7 +9,7 @@ use crate::format::pack::{Home, PackRef};
 use crate::format::refs::RefTarget;
 use crate::map::State;
 use crate::ops::{Context, Database, OpError};
-use crate::store::{Packs, Store, StoreError, keys};
+use crate::store::{Packs, Store, StoreError};
 
 /// What of a line a remote is to get.
 #[derive(Clone, Debug, Default)]
@@ -79,11 +79,13 @@ pub(in crate::ops) fn wanted(
     needed.retain(|number| forgotten.contains(number));
     let mut targets = Vec::new();
     for number in needed.clone() {
-        if !local.remote().exists(&keys::snapshot(name, line, number)).map_err(StoreError::from)? {
-            needed.remove(&number);
-            continue;
-        }
-        let record = local.record(name, line, number)?;
+        let record = match local.record(name, line, number) {
+            Err(StoreError::NoSnapshot { .. }) => {
+                needed.remove(&number);
+                continue;
+            }
+            record => record?,
+        };
         targets.push(RefTarget { line: line.clone(), number, id: record.id });
     }
     Ok(Wanted { numbers: kept.union(&needed).copied().collect(), forgotten: targets })

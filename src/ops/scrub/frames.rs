@@ -34,13 +34,16 @@ pub(in crate::ops) fn check_frames(
     let packs = Packs::new(stores, database.clone());
     let at_fault = |error| (key.clone(), error);
     let open = packs.open_for_all(&PackRef { id: *id, home: place.clone() }).map_err(at_fault)?;
+    let key = open.bundle_key().unwrap_or(&key).to_owned();
+    let at_fault = |error| (key.clone(), error);
     let wrong = |source| (key.clone(), store.damaged(&key, source));
     let header = open.read(0..HEADER_LEN as u64).map_err(at_fault)?;
-    check_header(&header, ObjectKind::Pack).map_err(wrong)?;
+    let kind = if open.table.is_sparse { ObjectKind::SparsePack } else { ObjectKind::Pack };
+    check_header(&header, kind).map_err(wrong)?;
 
     let with_deltas = user.is_some() || place != Home::Object;
     let check = Check { open: &open, reader: ChunkReader::over(&packs), database: &database, key: &key, store };
-    let mut chunks = Vec::with_capacity(open.table.chunk_lens.len());
+    let mut chunks = Vec::with_capacity(open.table.slot_count() as usize);
     let (mut frames, mut deltas, mut buffer) = (FrameDecoder::new(), DeltaDecoder::new(), Vec::new());
     for frame in &open.table.frames {
         let end = frame.offset + u64::from(frame.stored_len);
@@ -55,6 +58,10 @@ pub(in crate::ops) fn check_frames(
             check.deltas(frame, &stored, &ids, &mut deltas)?;
         }
         chunks.extend_from_slice(&ids);
+    }
+    // What was left out is part of the identity.
+    if open.table.is_sparse {
+        return Ok(());
     }
     let computed = open.table.identity(&chunks);
     if computed != *id {
@@ -101,7 +108,7 @@ impl Check<'_> {
                 }
             }
             let at = ids.len() * 32 + delta.offset as usize;
-            let len = table.chunk_lens[slot as usize] as usize;
+            let len = table.len_of(frame, SlotNumber(slot)) as usize;
             let bytes = &stored[at..at + delta.len as usize];
             decoder.decode(&bases, bytes, len, &mut chunk).map_err(|source| self.wrong(source))?;
             if ChunkId::of(&chunk) != ids[(slot - frame.first_slot) as usize] {

@@ -125,12 +125,15 @@ impl Commit<'_> {
             self.context.progress.check()?;
             let created =
                 store.create_record(&header.database, &header.line, header.number, &header.nonce, bytes.clone())?;
-            if let Created::Theirs(theirs) = created {
-                if several {
-                    workspace.forget_pending(&self.database.handle)?;
-                }
-                return Err(crate::ops::conflict(&theirs.header, &header.lineage, store));
+            let refused = match created {
+                Created::Ours => continue,
+                Created::Theirs(theirs) => crate::ops::conflict(&theirs.header, &header.lineage, store),
+                Created::Gone(husk) => crate::ops::gone(self.context, header, husk, store),
+            };
+            if several {
+                workspace.forget_pending(&self.database.handle)?;
             }
+            return Err(refused);
         }
         if several {
             workspace.forget_pending(&self.database.handle)?;

@@ -6,9 +6,10 @@ use crate::format::map::MapPart;
 use crate::format::pack::{Home, PackRef};
 use crate::format::record::{Files, Header, Totals};
 use crate::map::{FileList, Map, NewPart, State};
-use crate::ops::OpError;
+use crate::ops::{Database, OpError};
 use crate::store::{StoreError, StoredPack};
 
+use super::Targets;
 use super::commit::Commit;
 use super::encode::Encoded;
 use super::scan::Scanned;
@@ -40,7 +41,7 @@ impl Draft {
         encoded: &mut Encoded,
     ) -> Result<Self, OpError> {
         let config = commit.database.config();
-        let number = next_number(commit)?;
+        let number = next_number(commit.database, commit.targets, commit.parent)?;
         let packs = NewPacks::of(std::mem::take(&mut encoded.packs), |riding| match riding {
             true => Home::Record { line: config.line.clone(), number },
             false => Home::Object,
@@ -102,15 +103,19 @@ impl NewPacks {
     }
 }
 
-/// The number after the parent's.
-fn next_number(commit: &Commit<'_>) -> Result<SnapshotNumber, OpError> {
-    let Some(parent) = commit.parent else { return Ok(SnapshotNumber::FIRST) };
+/// The number after the parent's, or after one that a prune took.
+pub(super) fn next_number(
+    database: &Database,
+    targets: &Targets,
+    parent: Option<&State>,
+) -> Result<SnapshotNumber, OpError> {
+    let last = parent.map(|parent| parent.header.number).max(targets.after);
     let full = || StoreError::NoSnapshot {
-        database: commit.database.name.to_string(),
+        database: database.name.to_string(),
         number: SnapshotNumber(u32::MAX),
         remote: "this line".into(),
     };
-    Ok(parent.header.number.next().ok_or_else(full)?)
+    last.map_or(Ok(SnapshotNumber::FIRST), |last| Ok(last.next().ok_or_else(full)?))
 }
 
 /// What the record holds of the map and of the list of files.

@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use super::{Context, Database, OpError};
 use crate::base::progress::Phase;
 use crate::base::{FileNumber, PackId, SnapshotId, SnapshotNumber};
+use crate::format::record::SnapshotName;
 use crate::map::State;
 use crate::source::Seen;
 use crate::store::{Store, WriterOptions};
@@ -61,6 +62,8 @@ pub struct Targets {
     pub far: Vec<Store>,
     /// Under what name unfinished uploads are noted.
     pub uploads: String,
+    /// The number must be above this one, which a prune took.
+    pub after: Option<SnapshotNumber>,
 }
 
 /// What became of the attempt.
@@ -183,6 +186,11 @@ pub(super) fn snapshot_of(
     let sources = files::number(list, parent.as_ref(), settled);
     let prepared = started.elapsed();
 
+    let number = draft::next_number(database, targets, parent.as_ref())?;
+    let aim = SnapshotName { line: database.config().line.clone(), number };
+    for session in targets.packs.iter().filter_map(Store::session) {
+        session.aim_at(&database.name, &aim);
+    }
     context.progress.enter(Phase::Reading);
     let scratch = database.workspace.scratch()?;
     let ids = IdsWriter::create(&scratch).map_err(OpError::io("write", &scratch))?;

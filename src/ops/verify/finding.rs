@@ -84,7 +84,8 @@ impl Finding {
             StoreError::NoStore { .. }
             | StoreError::Locked { .. }
             | StoreError::LeaseLost { .. }
-            | StoreError::LockLost { .. } => {
+            | StoreError::LockLost { .. }
+            | StoreError::Moved { .. } => {
                 return Err(error.into());
             }
         };

@@ -14,7 +14,7 @@ impl Survey<'_> {
     pub(super) fn expect(&mut self, place: SnapshotPlace, why: &str) {
         let name = SnapshotName { line: place.1.clone(), number: place.2 };
         let was_pruned = self.marks.get(&place.0).is_some_and(|marks| marks.is_pruned(&name));
-        if !self.records.contains_key(&place) && !was_pruned {
+        if !self.records.contains_key(&place) && !was_pruned && !self.husks.contains(&place) {
             let key = keys::snapshot(&place.0, &place.1, place.2);
             self.add(Finding::new(&key, FindingKind::Missing, why));
         }

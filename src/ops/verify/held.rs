@@ -31,7 +31,7 @@ impl Held {
                 _ => whole.push(frame.first_slot..end),
             }
         }
-        let (slots, len, bases) = (table.chunk_lens.len() as u32, table.pack_len, table.base_packs.clone());
+        let (slots, len, bases) = (table.end(), table.pack_len, table.base_packs.clone());
         Self { id: table.id, slots, len, whole, bases }
     }
 

@@ -60,6 +60,7 @@ impl Survey<'_> {
             asked.extend(unseen.iter().map(Object::key));
             self.look_at(unseen, &mut Role::Home)?;
         }
+        self.find_moved()?;
         self.compare();
         self.check_bases()
     }

@@ -53,7 +53,14 @@ impl<'a> States<'a> {
         for link in header.chain.iter().rev() {
             let key = keys::snapshot(&header.database, &link.line, link.number);
             let place = (header.database.clone(), link.line.clone(), link.number);
-            let part = self.record(&place).map_err(|error| (key.clone(), error))?;
+            let part = match self.record(&place) {
+                Err(lacking) if lacking.is_absence() => {
+                    let found = State::from_new_map(self.store, record.id, header);
+                    let found = found.map_err(|error| (key.clone(), error))?;
+                    return found.ok_or((key, lacking));
+                }
+                part => part.map_err(|error| (key.clone(), error))?,
+            };
             if part.header.lineage != header.lineage {
                 let (what, detail) = ("the snapshot record", "it belongs to another history".to_owned());
                 let source = crate::format::FormatError::Inconsistent { what, detail };

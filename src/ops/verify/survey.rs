@@ -15,7 +15,7 @@ use super::states::States;
 use crate::base::ordered::ordered;
 use crate::base::{Name, Nonce, PackId, RefNumber, SnapshotId};
 use crate::format::marks::Marks;
-use crate::format::record::Record;
+use crate::format::record::{Record, SnapshotName};
 use crate::format::refs::{RefKind, RefName, RefTarget};
 use crate::ops::{Context, OpError};
 use crate::store::{Store, StoreError, keys};
@@ -63,6 +63,10 @@ pub(in crate::ops) struct Survey<'a> {
     pub(in crate::ops) targets: Vec<(Name, RefName, RefTarget)>,
     pub(super) starts: BTreeMap<(Name, Name), RefTarget>,
     pub(super) marks: BTreeMap<Name, Marks>,
+    /// Numbers that are taken and have no record.
+    pub(super) husks: BTreeSet<SnapshotPlace>,
+    /// Packs in bundles, once one was not at its home.
+    pub(super) moved: Option<HashMap<PackId, Held>>,
     pub(super) held: HashMap<String, Held>,
     /// What maps and bases name: the home's key, the pack, and the database; with the first slot that is not needed.
     pub(super) uses: BTreeMap<(String, PackId, Name), u32>,
@@ -93,6 +97,8 @@ impl<'a> Survey<'a> {
             refs: BTreeMap::new(),
             targets: Vec::new(),
             starts: BTreeMap::new(),
+            husks: BTreeSet::new(),
+            moved: None,
             marks: BTreeMap::new(),
             held: HashMap::new(),
             uses: BTreeMap::new(),
@@ -137,12 +143,21 @@ impl<'a> Survey<'a> {
         self.uses.range(from..).take_while(move |((key, ..), _)| *key == home).map(|((.., database), _)| database)
     }
 
+    /// The packs that are named with a home.
+    pub(super) fn named_at<'s>(&'s self, home: &'s str) -> impl Iterator<Item = PackId> + 's {
+        let from = (home.to_owned(), PackId([0; 32]), Name::main_line());
+        self.uses.range(from..).take_while(move |((key, ..), _)| key == home).map(|((_, id, _), _)| *id)
+    }
+
     /// Looks at everything that is listed.
     pub(super) fn all(&mut self) -> Result<(), OpError> {
         self.look_at([Object::StoreFile], &mut Role::Wanted)?;
         let mut found: [Vec<Object>; 4] = Default::default();
         for (folder, found) in [keys::REFS, keys::MARKS, keys::PACKS, keys::SNAPSHOTS].into_iter().zip(&mut found) {
             for listed in self.store.remote().list(folder).map_err(StoreError::from)? {
+                if self.take_husk(&listed)? {
+                    continue;
+                }
                 match Object::parse(&listed.key) {
                     Some(object) => found.push(object),
                     None => self.add(Finding::new(&listed.key, FindingKind::Unexpected, "no writer makes such a key")),
@@ -231,6 +246,7 @@ impl<'a> Survey<'a> {
         let key = object.key();
         let (look, bytes) = match look {
             Ok(found) => found,
+            Err(error) if error.is_absence() && matches!(role, Role::Home) && self.take_moved(&key)? => return Ok(()),
             Err(error) if self.partial && error.is_absence() && matches!(role, Role::Home) => {
                 self.looked.elsewhere += 1;
                 return Ok(());
@@ -297,15 +313,26 @@ impl<'a> Survey<'a> {
 
     fn take_record(&mut self, place: SnapshotPlace, record: Record, role: &mut Role<'a>) -> Result<(), OpError> {
         self.looked.records += 1;
-        self.refer(&place.0, &record.map);
         let header = &record.header;
+        let is_pruned = |name: &SnapshotName| self.marks.get(&place.0).is_some_and(|marks| marks.is_pruned(name));
+        // Of a pruned one only the map stays, for those that build on it; what they need of it is laid together.
+        let (own, below) = (is_pruned(&header.name()), header.chain.iter().any(is_pruned));
+        if !own {
+            self.refer(&place.0, &record.map);
+        }
         let known = Known { id: record.id, parent: header.parent, lineage: header.lineage.clone() };
         self.records.insert(place.clone(), Some(known));
         if let Role::Laid(states) = role {
+            if own {
+                states.keep(place, Arc::new(record));
+                return Ok(());
+            }
             let laid = states.lay(&record);
-            states.keep(place, Arc::new(record));
-            if let Err((key, error)) = laid {
-                self.failed(&key, error)?;
+            states.keep(place.clone(), Arc::new(record));
+            match laid {
+                Err((key, error)) => self.failed(&key, error)?,
+                Ok(state) if below || state.parts.is_empty() => self.refer(&place.0, &state.map.to_part()),
+                Ok(_) => {}
             }
         }
         Ok(())

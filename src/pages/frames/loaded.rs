@@ -74,7 +74,7 @@ impl Deltas {
         }
         let delta = open.table.delta(frame, slot);
         let at = self.payload_at + delta.offset as usize;
-        let len = open.table.chunk_lens[slot.0 as usize] as usize;
+        let len = open.table.len_of(frame, slot) as usize;
         let mut chunk = Vec::new();
         DECODER
             .with_borrow_mut(|decoder| {

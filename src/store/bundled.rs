@@ -1,0 +1,123 @@
+//! A pack that lies in a bundle, opened and read.
+//!
+//! Bundles hold many small packs, and neighbours are wanted together: from afar they are read in blocks, which stay in
+//! memory.
+
+use std::ops::Range;
+use std::sync::{Arc, LazyLock};
+
+use bytes::{Bytes, BytesMut};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::packs::{PackBytes, TAIL_BYTES};
+use super::{Located, OpenPack, Store, StoreError, keys};
+use crate::base::{Nonce, PackId};
+use crate::format::FormatError;
+use crate::format::pack::{FOOTER_LEN, PackFooter, PackTable};
+use crate::remote::{LocalObject, RemoteError, RemoteErrorKind};
+
+/// Bytes read at once, at least.
+const BLOCK_BYTES: u64 = 256 << 10;
+/// Memory that blocks may take together.
+const BLOCKS_BYTES: u64 = 16 << 20;
+
+/// The place of a block: the bundle, and its number there.
+type BlockPlace = (Nonce, u64);
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<BlockPlace, Bytes> for Weight {
+    fn weight(&self, _: &BlockPlace, block: &Bytes) -> u64 {
+        block.len() as u64 + 128
+    }
+}
+
+/// Blocks of all bundles: their marks are random, so that no two stores have one of the same mark.
+static BLOCKS: LazyLock<Cache<BlockPlace, Bytes, Weight>> =
+    LazyLock::new(|| Cache::with_weighter(128, BLOCKS_BYTES, Weight));
+
+/// The bytes of a pack in a bundle.
+#[derive(Debug)]
+pub(super) struct BundledBytes {
+    pub(super) store: Store,
+    pub(super) key: String,
+    pub(super) bundle: Nonce,
+    /// Where the pack begins.
+    at: u64,
+    bundle_len: u64,
+    pack: PackId,
+    /// The bundle, where it is a file of this machine.
+    pub(super) file: Option<Arc<LocalObject>>,
+}
+
+impl BundledBytes {
+    /// Part of the pack.
+    pub(super) fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let range = self.at + range.start..self.at + range.end;
+        if let Some(file) = &self.file {
+            return Ok(file.read(range)?);
+        }
+        if range.end - range.start >= BLOCK_BYTES {
+            return self.get(range);
+        }
+        let mut out = BytesMut::with_capacity((range.end - range.start) as usize);
+        for number in range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES) {
+            let start = number * BLOCK_BYTES;
+            let end = (start + BLOCK_BYTES).min(self.bundle_len);
+            let block = BLOCKS.get_or_insert_with(&(self.bundle.clone(), number), || self.get(start..end))?;
+            let (from, to) = (range.start.max(start) - start, range.end.min(end) - start);
+            out.extend_from_slice(&block[from as usize..to as usize]);
+        }
+        Ok(out.freeze())
+    }
+
+    fn get(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let bytes = self.store.remote().get_range(&self.key, range);
+        bytes.map_err(|error| self.store.gone(&self.pack, Some(&self.bundle), error))
+    }
+}
+
+impl Store {
+    /// Opens a pack in a bundle.
+    ///
+    /// # Errors
+    /// When the bundle is missing or damaged.
+    pub fn open_bundled(&self, id: &PackId, place: &Located) -> Result<OpenPack, StoreError> {
+        let key = keys::bundle(&place.bundle);
+        let pack = &place.pack;
+        let damaged = |source| self.damaged(&key, source);
+        let opened = self.remote().open_local(&key);
+        let file = opened.map_err(|error| self.gone(id, Some(&place.bundle), error))?.map(Arc::new);
+        let (store, bundle, at, len, bundle_len) =
+            (self.clone(), place.bundle.clone(), pack.at, pack.len, place.bundle_len);
+        let bytes = BundledBytes { store, key: key.clone(), bundle, at, bundle_len, pack: *id, file };
+
+        let tail = bytes.read(len.saturating_sub(TAIL_BYTES)..len)?;
+        let footer_at = tail.len().checked_sub(FOOTER_LEN).ok_or_else(|| {
+            damaged(FormatError::Truncated { what: "the pack", needed: FOOTER_LEN as u64, available: len })
+        })?;
+        let footer = PackFooter::decode(&tail[footer_at..], len).map_err(damaged)?;
+        let table_len = footer.table_len as usize;
+        let stored = match footer_at.checked_sub(table_len) {
+            Some(table_at) => tail.slice(table_at..footer_at),
+            None => bytes.read(footer.table_at()..footer.table_at() + table_len as u64)?,
+        };
+        let table = PackTable::decode_as(pack.kind(), &footer, &stored).map_err(damaged)?;
+        if table.id != *id {
+            let detail = format!("pack {} lies where {id} should", table.id);
+            return Err(damaged(FormatError::Inconsistent { what: "the bundle", detail }));
+        }
+        Ok(OpenPack { table, bytes: PackBytes::Bundled(bytes) })
+    }
+
+    /// What it means that a pack is not there any more where it was found: another attempt finds it elsewhere.
+    pub(super) fn gone(&self, id: &PackId, bundle: Option<&Nonce>, error: RemoteError) -> StoreError {
+        if error.kind != RemoteErrorKind::NotFound {
+            return error.into();
+        }
+        self.note_not_there(id, bundle);
+        StoreError::Moved { pack: *id, remote: self.remote().name().to_owned() }
+    }
+}
