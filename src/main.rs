@@ -8,6 +8,15 @@ use std::sync::Arc;
 
 use pagekeep::base::Progress;
 use pagekeep::cli::{Surroundings, run};
+use pagekeep::ops::Prompt;
+use pagekeep::store::sealing::Password;
+
+/// Asks on the terminal, without an echo, when a person sits there.
+fn prompt() -> Option<Prompt> {
+    let is_person = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let ask = |words: &str| Ok(Password::new(rpassword::prompt_password(format!("{words}: "))?.into_bytes()));
+    is_person.then(|| Arc::new(ask) as Prompt)
+}
 
 fn main() -> ExitCode {
     let progress = Arc::new(Progress::new());
@@ -22,6 +31,7 @@ fn main() -> ExitCode {
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("pagekeep")),
         terminal: std::io::stderr().is_terminal(),
+        prompt: prompt(),
         progress,
     };
     ExitCode::from(run(std::env::args_os(), surroundings))

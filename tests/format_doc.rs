@@ -6,6 +6,7 @@ use std::path::Path;
 
 use pagekeep::base::name::MAX_NAME_BYTES;
 use pagekeep::format::envelope::{FORMAT_VERSION, HEADER_LEN, ObjectKind, SKIPPABLE, TRAILER_LEN};
+use pagekeep::format::key_slot::{KEY_SLOT_LEN, MAX_MEMORY_KIB, MAX_PASSES, MAX_WORK_KIB};
 use pagekeep::format::map::MAX_MAP_BYTES;
 use pagekeep::format::marks::MAX_MARKS_BYTES;
 use pagekeep::format::pack::{
@@ -15,6 +16,7 @@ use pagekeep::format::pack::{
 use pagekeep::format::record::{MAX_CHAIN, MAX_HEADER_BYTES, SECTION_MAP, SECTION_PACK};
 use pagekeep::format::refs::MAX_REF_BYTES;
 use pagekeep::format::root::FAN_OUT;
+use pagekeep::format::sealed::SEAL_LEN;
 use pagekeep::format::store_file::MAX_STORE_FILE_BYTES;
 use pagekeep::store::MAX_RECORD_BYTES;
 
@@ -30,6 +32,14 @@ fn code() -> BTreeMap<String, u64> {
         ("ObjectKind::Snapshot", ObjectKind::Snapshot as u64),
         ("ObjectKind::Ref", ObjectKind::Ref as u64),
         ("ObjectKind::Marks", ObjectKind::Marks as u64),
+        ("ObjectKind::Sealed", ObjectKind::Sealed as u64),
+        ("ObjectKind::SealedPack", ObjectKind::SealedPack as u64),
+        ("ObjectKind::KeySlot", ObjectKind::KeySlot as u64),
+        ("SEAL_LEN", SEAL_LEN as u64),
+        ("KEY_SLOT_LEN", KEY_SLOT_LEN as u64),
+        ("MAX_MEMORY_KIB", MAX_MEMORY_KIB.into()),
+        ("MAX_PASSES", MAX_PASSES.into()),
+        ("MAX_WORK_KIB", MAX_WORK_KIB),
         ("SECTION_MAP", SECTION_MAP.into()),
         ("SECTION_PACK", SECTION_PACK.into()),
         ("FAN_OUT", FAN_OUT as u64),

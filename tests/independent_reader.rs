@@ -87,6 +87,48 @@ fn it_restores_directories() {
 }
 
 #[test]
+fn it_restores_encrypted_stores_with_their_password_only() {
+    let Some(python) = python() else { return };
+    if !Command::new(&python).args(["-c", "import nacl"]).output().is_ok_and(|run| run.status.success()) {
+        println!("skipped: no Python with pynacl ({python})");
+        return;
+    }
+    let machine = Machine::new();
+    let states = history(&machine);
+    std::fs::write(machine.path("pw"), "open sesame\n").unwrap();
+    machine.ok(&["backup", "add", "sealed", "sealed", "--encrypt", "--password-file", "pw"]);
+    machine.ok(&["backup", "sync", "sealed"]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/restore.py");
+    let read = |spec: &str, destination: &Path, password: &str| {
+        let mut command = Command::new(&python);
+        command.arg(script).arg(machine.path("sealed")).arg(spec).arg(destination);
+        command.env("PAGEKEEP_PASSWORD", password).output().expect("Python runs")
+    };
+    for (number, state) in (1..).zip(&states) {
+        let out = machine.path(format!("restored-{number}.db"));
+        let run = read(&format!("app@{number}"), &out, "open sesame");
+        assert!(run.status.success(), "app@{number}: {}", String::from_utf8_lossy(&run.stderr));
+        assert!(std::fs::read(&out).unwrap() == *state, "app@{number}");
+    }
+    let out = machine.path("out.db");
+    assert_eq!(read("app@1", &out, "open barley").status.code(), Some(12));
+    // Two records exchanged, then a flipped bit in each.
+    let line = std::fs::read_dir(machine.path("sealed/snapshots")).unwrap().next().unwrap().unwrap().path();
+    let line = std::fs::read_dir(line).unwrap().next().unwrap().unwrap().path();
+    let (one, other) = (line.join("fffffffe-1"), line.join("fffffffd-2"));
+    let (first, second) = (std::fs::read(&one).unwrap(), std::fs::read(&other).unwrap());
+    std::fs::write(&one, &second).unwrap();
+    assert_eq!(read("app@1", &out, "open sesame").status.code(), Some(13));
+    for at in [13, 20, 100, first.len() - 1] {
+        let mut bad = first.clone();
+        bad[at] ^= 1;
+        std::fs::write(&one, bad).unwrap();
+        assert_eq!(read("app@1", &out, "open sesame").status.code(), Some(13), "byte {at}");
+        assert!(!out.exists());
+    }
+}
+
+#[test]
 fn it_refuses_what_is_damaged() {
     let Some(python) = python() else { return };
     let machine = Machine::new();

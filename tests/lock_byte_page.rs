@@ -23,6 +23,7 @@ fn pagekeep(folder: &Path, arguments: &[&str]) -> u8 {
         host: "test".into(),
         program: env!("CARGO_BIN_EXE_pagekeep").into(),
         terminal: false,
+        prompt: None,
         progress: Arc::new(Progress::new()),
     };
     let program = ["pagekeep", "--quiet"];

@@ -147,7 +147,9 @@ fn garbage(world: &Arc<World>, quiet: &Stage, there: &BTreeSet<SnapshotNumber>) 
     if let Some(number) = more.first() {
         return Err(format!("the record of {number} is forgotten and still there"));
     }
-    for key in world.keys() {
+    let plain = |key: String| world.ring.as_ref().map_or(key.clone(), |ring| ring.reveal(&key));
+    let keys: Vec<String> = world.keys().into_iter().map(plain).collect();
+    for key in &keys {
         let mut parts = key.split('/');
         let is_garbage = match parts.next().unwrap() {
             "sessions" | "probes" | "locks" => true,
@@ -159,7 +161,7 @@ fn garbage(world: &Arc<World>, quiet: &Stage, there: &BTreeSet<SnapshotNumber>) 
                 let index = store.bundle_index(&id).unwrap();
                 index.packs.iter().all(|pack| !needed.contains(&pack.id))
             }
-            "bundles" => !world.keys().contains(&format!("{key}.idx")),
+            "bundles" => !keys.contains(&format!("{key}.idx")),
             _ => false,
         };
         if is_garbage {

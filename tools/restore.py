@@ -2,8 +2,9 @@
 """Restores snapshots from a pagekeep store in a folder; written from docs/FORMAT.md, whose sections are in quotes.
     restore.py STORE_FOLDER [DATABASE][@NUMBER] DEST [--line main]
     restore.py STORE_FOLDER --list
-Needs Python 3.8, `zstandard` and `blake3`. DEST appears when everything is checked. Exit codes: 0 done, 1 other,
-2 usage, 10 no store, 13 damaged, 15 no such snapshot, 16 something is in the way at DEST, 17 a newer format."""
+Needs Python 3.8, `zstandard` and `blake3`; for encrypted stores unseal.py beside it, which needs `pynacl`, and their
+password in PAGEKEEP_PASSWORD_FILE, PAGEKEEP_PASSWORD, or from the terminal. DEST appears when everything is checked. Exit codes: 0 done, 1 other,
+2 usage, 10 no store, 12 wrong password, 13 damaged, 15 no such snapshot, 16 something is in the way at DEST, 17 a newer format."""
 import bisect, collections, contextlib, functools, glob, json, mmap, os, re, shutil, struct, sys, tempfile
 from itertools import accumulate, islice
 from urllib.parse import unquote
@@ -65,7 +66,8 @@ KINDS = dict(sqlite=dict(FILE, sqlite=dict.fromkeys(FACTS.split(), U32)), file=d
              directory=dict(LINK, target=NONE), symlink=dict(LINK, target=PATH))  # in the order of "Tree hash"
 ENTRY = lambda value: KINDS.get(str(value.get("kind"))) if type(value) is dict else None
 LABELS = lambda value: dict.fromkeys(value, TEXT) if type(value) is dict else None
-STORE = dict(what="pagekeep store", format=U32, store_id=NONCE, created_at=TIME, tool=TEXT, encryption=NONE)
+STORE = dict(what="pagekeep store", format=U32, store_id=NONCE, created_at=TIME, tool=TEXT,
+             encryption=Maybe(dict(cipher="xchacha20-poly1305", key=NONCE), True))
 HEADER = dict(format=U32, database=TEXT, lineage=NONCE, line=TEXT, number=(1, MAX_U32), source="sqlite|directory",
               parent=Maybe(HASH, True), created_at=TIME, host=TEXT, tool=TEXT, nonce=NONCE, note=Maybe(TEXT, True),
               ascends_from=Maybe((1, MAX_U32), True),
@@ -100,12 +102,18 @@ def record_key(*snapshot):
     return "snapshots/{}/{}/{:08x}-{}".format(*map(escape, snapshot[:2]), MAX_U32 - snapshot[2], snapshot[2])
 def list_records(store):
     """All snapshots, newest first. Keys that are not a record's are passed over."""
-    for file in sorted(glob.glob(os.path.join(glob.escape(store), "snapshots/*/*/*"))):
+    for names in sorted(UNSEALED[0].records()) if UNSEALED else ():
+        with contextlib.suppress(Stop, ValueError):
+            key = record_key(*names[:2], number := int(names[2][9:]))
+            if 0 < number <= MAX_U32 and key.split("/")[-1] == names[2]: yield (*names[:2], number)
+    for file in sorted(glob.glob(os.path.join(glob.escape(store), "snapshots/*/*/*"))) if not UNSEALED else ():
         with contextlib.suppress(Stop, ValueError):
             database, line, last = (unquote(part.replace("!", "%"), errors="strict") for part in file.split("/")[-3:])
             key = record_key(database, line, number := int(last[9:]))
             if 0 < number <= MAX_U32 and os.path.join(store, key) == file: yield database, line, number
-def read_object(store, key, most):  # an object's bytes, mapped, not loaded
+UNSEALED = []  # what opens the objects of an encrypted store
+def read_object(store, key, most):  # an object's bytes, mapped, not loaded, when they are not sealed
+    if UNSEALED: return memoryview(UNSEALED[0].read(key))
     with open(os.path.join(store, key), "rb") as file: data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return check(len(data) <= most, f"it has more than {most} bytes") or memoryview(data)
 def check_header(data, kind, least):
@@ -284,7 +292,11 @@ def main(words):
     store, *words = [word for word in words if word != "--line"] or [""]
     check(len(words) in (1, 2) and not (words[0][:1] == "-" and words != ["--list"]), __doc__, 2)
     check(os.path.isfile(os.path.join(store, "store.json")), f"there is no store in {store}", 10)
-    with about("store.json"): read_json(read_object(store, "store.json", MAX_STORE_FILE_BYTES), STORE)
+    with about("store.json"): how = read_json(read_object(store, "store.json", MAX_STORE_FILE_BYTES), STORE)
+    if how.get("encryption"):
+        import unseal
+        try: UNSEALED.append(unseal.Store(store, how["encryption"]["key"]))
+        except unseal.WrongPassword as error: raise Stop(str(error), 12) from None
     for snapshot in list_records(store) if words == ["--list"] else ():
         header, snapshot_id, _ = read_record(store, *snapshot)
         print(*snapshot, header["created_at"], header["totals"]["size_bytes"], snapshot_id, sep="\t")

@@ -121,6 +121,7 @@ fn context() -> Result<Context, String> {
         clock: Timestamp::now,
         zone: TimeZone::system(),
         patience: OpenOptions::default(),
+        passwords: Default::default(),
         reach: keeper::ops::Reach::default(),
         progress: Arc::new(Progress::new()),
     })

@@ -6,8 +6,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use pagekeep::base::PackId;
 use pagekeep::format::codec::{DeltaDecoder, FrameDecoder, FrameEncoder};
 use pagekeep::format::envelope::{HEADER_LEN, ObjectKind, SKIPPABLE, header};
+use pagekeep::format::key_slot::{KEY_SLOT_LEN, KeySlot, MAX_WORK_KIB};
 use pagekeep::format::map::MapPart;
 use pagekeep::format::marks::{Marks, MarksRecord};
 use pagekeep::format::pack::{FOOTER_LEN, PackFooter, PackTable, frame_ids};
@@ -17,6 +19,7 @@ use pagekeep::format::store_file::StoreFile;
 use pagekeep::ops::Spec;
 use pagekeep::remote::RemoteUrl;
 use pagekeep::rows::{Cursor, DatabaseHeader, PageError, Pages, decode_record, read_schema, walk};
+use pagekeep::store::sealing::{KeyRing, MasterKey};
 use pagekeep::workspace::Config;
 
 pub mod seeds;
@@ -44,6 +47,10 @@ pub const TARGETS: &[Target] = &[
     ("spec", spec),
     ("url", url),
     ("config", config),
+    ("key_slot", key_slot),
+    ("sealed", sealed_object),
+    ("sealed_footer", sealed_footer),
+    ("hidden_key", hidden_key),
     ("rows", rows),
     ("values", values),
 ];
@@ -260,6 +267,58 @@ pub fn reference_text(bytes: &[u8]) {
 pub fn store_file(bytes: &[u8]) {
     if let Ok(file) = StoreFile::decode(bytes) {
         assert_eq!(StoreFile::decode(&file.encode()).expect("a description that was written"), file);
+    }
+}
+
+/// A key slot; what it asks for is bounded.
+pub fn key_slot(bytes: &[u8]) {
+    let mut whole = bytes.to_vec();
+    // Behind a digest that fits, as whoever may write there would put it.
+    if let Some(body) = bytes.get(..KEY_SLOT_LEN - 32) {
+        whole = [body, &blake3::hash(body).as_bytes()[..]].concat();
+    }
+    for bytes in [bytes, &whole] {
+        if let Ok(slot) = KeySlot::decode(bytes) {
+            assert_eq!(slot.encode(), bytes);
+            assert!(u64::from(slot.work.memory_kib) * u64::from(slot.work.passes) <= MAX_WORK_KIB);
+            assert!(ring().label(&slot).is_none_or(|label| label.0.len() <= 3 * 144));
+        }
+    }
+}
+
+fn ring() -> KeyRing {
+    KeyRing::of(&MasterKey::from_bytes(std::array::from_fn(|at| at as u8)))
+}
+
+/// A sealed object and a sealed pack: nothing opens that was not sealed.
+pub fn sealed_object(bytes: &[u8]) {
+    const KEY: &str = "snapshots/my!20notes/main/fffffffe-1";
+    let ring = ring();
+    if let Ok(plain) = ring.open(KEY, bytes) {
+        assert_eq!(plain.len() + 56, bytes.len());
+    }
+    let _ = ring.open_pack(&PackId([7; 32]), bytes.to_vec());
+    assert_eq!(ring.open(KEY, &ring.seal(KEY, bytes)).expect("what was just sealed"), bytes);
+}
+
+/// The footer of a sealed pack, as it is when it opened: behind it lies whatever its numbers say.
+pub fn sealed_footer(bytes: &[u8]) {
+    let Some((len, footer)) = bytes.split_first_chunk::<8>() else { return };
+    let len = u64::from_le_bytes(*len);
+    if let Ok(footer) = PackFooter::decode_sealed(footer, len) {
+        assert!(footer.sealed_table_at() >= HEADER_LEN as u64 && footer.sealed_table_at() < len);
+    }
+}
+
+/// A key in an encrypted store: what is understood is hidden as it was.
+pub fn hidden_key(bytes: &[u8]) {
+    let (ring, text) = (ring(), text(bytes));
+    let plain = ring.reveal(&text);
+    if !plain.starts_with("!/") {
+        assert_eq!(ring.hide(&plain).as_deref(), Some(text.as_str()));
+    }
+    if let Some(hidden) = ring.hide(&text) {
+        assert_eq!(ring.hide(&ring.reveal(&hidden)), Some(hidden));
     }
 }
 

@@ -53,6 +53,22 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "reference" => vec![fixture("tag.ref"), fixture("line.ref")],
         "reference_text" => vec![fixture("tag.ref.json"), fixture("line.ref.json")],
         "store_file" => vec![fixture("store.json")],
+        "key_slot" => vec![fixture("sealed/key_slot")],
+        "sealed" => vec![fixture("sealed/record"), fixture("sealed/pack")],
+        "sealed_footer" => packs()
+            .iter()
+            .map(|pack| {
+                let footer = &pack[pack.len() - FOOTER_LEN..];
+                let frames = u32::from_le_bytes(footer[12..16].try_into().expect("4 bytes"));
+                let len = pack.len() as u64 + 40 * (u64::from(frames) + 2);
+                [&len.to_le_bytes()[..], footer].concat()
+            })
+            .collect(),
+        "hidden_key" => String::from_utf8(fixture("sealed/names.txt"))
+            .expect("text")
+            .lines()
+            .filter_map(|line| Some(line.split_once(' ')?.1.as_bytes().to_vec()))
+            .collect(),
         "frame" => [&b""[..], b"a frame of some words, words, words", &[0; 5000]]
             .iter()
             .map(|raw| [&(raw.len() as u32).to_le_bytes()[..], &FrameEncoder::new(3).encode(raw)].concat())

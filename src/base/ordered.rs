@@ -1,6 +1,7 @@
 //! Work on a stream by several threads, with results in the stream's order and a bound on what is under way.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// One item under way: the item, and where its result goes.
@@ -10,7 +11,7 @@ type Job<T, U> = (T, SyncSender<U>);
 ///
 /// `produce` is given a function that takes the next item and says whether more are wanted. `context` makes what each
 /// working thread keeps between items. At most `under_way` items exist between the two ends. When `consume` fails, the
-/// rest is dropped and its error returned; otherwise what `produce` returned.
+/// rest is dropped, whatever waits for a thread too, and its error returned; otherwise what `produce` returned.
 ///
 /// # Panics
 /// When `produce` or `work` does.
@@ -30,6 +31,7 @@ where
     let (jobs_in, jobs_out) = sync_channel::<Job<T, U>>(under_way);
     let (order_in, order_out) = sync_channel::<Receiver<U>>(under_way);
     let jobs_out = Mutex::new(jobs_out);
+    let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -37,6 +39,9 @@ where
                 loop {
                     let next = jobs_out.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
                     let Ok((item, result)) = next else { return };
+                    if ended.load(Ordering::Relaxed) {
+                        continue;
+                    }
                     // Nobody waits for the result once the consumer has failed.
                     let _ = result.send(work(&mut context, item));
                 }
@@ -56,6 +61,7 @@ where
                 break;
             }
         }
+        ended.store(true, Ordering::Relaxed);
         drop(order_out);
         let produced = producer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         outcome.map(|()| produced)
@@ -95,6 +101,20 @@ mod tests {
         );
         assert_eq!(produced, Ok(7));
         assert_eq!(seen, (0..1000).map(|n| n * 2).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_waits_when_the_consumer_fails_is_dropped() {
+        let worked = std::sync::atomic::AtomicUsize::new(0);
+        let work = |(): &mut (), n: u32| {
+            worked.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            n
+        };
+        let outcome = ordered(1, 100, |give| (0..100).all(give), || (), work, |n| if n == 2 { Err(n) } else { Ok(()) });
+        assert_eq!(outcome, Err(2));
+        let worked = worked.into_inner();
+        assert!(worked < 50, "{worked} of 100 were worked on");
     }
 
     #[test]

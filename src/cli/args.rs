@@ -2,6 +2,7 @@
 
 mod backup;
 pub(crate) mod connect;
+mod key;
 mod live;
 mod proof;
 mod prune;
@@ -21,6 +22,7 @@ use clap_complete::Shell;
 use super::rows::Format;
 
 pub(crate) use backup::Backup;
+pub(crate) use key::{Key, PasswordArgs};
 pub(crate) use live::{Live, Reset};
 pub(crate) use proof::{Assert, Doctor, Drill, Hook};
 pub(crate) use prune::Prune;
@@ -67,6 +69,8 @@ pub(crate) struct Globals {
     /// Override a setting for this run; `pagekeep config show` lists them
     #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = pair)]
     pub(crate) set: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) passwords: PasswordArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -79,6 +83,12 @@ pub(crate) enum Command {
         /// A name for the database, when only one path is given
         #[arg(long)]
         name: Option<String>,
+    },
+    /// Stop keeping databases: their files stay as they are, and so do their snapshots
+    Remove {
+        /// The databases: their paths, or their names in this folder
+        #[arg(required = true, value_name = "PATH|NAME")]
+        databases: Vec<OsString>,
     },
     /// Remotes and snapshots, here or on a server; alone: the named remotes
     Backup {
@@ -117,7 +127,7 @@ pub(crate) enum Command {
         /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00
         spec: String,
         /// The statements; what would change a snapshot is refused
-        sql: String,
+        sql: Option<String>,
         /// How rows are written; --json asks for json
         #[arg(long, value_enum)]
         format: Option<Format>,
@@ -146,7 +156,8 @@ pub(crate) enum Command {
     History {
         /// The table
         table: String,
-        /// The row's key: its number, or the value of its primary key; several values with a comma between them
+        /// The row's key: the value of its primary key, several with commas between them ('a,b' and x'00ff' as in SQL); else
+        /// its number, also as rowid=7
         key: String,
         /// A remote's name, an address, or . for the local store
         #[arg(long)]
@@ -290,6 +301,11 @@ pub(crate) enum Command {
         /// The new folder
         folder: PathBuf,
     },
+    /// The keys of encrypted stores
+    Key {
+        #[command(subcommand)]
+        command: Key,
+    },
     /// Call a procedure, as SQL would
     Call {
         /// Its name
@@ -308,7 +324,10 @@ pub(crate) enum Command {
     /// Work that goes on in the background
     Jobs,
     /// One job
-    #[command(subcommand_negates_reqs = true)]
+    #[command(
+        subcommand_negates_reqs = true,
+        override_usage = "pagekeep job [OPTIONS] <ID>\n       pagekeep job cancel <ID>"
+    )]
     Job {
         /// Its id
         #[arg(required = true)]
@@ -412,9 +431,10 @@ impl About {
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobCommand {
     /// Ask a job to stop; nothing half done is visible then
+    #[command(override_usage = "pagekeep job cancel <ID>")]
     Cancel {
         /// Its id
-        id: String,
+        id: Option<String>,
     },
     /// Do a job, in the process that was started for it
     #[command(hide = true)]

@@ -24,6 +24,7 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
         ErrorKind::Conflict => 5,
         ErrorKind::NoStore => 10,
         ErrorKind::Busy => 11,
+        ErrorKind::WrongKey => 12,
         ErrorKind::Corruption => 13,
         ErrorKind::Source => 14,
         ErrorKind::NoSnapshot => 15,

@@ -23,13 +23,12 @@ use session::Session;
 
 /// Runs one command line and returns the exit code. `docs/EXIT-CODES.md` lists them.
 pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings) -> u8 {
-    let arguments = match Arguments::try_parse_from(with_server(with_query(arguments))) {
+    let arguments: Vec<OsString> = with_server(with_query(arguments)).collect();
+    // Whoever asked for JSON reads no other text, also when nothing else of the line is understood.
+    let asked_json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
+    let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are no errors: clap knows where each goes.
-            let _ = error.print();
-            return if error.use_stderr() { exit::USAGE } else { exit::OK };
-        }
+        Err(error) => return output::print_usage(&error, asked_json),
     };
     let json = arguments.globals.json;
     let outcome = Session::new(arguments.globals, surroundings).and_then(|session| {
@@ -58,7 +57,9 @@ fn with_query(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item =
         if at > 0 && is_sql.is_none() && !is_flag && !is_value {
             is_sql = Some(argument == "sql");
         }
-        is_value = ["--db", "--lock-wait", "--set", "--metrics-file"].iter().any(|flag| argument == *flag);
+        is_value = ["--db", "--lock-wait", "--set", "--metrics-file", "--password-file", "--password-command"]
+            .iter()
+            .any(|flag| argument == *flag);
         if is_sql == Some(true) && argument == "-q" { "--execute".into() } else { argument }
     })
 }
@@ -83,6 +84,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
     let address = |given: Option<OsString>| given.map(|given| session.address(&given)).transpose();
     match command {
         Command::Init { paths, name } => commands::init::run(session, &paths, name),
+        Command::Remove { databases } => commands::remove::run(session, &databases),
         Command::Backup { there, command } => match &there.server {
             Some(server) => commands::server::run(session, server, there.no_wait, command),
             None => commands::backup::run(session, command),
@@ -94,7 +96,9 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
             commands::log::log(session, spec.as_deref(), address(from)?.as_deref(), limit)
         }
         Command::Show { spec, from } => commands::show::show(session, &spec, address(from)?.as_deref()),
-        Command::Query { spec, sql, format, looking } => commands::query::run(session, &spec, &sql, format, &looking),
+        Command::Query { spec, sql, format, looking } => {
+            commands::query::run(session, &spec, sql.as_deref(), format, &looking)
+        }
         Command::Sql { spec, execute, format, looking } => {
             commands::sql::run(session, spec.as_deref(), execute.as_deref(), format, &looking)
         }
@@ -133,6 +137,7 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         Command::Drill(wanted) => commands::drill::run(session, &wanted),
         Command::Doctor(wanted) => commands::doctor::run(session, &wanted),
         Command::Clone { url, folder } => commands::clone::run(session, &session.address(&url)?, &folder),
+        Command::Key { command } => commands::key::run(session, command),
         Command::Call { name, list: true, .. } => commands::call::list(name.as_deref()),
         Command::Call { name, arguments, by_name, .. } => {
             commands::call::run(session, name.as_deref().unwrap_or_default(), arguments, by_name)

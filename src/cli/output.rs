@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::SpooledTempFile;
 
 use super::exit;
-use crate::ops::OpError;
+use crate::ops::{ErrorKind, OpError};
 
 /// What a command has to show.
 #[derive(Debug, Default)]
@@ -87,10 +87,7 @@ pub(crate) fn print_error(error: &OpError, as_json: bool) {
         let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
         let causes: Vec<String> = causes.map(ToString::to_string).collect();
         let kind = error.kind().name();
-        let (message, hint) = (error.to_string(), error.hint());
-        let exit_code = exit::code(error.kind());
-        let value = json!({"error": {"kind": kind, "message": message, "causes": causes, "hint": hint, "exit_code": exit_code}});
-        let _ = writeln!(io::stderr(), "{value}");
+        print_json(kind, &error.to_string(), &causes, error.hint(), exit::code(error.kind()));
         return;
     }
     let mut text = format!("error: {error}");
@@ -101,6 +98,36 @@ pub(crate) fn print_error(error: &OpError, as_json: bool) {
         text.push_str(&format!("\n  next: {hint}"));
     }
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Prints what is wrong with a command line, or the help or version it asks for. Returns the exit code.
+pub(crate) fn print_usage(error: &clap::Error, as_json: bool) -> u8 {
+    if !error.use_stderr() {
+        // clap knows where each goes.
+        let _ = error.print();
+        return exit::OK;
+    }
+    if !as_json {
+        let _ = error.print();
+        return exit::USAGE;
+    }
+    let text = error.render().to_string();
+    let (message, usage) = match text.strip_prefix("error: ") {
+        Some(said) => said.split_once("\nUsage: ").unwrap_or((said, "pagekeep --help")),
+        None => {
+            ("the command lacks something", text.split_once("Usage: ").map_or("pagekeep --help", |(_, usage)| usage))
+        }
+    };
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let hint = usage.lines().next().map(|usage| format!("usage: {usage}"));
+    print_json(ErrorKind::Usage.name(), &message, &[], hint, exit::USAGE);
+    exit::USAGE
+}
+
+fn print_json(kind: &str, message: &str, causes: &[String], hint: Option<String>, exit_code: u8) {
+    let value =
+        json!({"error": {"kind": kind, "message": message, "causes": causes, "hint": hint, "exit_code": exit_code}});
+    let _ = writeln!(io::stderr(), "{value}");
 }
 
 /// `5.9 MB`.
@@ -119,6 +146,11 @@ pub(crate) fn count(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// `1 row`, `2 rows`.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// `1.1 s`, `32 ms`, `2 min 5 s`.
@@ -167,6 +199,7 @@ mod tests {
     fn numbers_read_well() {
         assert_eq!(count(263_717), "263 717");
         assert_eq!(count(7), "7");
+        assert_eq!((counted(1, "row"), counted(1000, "row")), ("1 row".into(), "1 000 rows".into()));
         assert_eq!(size(5_900_000), "5.9 MB");
         assert_eq!(time(Duration::from_millis(1100)), "1.1 s");
         assert_eq!(age(Duration::from_secs(93_600)), "26 h");

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::args::Globals;
 use crate::base::progress::Phase;
 use crate::base::{Name, Progress};
-use crate::ops::{Context, Database, OpError, Reach, ReadFrom, Spec};
+use crate::ops::{Context, Database, OpError, Passwords, Prompt, Reach, ReadFrom, Spec};
 use crate::procedures::Caller;
 use crate::query::Place;
 use crate::remote::{Environment, OpenOptions, RemoteUrl};
@@ -19,7 +19,6 @@ use crate::store::ObjectCache;
 use crate::workspace::{JobProgress, Origin, Settings, Workspace, WorkspaceError};
 
 /// What the program finds around it.
-#[derive(Debug)]
 pub struct Surroundings {
     /// Environment variables.
     pub environment: Vec<(String, String)>,
@@ -33,6 +32,8 @@ pub struct Surroundings {
     pub program: PathBuf,
     /// Whether stderr is a terminal.
     pub terminal: bool,
+    /// Asks for a password, when somebody is there.
+    pub prompt: Option<Prompt>,
     /// Counts, and asks to stop.
     pub progress: Arc<Progress>,
 }
@@ -73,6 +74,7 @@ impl Session {
             clock: Timestamp::now,
             zone: TimeZone::system(),
             patience: OpenOptions::default(),
+            passwords: Passwords::new(globals.passwords.sources(), around.prompt),
             reach: Reach::default(),
             progress: around.progress,
         };
@@ -87,6 +89,12 @@ impl Session {
     /// The database meant; with `create`, begun when it is not kept yet.
     pub(crate) fn database(&self, create: bool) -> Result<Database, OpError> {
         Database::find(&self.context, self.globals.db.as_deref(), &self.settings, create)
+    }
+
+    /// The database meant with a snapshot's name.
+    pub(crate) fn database_of(&self, spec: &Spec) -> Result<Database, OpError> {
+        let wanted = self.context.wanted(self.globals.db.as_deref(), spec)?;
+        Database::find(&self.context, wanted.as_deref(), &self.settings, false)
     }
 
     /// The workspace of the database meant, or of this folder.
@@ -117,12 +125,24 @@ impl Session {
 
     /// What `FROM` means.
     pub(crate) fn from(&self, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
-        ReadFrom::open(&self.context, &self.address(from.as_ref())?, self.globals.db.as_deref(), &self.settings)
+        self.from_for(&Spec::latest(), from)
+    }
+
+    /// What `FROM` means, for the database of a snapshot's name.
+    pub(crate) fn from_for(&self, spec: &Spec, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
+        let wanted = self.context.wanted(self.globals.db.as_deref(), spec)?;
+        ReadFrom::open(&self.context, &self.address(from.as_ref())?, wanted.as_deref(), &self.settings)
     }
 
     /// What `FROM` means, without a look at what lies there.
     pub(crate) fn reach(&self, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
-        ReadFrom::reach(&self.context, &self.address(from.as_ref())?, self.globals.db.as_deref(), &self.settings)
+        self.reach_for(&Spec::latest(), from)
+    }
+
+    /// The same, for the database of a snapshot's name.
+    pub(crate) fn reach_for(&self, spec: &Spec, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
+        let wanted = self.context.wanted(self.globals.db.as_deref(), spec)?;
+        ReadFrom::reach(&self.context, &self.address(from.as_ref())?, wanted.as_deref(), &self.settings)
     }
 
     /// An address given on the command line. A path that is not UTF-8 becomes one that says the same.

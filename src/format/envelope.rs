@@ -47,6 +47,12 @@ pub enum ObjectKind {
     Tombstone = 10,
     /// The sessions a prune waits for.
     SessionList = 11,
+    /// An object of an encrypted store, sealed whole.
+    Sealed = 64,
+    /// A pack of an encrypted store: its frames, table and footer sealed each.
+    SealedPack = 65,
+    /// A key of an encrypted store, under a password.
+    KeySlot = 66,
 }
 
 impl ObjectKind {
@@ -63,6 +69,9 @@ impl ObjectKind {
             ObjectKind::Tombstone => "the tombstone",
             ObjectKind::SessionList => "the list of sessions",
             ObjectKind::Marks => "the record of marks",
+            ObjectKind::Sealed => "the sealed object",
+            ObjectKind::SealedPack => "the sealed pack",
+            ObjectKind::KeySlot => "the key slot",
         }
     }
 }
@@ -75,7 +84,7 @@ pub fn header(kind: ObjectKind) -> [u8; HEADER_LEN] {
     out[8..12].copy_from_slice(&MARK);
     out[12] = kind as u8;
     out[13] = FORMAT_VERSION;
-    // Bytes 14 and 15: flags. None is defined in version 1; encrypted stores will set the first.
+    // Bytes 14 and 15: flags. None is defined in version 1.
     out
 }
 

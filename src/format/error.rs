@@ -58,6 +58,12 @@ pub enum FormatError {
         /// The digest of its bytes.
         computed: String,
     },
+    /// Sealed bytes that this store's key does not open.
+    #[error("{what} does not open with this store's key: it is damaged, or was sealed as another object")]
+    NotAuthentic {
+        /// What was being opened.
+        what: &'static str,
+    },
     /// A number outside the range in which it makes sense.
     #[error("{what} is {found}, allowed is at most {limit}")]
     OutOfRange {

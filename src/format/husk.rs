@@ -18,7 +18,7 @@ const WHAT: &str = "the husk";
 /// Length of a husk in bytes. The least record, of fields that cannot be compressed, has 300.
 pub const HUSK_BYTES: u64 = 80;
 /// Length of a husk in bytes as an encrypted store lists it.
-pub const SEALED_HUSK_BYTES: u64 = 120;
+pub const SEALED_HUSK_BYTES: u64 = 136;
 
 /// Whether an object of this length under a record's key is a husk. Anything else is a record, however damaged.
 pub fn is_husk_len(len: u64) -> bool {

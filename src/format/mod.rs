@@ -9,6 +9,7 @@ pub mod codec;
 pub mod envelope;
 mod error;
 pub mod husk;
+pub mod key_slot;
 pub mod map;
 pub mod marks;
 pub mod new_map;
@@ -17,6 +18,7 @@ pub mod protocol;
 pub mod record;
 pub mod refs;
 pub mod root;
+pub mod sealed;
 pub mod store_file;
 pub mod text;
 

@@ -10,6 +10,8 @@ use crate::base::Nonce;
 const WHAT: &str = "store.json";
 const WHAT_IT_IS: &str = "pagekeep store";
 
+const CIPHER: &str = "xchacha20-poly1305";
+
 /// Largest `store.json` that is read.
 pub const MAX_STORE_FILE_BYTES: u64 = 64 << 10;
 
@@ -27,8 +29,25 @@ pub struct StoreFile {
     pub created_at: Timestamp,
     /// What created it.
     pub tool: String,
-    /// How the store is encrypted; none in this version.
-    pub encryption: Option<String>,
+    /// How the store is encrypted; absent or null in one that is not.
+    pub encryption: Option<Encryption>,
+}
+
+/// How a store is encrypted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encryption {
+    /// Always `xchacha20-poly1305`.
+    pub cipher: String,
+    /// The id of the master key: derived from it, so that another key is not taken for it.
+    pub key: Nonce,
+}
+
+impl Encryption {
+    /// What is said of a store under the master key with this id.
+    pub fn under(key: Nonce) -> Self {
+        Self { cipher: CIPHER.into(), key }
+    }
 }
 
 impl StoreFile {
@@ -70,8 +89,8 @@ impl StoreFile {
         if file.what != WHAT_IT_IS {
             return Err(FormatError::Inconsistent { what: WHAT, detail: format!("it describes {:?}", file.what) });
         }
-        if let Some(encryption) = file.encryption {
-            return Err(FormatError::Unknown { what: WHAT, found: format!("encryption {encryption:?}") });
+        if let Some(Encryption { cipher, .. }) = file.encryption.as_ref().filter(|how| how.cipher != CIPHER) {
+            return Err(FormatError::Unknown { what: WHAT, found: format!("encryption {cipher:?}") });
         }
         Ok(file)
     }
@@ -87,6 +106,12 @@ mod tests {
         assert_eq!(StoreFile::decode(&file.encode()).unwrap(), file);
         let text = String::from_utf8(file.encode()).unwrap();
         for (from, to) in [("\"format\": 1", "\"format\": 2"), ("null", "\"rot13\""), ("{", "{\"x\":1,")] {
+            assert!(StoreFile::decode(text.replacen(from, to, 1).as_bytes()).is_err(), "{to}");
+        }
+        let sealed = StoreFile { encryption: Some(Encryption::under(Nonce::fresh())), ..file };
+        assert_eq!(StoreFile::decode(&sealed.encode()).unwrap(), sealed);
+        let text = String::from_utf8(sealed.encode()).unwrap();
+        for (from, to) in [("xchacha20-poly1305", "rot13"), ("\"cipher\"", "\"x\": 1, \"cipher\"")] {
             assert!(StoreFile::decode(text.replacen(from, to, 1).as_bytes()).is_err(), "{to}");
         }
     }

@@ -13,12 +13,12 @@ use bring::bring;
 use line::choose_line;
 use place::Place;
 
-use super::refs::{pull, start_line};
+use super::refs::{pull, start_line, unmade};
 use super::restore::{RestoreOptions, RestoreReport, restore};
 use super::{Context, Database, History, OpError, Spec, is_near};
 use crate::base::Name;
 use crate::format::record::{Record, SnapshotName, SourceKind};
-use crate::format::refs::RefTarget;
+use crate::format::refs::{RefName, RefTarget};
 use crate::map::State;
 use crate::remote::RemoteErrorKind;
 use crate::store::{Store, StoreError};
@@ -76,10 +76,21 @@ pub fn checkout(
         start_line(context, database, line.clone(), target)?;
     }
     let existed = place.workspace.is_some();
-    let done = make(context, database, history, record, &mut place, line);
-    if let (Err(_), false, Some(made)) = (&done, existed, &place.workspace) {
-        // What is left is not in the way.
-        let _ = made.remove_unused();
+    let done = make(context, database, history, record, &mut place, line.clone());
+    if done.is_err() {
+        // What cannot be taken back is not in the way.
+        if place.is_made {
+            let _ = match place.kind {
+                SourceKind::Sqlite => std::fs::remove_file(&place.path),
+                SourceKind::Directory => std::fs::remove_dir_all(&place.path),
+            };
+        }
+        if let (false, Some(made)) = (existed, &place.workspace) {
+            let _ = made.remove_unused();
+        }
+        if new {
+            let _ = unmade(context, database, &RefName::line(line));
+        }
     }
     let (restored, snapshot, copy, line) = done?;
     Ok(CheckoutReport { restored, snapshot, copy, line, created: new })
@@ -112,6 +123,7 @@ fn make(
     };
     let ids_path = early.as_ref().map(|workspace| workspace.ids_path(&handle(workspace)));
     let (state, from, restored) = restored(context, &stores, &record, &place.path, ids_path)?;
+    place.is_made = true;
     let handle = early.as_ref().map_or(database.name.clone(), handle);
     let mut workspace = match early {
         Some(workspace) => workspace,

@@ -8,8 +8,10 @@ use crate::base::ordered::ordered;
 use crate::base::{Name, Progress};
 use crate::format::record::SourceKind;
 use crate::map::State;
-use crate::store::{Store, StoreError, keys};
-use crate::workspace::{DatabaseConfig, DatabaseMemory, Expectations, Hooks, Pushed, RemoteConfig, Workspace};
+use crate::store::{Store, keys};
+use crate::workspace::{
+    DatabaseConfig, DatabaseMemory, EncryptionConfig, Expectations, Hooks, Pushed, RemoteConfig, Workspace,
+};
 
 /// The name a cloned store's origin gets.
 const ORIGIN: &str = "origin";
@@ -42,7 +44,7 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
     if entries.is_err() && std::fs::symlink_metadata(&folder).is_ok_and(|there| !there.is_dir()) {
         return refused("it is not a directory");
     }
-    let (store, file) = Store::open(remote.store.remote().clone())?;
+    let (store, file) = Store::open(context.look_at(remote.store.clone())?.remote().clone())?;
     std::fs::create_dir_all(&folder).map_err(OpError::io("create", &folder))?;
     let folder = folder.canonicalize().map_err(OpError::io("open", &folder))?;
     let mut workspace = Workspace::create(&folder)?;
@@ -53,6 +55,7 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
     let config = RemoteConfig {
         url: remote.url.clone(),
         store_id: file.store_id,
+        encryption: file.encryption.map(|how| EncryptionConfig::of(how.key, context)),
         conditional_put: store.keeps_first_writer(&crate::base::Nonce::fresh()).unwrap_or(false),
     };
     workspace.config.remotes.insert(origin.clone(), config);
@@ -124,12 +127,12 @@ fn place(state: &State, name: &Name) -> Result<PathBuf, OpError> {
 /// belongs to a snapshot that comes later. What is damaged is not copied.
 fn copy(context: &Context, from: &Store, to: &Store) -> Result<CloneReport, OpError> {
     let mut report = CloneReport::default();
-    let refs = from.remote().list(keys::REFS).map_err(StoreError::from)?;
-    let marks = from.remote().list(keys::MARKS).map_err(StoreError::from)?;
-    let records = from.remote().list(keys::SNAPSHOTS).map_err(StoreError::from)?;
-    let mut packs = from.remote().list(keys::PACKS).map_err(StoreError::from)?;
+    let refs = from.remote().list(keys::REFS)?;
+    let marks = from.remote().list(keys::MARKS)?;
+    let records = from.remote().list(keys::SNAPSHOTS)?;
+    let mut packs = from.remote().list(keys::PACKS)?;
     for folder in [keys::BUNDLES, keys::MAPS] {
-        packs.extend(from.remote().list(folder).map_err(StoreError::from)?);
+        packs.extend(from.remote().list(folder)?);
     }
     for objects in [packs, records, refs, marks] {
         let total: u64 = objects.iter().map(|object| object.size).sum();
@@ -141,10 +144,17 @@ fn copy(context: &Context, from: &Store, to: &Store) -> Result<CloneReport, OpEr
             || (),
             |(), object| -> Result<u64, OpError> {
                 context.progress.check()?;
-                let bytes = from.checked(&object)?;
-                let len = bytes.len() as u64;
-                to.remote().put_new(&object.key, bytes).map_err(StoreError::from)?;
-                Ok(len)
+                Ok(match keys::parse_bundle(&object.key) {
+                    Some((mark, true)) => from.copy_bundle(&mark, to)?,
+                    // It comes with its index.
+                    Some((_, false)) => 0,
+                    None => {
+                        let bytes = from.checked(&object)?;
+                        let len = bytes.len() as u64;
+                        to.remote().put_new(&object.key, bytes)?;
+                        len
+                    }
+                })
             },
             |copied: Result<u64, OpError>| -> Result<(), OpError> {
                 let len = copied?;

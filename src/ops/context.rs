@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Database, Reach};
+use super::{Database, Passwords, Reach};
 use crate::base::Progress;
 use crate::format::protocol::Who;
 use crate::remote::{Environment, OpenOptions};
@@ -30,6 +30,8 @@ pub struct Context {
     pub zone: TimeZone,
     /// How long remotes are waited for.
     pub patience: OpenOptions,
+    /// Where passwords of encrypted stores come from.
+    pub passwords: Passwords,
     /// What the caller may name.
     pub reach: Reach,
     /// Counts what is done; asks to stop.

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::wanted::{BEGIN, named, nothing_kept, only, workspace_around};
 use super::{Context, OpError};
 use crate::base::{Name, SnapshotNumber};
 use crate::source::sqlite::PinnedDatabase;
@@ -62,7 +63,7 @@ impl Database {
         }
     }
 
-    /// Finds what `--db` means, or the only database of the current folder or one above it. With `create`, a path that is
+    /// Finds what `--db` means, or the only original of the current folder or one above it. With `create`, a path that is
     /// not kept yet gets a workspace.
     ///
     /// # Errors
@@ -72,29 +73,19 @@ impl Database {
         let around = workspace_around(&context.current_folder)?;
         let Some(text) = wanted else {
             let Some(workspace) = around else {
-                return Err(nothing_kept());
+                return Err(nothing_kept(&context.current_folder));
             };
-            let names: Vec<_> = workspace.config.databases.keys().cloned().collect();
-            return match names.as_slice() {
-                [name] => by_name(workspace, name.clone()),
-                [] => Err(OpError::WhichDatabase {
-                    reason: "no database is kept in this folder; say which: --db PATH".into(),
-                }),
-                names => {
-                    let names = names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
-                    Err(OpError::WhichDatabase {
-                        reason: format!("several databases are kept here, choose one with --db: {names}"),
-                    })
-                }
-            };
+            let name = only(&workspace.config)?;
+            return by_name(workspace, name);
         };
         if text.is_empty() {
-            return Err(OpError::WhichDatabase { reason: "--db is empty: it wants a path, or a name".into() });
+            let reason = "--db is empty: it wants a path, or a name".into();
+            return Err(OpError::WhichDatabase { reason, next: BEGIN.into() });
         }
         if let (Some(workspace), Some(Ok(name))) = (around, text.to_str().map(Name::new))
-            && workspace.config.databases.contains_key(&name)
+            && let Some(handle) = named(&workspace.config, &name).cloned()
         {
-            return by_name(workspace, name);
+            return by_name(workspace, handle);
         }
         Self::at_path(context, Path::new(text), None, settings, create)
     }
@@ -131,8 +122,10 @@ impl Database {
             return Self::new(workspace, name, settings.clone());
         }
         if !create {
+            let shown = path.display();
             return Err(OpError::WhichDatabase {
-                reason: format!("{} is not kept yet; `pagekeep init {0}` begins", path.display()),
+                reason: format!("{shown} is not kept yet"),
+                next: format!("begin: pagekeep init {}", super::error::shown(&path)),
             });
         }
         // What cannot be kept must not get a .pagekeep beside it, nor a place in one.
@@ -153,7 +146,7 @@ impl Database {
         if wanted.is_some() {
             return Ok(Self::find(context, wanted, settings, false)?.workspace);
         }
-        workspace_around(&context.current_folder)?.ok_or_else(nothing_kept)
+        workspace_around(&context.current_folder)?.ok_or_else(|| nothing_kept(&context.current_folder))
     }
 
     /// The database of this name in a workspace that is open.
@@ -174,10 +167,6 @@ impl Database {
     }
 }
 
-fn nothing_kept() -> OpError {
-    OpError::WhichDatabase { reason: "nothing is kept in this folder yet; say which database: --db PATH".into() }
-}
-
 /// A store that is here already may have the history of a database that was only just added: its configuration was lost.
 fn go_on(context: &Context, workspace: &mut Workspace, name: &Name) -> Result<(), OpError> {
     if !workspace.path("store").join(keys::STORE_FILE).exists() {
@@ -193,20 +182,4 @@ fn go_on(context: &Context, workspace: &mut Workspace, name: &Name) -> Result<()
         }
         Ok(())
     })
-}
-
-/// The workspace of a folder, or of the nearest above it.
-fn workspace_around(folder: &Path) -> Result<Option<Workspace>, OpError> {
-    if let Some(workspace) = Workspace::open(folder)? {
-        return Ok(Some(workspace));
-    }
-    for folder in folder.ancestors().skip(1) {
-        match Workspace::open(folder) {
-            Ok(Some(workspace)) => return Ok(Some(workspace)),
-            // Somebody else's, in a folder that many share: not meant.
-            Err(error) if error.is_permission_denied() => {}
-            other => drop(other?),
-        }
-    }
-    Ok(None)
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::ReachError;
+use super::{KeysError, ReachError};
 use crate::base::progress::Cancelled;
 use crate::base::{Name, SnapshotNumber};
 use crate::format::FormatError;
@@ -40,6 +40,9 @@ pub enum OpError {
     /// What lies in `.pagekeep`.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
+    /// The keys of an encrypted store.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// An address.
     #[error("{text:?} is not an address of a store")]
     Url {
@@ -103,6 +106,8 @@ pub enum OpError {
     WhichDatabase {
         /// What there is to choose from.
         reason: String,
+        /// The next thing to do.
+        next: String,
     },
     /// No remote has this name.
     #[error("backup '{name}' not found")]

@@ -1,5 +1,7 @@
 //! A database's history in a store: which snapshots there are, and which one a person means.
 
+use std::path::Path;
+
 use super::spec::{Spec, Version, title};
 use super::{Context, Database, OpError, lines, retention};
 use crate::base::ordered::ordered;
@@ -71,11 +73,10 @@ impl History {
             })),
             names => {
                 let names = names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+                let first = names.split(", ").next().unwrap_or_default();
                 Err(OpError::WhichDatabase {
-                    reason: format!(
-                        "the store holds several databases, say which, like {}@latest: {names}",
-                        names.split(", ").next().unwrap_or_default()
-                    ),
+                    reason: format!("the store holds several databases: {names}"),
+                    next: format!("say which, like {first}@latest"),
                 })
             }
         }
@@ -88,6 +89,11 @@ impl History {
     /// As [`History::find`].
     pub fn find_for(store: Store, spec: &mut Spec, database: Option<&Database>) -> Result<History, OpError> {
         let Some(at_hand) = database else { return Self::find(store, spec, None) };
+        // Who names it by its path means what is here, whatever it is called in stores.
+        let is_path = |name: &Name| *name != at_hand.name && at_hand.config().path == Path::new(name.as_str());
+        if spec.database.as_ref().is_some_and(is_path) {
+            spec.database = Some(at_hand.name.clone());
+        }
         if let Some(word) = spec.bare().filter(|word| **word != at_hand.name).cloned()
             && store.lines(&word)?.is_empty()
         {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{Context, Database, OpError, lines, refs};
+use super::keys::meet;
+use super::whole::bring_whole;
+use super::{Context, Database, Encrypt, OpError, lines, refs};
 use crate::base::{Name, SnapshotNumber};
 use crate::format::record::Record;
 use crate::format::root::RootBuilder;
@@ -10,7 +12,7 @@ use crate::map::State;
 use crate::remote::RemoteUrl;
 use crate::source::sqlite::PinnedDatabase;
 use crate::store::{Created, Store, keys};
-use crate::workspace::{DatabaseMemory, Pushed, RemoteConfig, RemoteMemory, SourceKind};
+use crate::workspace::{DatabaseMemory, Keep, Pushed, RemoteConfig, RemoteMemory, SourceKind};
 
 /// How many snapshots are compared with a file that may be a copy of one.
 const COMPARED: usize = 16;
@@ -24,6 +26,8 @@ pub struct AddReport {
     pub created: bool,
     /// Whether it keeps the first writer of a key.
     pub conditional_put: bool,
+    /// Whether it is encrypted.
+    pub encrypted: bool,
     /// Where the credentials came from.
     pub credentials: String,
     /// The newest snapshot of this database that is there.
@@ -42,6 +46,21 @@ pub fn add_remote(
     name: &Name,
     url: &str,
     join: Option<&Name>,
+) -> Result<AddReport, OpError> {
+    add_remote_as(context, database, name, url, join, &Encrypt::AsFound)
+}
+
+/// Adds a remote as [`add_remote`] does, and says whether it is to be encrypted.
+///
+/// # Errors
+/// As [`add_remote`]; when it is to be encrypted and is not, or no password is to be had.
+pub fn add_remote_as(
+    context: &Context,
+    database: &mut Database,
+    name: &Name,
+    url: &str,
+    join: Option<&Name>,
+    encrypt: &Encrypt,
 ) -> Result<AddReport, OpError> {
     let url = context.parse_url(url)?;
     if database.workspace.config.remotes.contains_key(name) {
@@ -64,7 +83,7 @@ pub fn add_remote(
         return Err(OpError::BadRemote { path: folder.to_owned(), reason });
     }
     let text = url.to_string();
-    add_at(context, database, name, &url, join).map_err(|error| error.at_remote(Some(name), &text, false))
+    add_at(context, database, name, &url, join, encrypt).map_err(|error| error.at_remote(Some(name), &text, false))
 }
 
 /// The store among whose objects a folder lies.
@@ -82,11 +101,13 @@ fn add_at(
     name: &Name,
     url: &RemoteUrl,
     join: Option<&Name>,
+    encrypt: &Encrypt,
 ) -> Result<AddReport, OpError> {
     let remote = context.open_url(url, true)?;
     let now = context.now();
-    let existed = Store::open(remote.store.remote().clone()).is_ok();
-    let (store, file) = Store::create(remote.store.remote().clone(), now, &context.tool)?;
+    let met = meet(context, database, &remote, encrypt)?;
+    let (store, file) = Store::create(met.border.clone(), now, &context.tool).inspect_err(|_| met.take_back())?;
+    let (existed, encryption) = (met.existed, met.encryption);
     let conditional_put = store.keeps_first_writer(&crate::base::Nonce::fresh())?;
     let mut joined = false;
     if let Some(name) = join {
@@ -102,7 +123,7 @@ fn add_at(
         }
         other => other?,
     };
-    let config = RemoteConfig { url: url.to_string(), store_id: file.store_id, conditional_put };
+    let config = RemoteConfig { url: url.to_string(), store_id: file.store_id, conditional_put, encryption };
     database.workspace.change(|now| {
         if now.remotes.contains_key(name) {
             return Err(OpError::BackupExists { name: name.clone() });
@@ -122,6 +143,7 @@ fn add_at(
     Ok(AddReport {
         url: url.to_string(),
         created: !existed,
+        encrypted: store.remote().is_sealed(),
         conditional_put,
         credentials: remote.credentials,
         newest: newest.map(|record| record.header.number),
@@ -174,7 +196,8 @@ fn join_history(
     Ok(newest)
 }
 
-/// Takes a history over: its lineage, and its newest snapshot as the one that the next follows.
+/// Takes a history over: its lineage, and its newest snapshot as the one that the next follows. Where everything is to stay
+/// here, everything comes; else what the next snapshot builds on.
 pub(super) fn adopt(
     context: &Context,
     database: &mut Database,
@@ -198,6 +221,9 @@ pub(super) fn adopt(
     database.workspace.config.databases.insert(database.handle.clone(), config.clone());
     database.name = theirs.clone();
     let local = database.local_store(context)?;
+    if database.settings.keep() == Keep::All {
+        bring_whole(context, &local, store, theirs, &newest.header.lineage)?;
+    }
     mirror(&local, store, newest)?;
     refs::pull(database, &local, store, &mut RemoteMemory::default())?;
     let handle = database.handle.clone();

@@ -15,6 +15,7 @@ mod error;
 mod graph;
 mod history;
 mod hooks;
+mod keys;
 mod lineage;
 mod lines;
 mod live;
@@ -29,6 +30,7 @@ mod rebase;
 mod recover;
 mod refs;
 mod remotes;
+mod remove;
 mod repair;
 mod restore;
 pub mod retention;
@@ -46,9 +48,11 @@ mod trim;
 mod turn;
 mod upload;
 mod verify;
+mod wanted;
 mod watch;
 mod whereabouts;
 mod which_file;
+mod whole;
 
 pub use checkout::{CheckoutOptions, CheckoutReport, checkout};
 pub use clone::{CloneReport, clone};
@@ -60,7 +64,11 @@ pub use error::{ErrorKind, OpError, QueryError};
 pub use graph::{Graph, Row, graph};
 pub use history::{History, Listed};
 pub use hooks::HookError;
-pub use lineage::{AddReport, add_remote};
+pub use keys::{
+    Encrypt, KeyChange, KeyInfo, KeysError, NewPassword, PasswordSource, Passwords, Prompt, add_key, keys, remove_key,
+    rotate_key,
+};
+pub use lineage::{AddReport, add_remote, add_remote_as};
 pub use lines::{Line, lines};
 pub use live::{
     Kept, LiveError, LiveOptions, LiveReport, Migrations, ResetOptions, ResetPlan, plan_reset, reset, restore_live,
@@ -71,6 +79,7 @@ pub use reach::{Reach, ReachError};
 pub use read_from::ReadFrom;
 pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};
 pub use remotes::{OpenRemote, is_near};
+pub use remove::{RemoveReport, remove};
 pub use repair::{Healed, RepairReport, repair};
 pub use restore::{Known, RestoreOptions, RestoreReport, TargetError, restore};
 pub use revert::{RevertReport, SAFETY_NOTE, restore_kept, revert};
@@ -86,6 +95,7 @@ pub use upload::upload;
 pub use verify::{Finding, FindingKind, Looked, VerifyReport, verify};
 pub use whereabouts::{Whereabouts, whereabouts};
 pub use which_file::database_in;
+pub use whole::borrowed;
 
 use crate::base::Nonce;
 use crate::format::husk::{Husk, HuskReason};

@@ -95,7 +95,7 @@ impl Push<'_> {
             if to.keeps_pack(&id)? {
                 continue;
             }
-            let bytes = first_of(self.from, |store| store.pack_bytes(&id))?;
+            let bytes = first_of(self.from, |store| store.pack_bytes_for(&id, self.to))?;
             sink.put_bytes(id, bytes)?;
         }
         Ok(sink.finish()?)

@@ -60,7 +60,7 @@ impl Push<'_> {
             bundle.finish(to)?;
             return Ok(());
         }
-        let bytes = open.read(0..open.table.pack_len)?;
+        let bytes = open.whole()?;
         to.put_pack(&pack.id, bytes)?;
         Ok(())
     }
@@ -73,7 +73,7 @@ impl Push<'_> {
         home: Option<SnapshotName>,
     ) -> Result<(), OpError> {
         let open = packs.open(pack)?;
-        let bytes = open.read(0..open.table.pack_len)?;
+        let bytes = open.whole()?;
         let from = home.map(|snapshot| FormerHome { database: self.database.name.clone(), snapshot });
         let from = from.into_iter().collect();
         match open.table.is_sparse {

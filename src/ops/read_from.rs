@@ -33,13 +33,14 @@ impl ReadFrom {
     /// When it is none of these, or nothing that can be read lies there.
     pub fn open(context: &Context, from: &str, wanted: Option<&OsStr>, settings: &Settings) -> Result<Self, OpError> {
         let found = Self::reach(context, from, wanted, settings)?;
-        if found.is_bare {
-            Store::open(found.store.remote().clone())?;
+        match found.is_bare {
+            true => found.looked_at(context),
+            false => Ok(found),
         }
-        Ok(found)
     }
 
-    /// As [`ReadFrom::open`], without a look at what lies there: the first thing read shows whether it is a store.
+    /// As [`ReadFrom::open`], without a look at what lies there unless there is a password: the first thing read shows
+    /// whether it is a store.
     ///
     /// # Errors
     /// When it is none of these.
@@ -66,7 +67,17 @@ impl ReadFrom {
             _ => {}
         }
         let OpenRemote { store, .. } = context.open_url(&context.parse_url(from)?, false)?;
-        Ok(Self { store: store.to_be_known(), database: database.ok(), remote: None, is_bare: true })
+        let found = Self { store: store.to_be_known(), database: database.ok(), remote: None, is_bare: true };
+        // Whoever has a password may mean an encrypted store: whether it is one shows only in its description.
+        match context.passwords.can_be_had(&context.environment) {
+            true => found.looked_at(context),
+            false => Ok(found),
+        }
+    }
+
+    /// Looks at a store that was named by its address; gets its keys when it is encrypted.
+    fn looked_at(self, context: &Context) -> Result<Self, OpError> {
+        Ok(Self { store: context.look_at(self.store)?, ..self })
     }
 
     /// Whether it is the local store of the database kept here.

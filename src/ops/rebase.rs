@@ -26,11 +26,11 @@ pub(super) fn rebase(
         **handle != database.handle && it.database.as_ref().unwrap_or(handle) == &database.name
     };
     if let Some((other, _)) = all.iter().find(same) {
-        let reason = format!(
-            "{other} in this folder goes on from the same history of '{}': push that first, then keep it in a folder of its own",
-            database.name
+        let reason = format!("{other} in this folder goes on from the same history of '{}'", database.name);
+        let next = format!(
+            "push its line first, then keep it in a folder of its own; or stop keeping it: pagekeep remove {other}"
         );
-        return Err(OpError::WhichDatabase { reason });
+        return Err(OpError::WhichDatabase { reason, next });
     }
     let store = database.workspace.path("store");
     let aside = free_path(context, database);

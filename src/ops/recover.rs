@@ -34,7 +34,7 @@ pub(super) fn recover(context: &Context, database: &mut Database, thorough: bool
             if same.id != memory.id {
                 return Err(super::conflict(&same.header, &same.header.lineage, &store));
             }
-            local.remote().delete(&key).map_err(StoreError::from)?;
+            local.remote().delete(&key)?;
             mirror(&local, &store, &same)?;
             Ok(Some(format!("the record of {lost} was lost here and fetched again from {}", store.remote().name())))
         }
@@ -85,7 +85,7 @@ fn whole_chain(
     let mut fetched = Vec::new();
     for link in &record.header.chain {
         let key = keys::snapshot(name, &link.line, link.number);
-        if local.remote().exists(&key).map_err(StoreError::from)?
+        if local.remote().exists(&key)?
             && (!thorough || !local.record(name, &link.line, link.number).is_err_and(|error| is_damage(&error)))
         {
             continue;
@@ -99,7 +99,7 @@ fn whole_chain(
         };
         // Nobody has it: who reads it says so.
         let Some((nonce, bytes)) = places.map(|place| place.store).find_map(|store| whole(&store)) else { continue };
-        local.remote().delete(&key).map_err(StoreError::from)?;
+        local.remote().delete(&key)?;
         local.create_record(name, &link.line, link.number, &nonce, bytes)?;
         fetched.push(format!("{name}@{}", link.number));
     }
@@ -126,7 +126,7 @@ fn mend_refs(context: &Context, database: &Database, local: &Store) -> Result<Ve
             };
             // Nobody has it: who reads it says so.
             let Some((header, bytes)) = database.remote_names().into_iter().find_map(whole) else { continue };
-            local.remote().delete(&keys::ref_record(&database.name, &name, number)).map_err(StoreError::from)?;
+            local.remote().delete(&keys::ref_record(&database.name, &name, number))?;
             local.create_ref(&header, bytes)?;
             fetched.push(name.to_string());
         }

@@ -3,7 +3,7 @@
 use super::{Context, Database, OpError};
 use crate::base::{Name, Nonce};
 use crate::remote::{OpenOptions, Remote, RemoteUrl, UrlError, open};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// A remote that was opened, not yet contacted.
 #[derive(Clone, Debug)]
@@ -70,7 +70,11 @@ impl Context {
     /// When it cannot be reached or written to.
     pub fn open_to_sync(&self, url: &RemoteUrl) -> Result<OpenRemote, OpError> {
         let opened = self.open_url(url, true)?;
-        let (store, _) = Store::create(opened.store.remote().clone(), self.now(), &self.tool)?;
+        let store = match self.look_at(opened.store.clone()) {
+            Err(OpError::Store(StoreError::NoStore { .. })) => opened.store.clone(),
+            other => other?,
+        };
+        let (store, _) = Store::create(store.remote().clone(), self.now(), &self.tool)?;
         let keeps = is_near(&store) || store.keeps_first_writer(&Nonce::fresh())?;
         let store = if keeps { store } else { store.overwriting() };
         Ok(OpenRemote { store, ..opened })
@@ -96,6 +100,13 @@ impl Database {
         let url = context.parse_url(&config.url)?;
         let opened = context.open_known(&url, false)?;
         let store = if config.conditional_put { opened.store } else { opened.store.overwriting() };
+        let store = match &config.encryption {
+            Some(how) => {
+                let border = self.sealed(context, name, how, store.remote().raw());
+                store.across(border)
+            }
+            None => store,
+        };
         Ok(OpenRemote { name: Some(name.clone()), store: store.known_as(config.store_id.clone()), ..opened })
     }
 

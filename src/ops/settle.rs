@@ -76,7 +76,7 @@ fn next_there(database: &Database, local: &Store, number: SnapshotNumber) -> Res
     let mut next = number.next();
     while let Some(number) = next {
         let key = keys::snapshot(name, line, number);
-        if !local.remote().exists(&key).map_err(crate::store::StoreError::from)? {
+        if !local.remote().exists(&key)? {
             return Ok(None);
         }
         if local.husk(name, line, number).is_err() {

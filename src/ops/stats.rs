@@ -11,7 +11,7 @@ use crate::base::Name;
 use crate::format::marks::Marks;
 use crate::format::record::SnapshotName;
 use crate::remote::RequestCounts;
-use crate::store::{Packs, Store, StoreError, keys};
+use crate::store::{Packs, Store, keys};
 
 /// Time over which what happened is taken for what will happen in a month.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -171,7 +171,7 @@ fn visible(history: &History, marks: &Marks) -> Result<Vec<Listed>, OpError> {
 fn objects(store: &Store) -> Result<Vec<(&'static str, Objects)>, OpError> {
     let mut found = Vec::new();
     for folder in keys::FOLDERS {
-        let listed = store.remote().list(folder).map_err(StoreError::from)?;
+        let listed = store.remote().list(folder)?;
         let bytes = listed.iter().map(|object| object.size).sum();
         found.push((folder, Objects { count: listed.len() as u64, bytes }));
     }

@@ -342,6 +342,11 @@ fn is_damaged_here(context: &Context, database: &Database, error: &OpError) -> b
 fn is_remote_trouble(error: &OpError) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::Temporary | ErrorKind::Credentials | ErrorKind::NoStore | ErrorKind::Busy | ErrorKind::Other
+        ErrorKind::Temporary
+            | ErrorKind::Credentials
+            | ErrorKind::NoStore
+            | ErrorKind::WrongKey
+            | ErrorKind::Busy
+            | ErrorKind::Other
     ) && matches!(error, OpError::Store(_))
 }

@@ -29,7 +29,7 @@ pub(super) fn trim(context: &Context, database: &Database) -> Result<(), OpError
             return Ok(());
         }
     }
-    let packs = local.remote().list(keys::PACKS).map_err(crate::store::StoreError::from)?;
+    let packs = local.remote().list(keys::PACKS)?;
     if packs.is_empty() {
         return Ok(());
     }
@@ -40,7 +40,7 @@ pub(super) fn trim(context: &Context, database: &Database) -> Result<(), OpError
     for pack in packs {
         let unneeded = keys::parse_pack(&pack.key).is_some_and(|id| !needed.contains(&id));
         if unneeded {
-            local.remote().delete(&pack.key).map_err(crate::store::StoreError::from)?;
+            local.remote().delete(&pack.key)?;
         }
     }
     Ok(())

@@ -12,17 +12,20 @@ fn parts(path: &Path) -> impl Iterator<Item = Component<'_>> {
     path.components().filter(|part| *part != Component::CurDir)
 }
 
-/// The SQLite database of a snapshot: the only one, or the one at the path `wanted`.
+/// The SQLite database of a snapshot: the only one, or the one at the path `wanted`. That of a single database was recorded
+/// with it; it may have moved since, and its name is enough.
 ///
 /// # Errors
 /// When there is none, or none of that path, or it is not clear which.
 pub fn database_in(state: &State, wanted: Option<&Path>) -> Result<FileNumber, OpError> {
     let name = format!("{}@{}", state.header.database, state.header.number);
     let databases = || state.files.values().filter(|entry| entry.sqlite.is_some());
-    let is_wanted = |path: &Path| wanted.is_none_or(|wanted| parts(wanted).eq(parts(path)));
+    let is_single = state.header.source == SourceKind::Sqlite;
+    let is_wanted = |path: &Path| {
+        wanted.is_none_or(|wanted| parts(wanted).eq(parts(path)) || is_single && wanted.file_name() == path.file_name())
+    };
     let path = |entry: &FileEntry| entry.path.to_path().unwrap_or_default();
-    // The path of a single database is only recorded.
-    let mut found = databases().filter(|entry| state.header.source == SourceKind::Sqlite || is_wanted(&path(entry)));
+    let mut found = databases().filter(|entry| is_wanted(&path(entry)));
     if let (Some(one), None) = (found.next(), found.next()) {
         return Ok(one.number);
     }

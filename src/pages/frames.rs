@@ -19,26 +19,25 @@ use loaded::Whole;
 pub(super) use loaded::{Loaded, Wrong};
 
 /// Memory that frames may take together: several windows of what is read ahead.
-const MEMORY_BYTES: u64 = 48 << 20;
+pub(super) const MEMORY_BYTES: u64 = 48 << 20;
 /// Part of the memory for frames that were used again. The rest is for those that were fetched ahead and not used yet.
 const HOT: f64 = 0.3;
 /// Most stored bytes in one request, so that several can be under way.
 const MOST_BYTES: u64 = 1 << 20;
 /// Bytes that nobody wants are fetched too when they are fewer than this: a request costs more.
-const GAP_BYTES: u64 = 64 << 10;
+const GAP_BYTES: u64 = 16 << 10;
+/// The same where the frames between are likely to be wanted next.
+const GAP_AHEAD_BYTES: u64 = 64 << 10;
 /// Requests under way at once.
-const FETCHING: usize = 8;
+pub(super) const FETCHING: usize = 8;
 /// Frames that are looked for in the cache together.
 const FEW: usize = 16;
 
-type Guard<'a> = PlaceholderGuard<
-    'a,
-    (PackId, u32),
-    Arc<Loaded>,
-    Weight,
-    DefaultHashBuilder,
-    DefaultLifecycle<(PackId, u32), Arc<Loaded>>,
->;
+/// A frame's pack, first slot, and number of slots: what a prune left of a frame is another frame.
+type FrameKey = (PackId, u32, u32);
+
+type Guard<'a> =
+    PlaceholderGuard<'a, FrameKey, Arc<Loaded>, Weight, DefaultHashBuilder, DefaultLifecycle<FrameKey, Arc<Loaded>>>;
 
 /// A frame of which a chunk is wanted.
 #[derive(Clone, Debug)]
@@ -47,18 +46,36 @@ pub(super) struct Need {
     pub(super) frame: Frame,
 }
 
+impl Need {
+    /// Whether it is this frame.
+    pub(super) fn is(&self, open: &OpenPack, frame: &Frame) -> bool {
+        self.frame == *frame && self.open.table.id == open.table.id
+    }
+}
+
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<(PackId, u32), Arc<Loaded>> for Weight {
-    fn weight(&self, _: &(PackId, u32), loaded: &Arc<Loaded>) -> u64 {
+impl Weighter<FrameKey, Arc<Loaded>> for Weight {
+    fn weight(&self, _: &FrameKey, loaded: &Arc<Loaded>) -> u64 {
         loaded.bytes() + 128
     }
 }
 
+/// A frame that a thread works on, of one [`Frames`].
+struct AtHand {
+    of: usize,
+    key: FrameKey,
+    loaded: Arc<Loaded>,
+}
+
+thread_local! {
+    static AT_HAND: std::cell::RefCell<Option<AtHand>> = const { std::cell::RefCell::new(None) };
+}
+
 /// The frames used last.
 pub(super) struct Frames {
-    memory: Cache<(PackId, u32), Arc<Loaded>, Weight>,
+    memory: Cache<FrameKey, Arc<Loaded>, Weight>,
 }
 
 impl Default for Frames {
@@ -75,26 +92,56 @@ impl Default for Frames {
     }
 }
 
-fn key(open: &OpenPack, frame: &Frame) -> (PackId, u32) {
-    (open.table.id, frame.first_slot)
+fn key(open: &OpenPack, frame: &Frame) -> FrameKey {
+    (open.table.id, frame.first_slot, frame.slots)
 }
 
-fn range(frame: &Frame) -> Range<u64> {
+/// Where a frame lies in its pack.
+pub(super) fn range(frame: &Frame) -> Range<u64> {
     frame.offset..frame.offset + u64::from(frame.stored_len)
 }
 
 /// A frame as it was kept near, when it can be decoded. Whether it is right shows when a chunk is taken.
-fn kept(open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
-    open.cached(range(frame), |stored| Loaded::of(open, frame, stored, true).ok()).map(Arc::new)
+pub(super) fn kept(open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
+    open.cached(range(frame), |stored| Loaded::of(open, frame, stored, true, Vec::new()).ok()).map(Arc::new)
 }
 
 impl Frames {
     /// A frame that is in memory, or on its way there: that is waited for.
     pub(super) fn in_memory(&self, open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
+        if let Some(loaded) = self.at_hand(open, frame) {
+            return Some(loaded);
+        }
         match self.memory.get_value_or_guard(&key(open, frame), None) {
             GuardResult::Value(loaded) => Some(loaded),
             GuardResult::Guard(_) | GuardResult::Timeout => None,
         }
+    }
+
+    /// Keeps a frame in memory.
+    pub(super) fn keep(&self, open: &OpenPack, frame: &Frame, loaded: &Arc<Loaded>) {
+        self.memory.insert(key(open, frame), Arc::clone(loaded));
+    }
+
+    /// Does something while a frame is at hand for this thread, and in memory for no other.
+    pub(super) fn with_at_hand<T>(
+        &self,
+        open: &OpenPack,
+        frame: &Frame,
+        loaded: &Arc<Loaded>,
+        work: impl FnOnce() -> T,
+    ) -> T {
+        let of = std::ptr::from_ref(self).addr();
+        AT_HAND.set(Some(AtHand { of, key: key(open, frame), loaded: Arc::clone(loaded) }));
+        let done = work();
+        AT_HAND.set(None);
+        done
+    }
+
+    fn at_hand(&self, open: &OpenPack, frame: &Frame) -> Option<Arc<Loaded>> {
+        let of = std::ptr::from_ref(self).addr();
+        let is_it = |one: &&AtHand| one.of == of && one.key == key(open, frame);
+        AT_HAND.with_borrow(|one| one.as_ref().filter(is_it).map(|one| Arc::clone(&one.loaded)))
     }
 
     /// A frame that was kept near.
@@ -109,6 +156,9 @@ impl Frames {
     /// # Errors
     /// When it is missing or damaged.
     pub(super) fn get(&self, open: &OpenPack, frame: &Frame) -> Result<Arc<Loaded>, StoreError> {
+        if let Some(loaded) = self.at_hand(open, frame) {
+            return Ok(loaded);
+        }
         self.memory.get_or_insert_with(&key(open, frame), || match kept(open, frame) {
             Some(loaded) => Ok(loaded),
             None => read(open, frame),
@@ -139,23 +189,27 @@ impl Frames {
         if let Some(bytes) = whole.chunk(slot) {
             return Ok(take(bytes));
         }
-        if whole.cached
-            && let Loaded::Whole(fetched) = &*self.fetch(open, frame)?
-            && let Some(bytes) = fetched.chunk(slot)
-        {
-            return Ok(take(bytes));
+        if whole.cached {
+            // Somebody may have fetched it for another chunk.
+            let known = self.memory.get(&key(open, frame)).filter(|known| !known.is_cached());
+            let fetched = known.map_or_else(|| self.fetch(open, frame), Ok)?;
+            if let Loaded::Whole(fetched) = &*fetched
+                && let Some(bytes) = fetched.chunk(slot)
+            {
+                return Ok(take(bytes));
+            }
         }
         Err(wrong_chunk(open, slot))
     }
 
     /// Brings frames into memory: neighbours in one request, several requests at a time. Those on their way for somebody
-    /// else are left to them.
+    /// else are left to them. `ahead`: nobody has asked for them yet.
     ///
     /// # Errors
     /// The first failure; what was brought before it stays.
-    pub(super) fn load_all(&self, mut needs: Vec<Need>) -> Result<(), StoreError> {
+    pub(super) fn load_all(&self, mut needs: Vec<Need>, ahead: bool) -> Result<(), StoreError> {
         needs.sort_unstable_by_key(|need| (need.open.table.id, need.frame.offset));
-        needs.dedup_by_key(|need| (need.open.table.id, need.frame.offset));
+        needs.dedup_by_key(|need| (need.open.table.id, need.frame.offset, need.frame.first_slot));
         let ours = needs.into_iter().filter_map(|need| {
             let found = self.memory.get_value_or_guard(&key(&need.open, &need.frame), Some(Duration::ZERO));
             if let GuardResult::Guard(guard) = found { Some(Promised { need, guard }) } else { None }
@@ -172,13 +226,18 @@ impl Frames {
         })?;
         let mut absent = absent.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         absent.sort_unstable_by_key(|promised| (promised.need.open.table.id, promised.need.frame.offset));
-        each(split(absent, |group, next| are_apart(group, &next.need)), |group| {
+        let reach = (MOST_BYTES, if ahead { GAP_AHEAD_BYTES } else { GAP_BYTES });
+        let apart = |group: &[Promised<'_>], next: &Promised<'_>| {
+            are_apart(&group[0].need, &group[group.len() - 1].need, &next.need, reach)
+        };
+        each(split(absent, apart), |group| {
             let (open, first) = (Arc::clone(&group[0].need.open), group[0].need.frame.offset);
             let bytes = open.read(first..range(&group[group.len() - 1].need.frame).end)?;
             for Promised { need: Need { frame, .. }, guard } in group {
                 let at = (frame.offset - first) as usize;
                 let stored = bytes.slice(at..at + frame.stored_len as usize);
-                let loaded = Loaded::of(&open, &frame, stored, false).map_err(|source| damaged(&open, source))?;
+                let loaded =
+                    Loaded::of(&open, &frame, stored, false, Vec::new()).map_err(|source| damaged(&open, source))?;
                 let _ = guard.insert(Arc::new(loaded));
             }
             Ok(())
@@ -193,7 +252,7 @@ struct Promised<'a> {
 }
 
 /// Splits a list before each item that does not belong to those before it.
-fn split<T>(items: Vec<T>, is_apart: impl Fn(&[T], &T) -> bool) -> Vec<Vec<T>> {
+pub(super) fn split<T>(items: Vec<T>, is_apart: impl Fn(&[T], &T) -> bool) -> Vec<Vec<T>> {
     let mut groups: Vec<Vec<T>> = Vec::new();
     for item in items {
         match groups.last_mut() {
@@ -204,12 +263,13 @@ fn split<T>(items: Vec<T>, is_apart: impl Fn(&[T], &T) -> bool) -> Vec<Vec<T>> {
     groups
 }
 
-/// Whether a frame is fetched apart from those before it.
-fn are_apart(group: &[Promised<'_>], next: &Need) -> bool {
-    let (first, last) = (&group[0].need, &group[group.len() - 1].need);
-    next.open.table.id != last.open.table.id
-        || next.frame.offset > range(&last.frame).end + GAP_BYTES
-        || range(&next.frame).end > first.frame.offset + MOST_BYTES
+/// Whether a frame is fetched apart from those before it: `reach` bounds how many bytes are fetched together, and how many
+/// of them for nobody.
+pub(super) fn are_apart(first: &Need, last: &Need, next: &Need, (most_bytes, gap_bytes): (u64, u64)) -> bool {
+    // A pack may lie at several places, with other frames at each.
+    !Arc::ptr_eq(&next.open, &last.open)
+        || next.frame.offset > range(&last.frame).end + gap_bytes
+        || range(&next.frame).end > first.frame.offset + most_bytes
 }
 
 /// Works on groups, several at a time.
@@ -229,7 +289,7 @@ fn each<T: Send>(groups: Vec<T>, work: impl Fn(T) -> Result<(), StoreError> + Sy
 }
 
 fn read(open: &OpenPack, frame: &Frame) -> Result<Arc<Loaded>, StoreError> {
-    let loaded = Loaded::of(open, frame, open.read(range(frame))?, false);
+    let loaded = Loaded::of(open, frame, open.read(range(frame))?, false, Vec::new());
     loaded.map(Arc::new).map_err(|source| damaged(open, source))
 }
 

@@ -21,7 +21,7 @@ impl SnapshotPages {
         let opened = frames::open_all(&self.packs, wanted.iter().map(|(pack, _)| *pack))?;
         let (mut needs, mut bases) = (Vec::new(), Vec::new());
         for (pack, slot) in wanted {
-            let open = &opened[&pack.id];
+            let open = &self.holding(&opened[&pack.id], pack, slot)?;
             let frame = frame_of(open, slot)?;
             needs.push(Need { open: Arc::clone(open), frame });
             if frame.is_delta {
@@ -33,10 +33,24 @@ impl SnapshotPages {
         let refs: Vec<PackRef> = bases.iter().map(|(open, base)| pack_of(open, base.pack)).collect();
         let opened = frames::open_all(&self.packs, refs.iter())?;
         for ((_, base), pack) in bases.iter().zip(&refs) {
-            let open = &opened[&pack.id];
-            needs.push(Need { open: Arc::clone(open), frame: frame_of(open, base.slot)? });
+            let open = self.holding(&opened[&pack.id], pack, base.slot)?;
+            let frame = frame_of(&open, base.slot)?;
+            needs.push(Need { open, frame });
         }
         Ok(needs)
+    }
+
+    /// The pack that was opened, or at another place, when a prune left out a slot there.
+    pub(super) fn holding(
+        &self,
+        open: &Arc<OpenPack>,
+        pack: &PackRef,
+        slot: SlotNumber,
+    ) -> Result<Arc<OpenPack>, StoreError> {
+        match open.table.is_sparse {
+            true => self.packs.open_at(pack, slot),
+            false => Ok(Arc::clone(open)),
+        }
     }
 
     /// The chunk that a delta makes. What came from the cache and proves wrong is fetched again.
@@ -67,7 +81,7 @@ impl SnapshotPages {
     }
 
     fn append_base(&self, pack: &PackRef, slot: SlotNumber, out: &mut Vec<u8>) -> Result<(), StoreError> {
-        let open = self.packs.open(pack)?;
+        let open = self.packs.open_at(pack, slot)?;
         let frame = frame_of(&open, slot)?;
         if frame.is_delta {
             let detail = format!("slot {slot} serves as a base and is itself a delta");

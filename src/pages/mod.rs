@@ -8,6 +8,7 @@ mod ahead;
 mod frames;
 mod made_of;
 mod rows;
+mod visit;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -44,7 +45,8 @@ pub struct SnapshotPages {
     refs: HashMap<u32, PackRef>,
     frames: Arc<Frames>,
     rebuilt: Cache<(PackId, u32), Bytes, Weight>,
-    ahead: Mutex<ReadAhead>,
+    /// `None` when nothing is fetched that was not asked for.
+    ahead: Option<Mutex<ReadAhead>>,
     /// The thread that brings what was announced last.
     coming: Mutex<Option<JoinHandle<()>>>,
 }
@@ -72,7 +74,15 @@ impl SnapshotPages {
     /// # Errors
     /// As [`SnapshotPages::open`].
     pub fn beside(&self, state: &State, file: FileNumber) -> Result<Self, StoreError> {
-        Self::with_frames(Arc::clone(&self.packs), state, file, Arc::clone(&self.frames))
+        let pages = Self::with_frames(Arc::clone(&self.packs), state, file, Arc::clone(&self.frames))?;
+        Ok(if self.ahead.is_some() { pages } else { pages.without_read_ahead() })
+    }
+
+    /// The same pages, for somebody who says what will be asked for: nothing else is fetched.
+    #[must_use]
+    pub fn without_read_ahead(mut self) -> Self {
+        self.ahead = None;
+        self
     }
 
     fn with_frames(
@@ -101,14 +111,22 @@ impl SnapshotPages {
             Place::Slots { pack, .. } => Some((pack, state.map.pack(pack).clone())),
             Place::Zeros => None,
         });
+        let refs: HashMap<u32, PackRef> = named.collect();
+        let mut runs: HashMap<u32, u64> = HashMap::new();
+        for extent in &extents {
+            if let Place::Slots { pack, .. } = extent.place {
+                *runs.entry(pack).or_default() += 1;
+            }
+        }
+        runs.into_iter().for_each(|(pack, runs)| packs.expect_runs(&refs[&pack].id, runs));
         Ok(Self {
-            refs: named.collect(),
+            refs,
             name,
             facts,
             extents,
             frames,
             rebuilt: Cache::with_weighter(1024, REBUILT_BYTES, Weight),
-            ahead: Mutex::new(ReadAhead::new(entry.chunk_size, entry.chunks())),
+            ahead: Some(Mutex::new(ReadAhead::new(entry.chunk_size, entry.chunks()))),
             coming: Mutex::default(),
             entry,
             packs,
@@ -175,14 +193,12 @@ impl SnapshotPages {
             before.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
         let known = numbers.iter().filter(|number| (1..=self.page_count()).contains(*number));
-        let chunk = |number: &u32| {
-            (u64::from(number - 1) * u64::from(self.page_size()) / u64::from(self.entry.chunk_size)) as u32
-        };
-        if let Ok(needs) = self.needs(known.map(chunk))
+        if let Ok(needs) = self.needs(known.map(|number| self.chunk_of(*number)))
             && !needs.is_empty()
         {
             let frames = Arc::clone(&self.frames);
-            *coming = Some(std::thread::spawn(move || drop(frames.load_all(needs))));
+            // Without a thread each page is brought when it is asked for.
+            *coming = std::thread::Builder::new().spawn(move || drop(frames.load_all(needs, false))).ok();
         }
     }
 
@@ -206,14 +222,40 @@ impl SnapshotPages {
         Ok(wanted)
     }
 
+    /// The chunk that a page lies in.
+    fn chunk_of(&self, number: u32) -> u32 {
+        (u64::from(number - 1) * u64::from(self.page_size()) / u64::from(self.entry.chunk_size)) as u32
+    }
+
     /// Gives a chunk's bytes to `take`.
     fn with_chunk<T>(&self, chunk: u32, take: impl FnOnce(&[u8]) -> T) -> Result<T, StoreError> {
         let len = self.entry.chunk_len(chunk) as usize;
         let Some((pack, slot)) = self.slot(chunk)? else { return Ok(take(&vec![0; len])) };
-        if let Some(rebuilt) = self.rebuilt.get(&(pack.id, slot.0)).filter(|rebuilt| rebuilt.len() == len) {
-            return Ok(take(&rebuilt));
+        let (mut take, mut answer) = (Some(take), None);
+        let mut give = |bytes: &[u8]| answer = take.take().map(|take| take(bytes));
+        match self.read_chunk((chunk, len), pack, slot, &mut give) {
+            // A prune came in between: it is elsewhere now.
+            Err(StoreError::Moved { .. }) => {
+                self.packs.look_again();
+                self.read_chunk((chunk, len), pack, slot, &mut give)?;
+            }
+            done => done?,
         }
-        let open = self.packs.open(pack)?;
+        Ok(answer.expect("BUG: a chunk that is read is given"))
+    }
+
+    fn read_chunk(
+        &self,
+        (chunk, len): (u32, usize),
+        pack: &PackRef,
+        slot: SlotNumber,
+        give: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), StoreError> {
+        if let Some(rebuilt) = self.rebuilt.get(&(pack.id, slot.0)).filter(|rebuilt| rebuilt.len() == len) {
+            give(&rebuilt);
+            return Ok(());
+        }
+        let open = self.packs.open_at(pack, slot)?;
         let frame = frame_of(&open, slot)?;
         let found = open.table.len_of(&frame, slot) as usize;
         if found != len {
@@ -225,12 +267,12 @@ impl SnapshotPages {
             None => self.load(chunk, &open, &frame)?,
         };
         match &*loaded {
-            Loaded::Whole(whole) => self.frames.take_whole((&open, &frame), whole, slot, take),
+            Loaded::Whole(whole) => self.frames.take_whole((&open, &frame), whole, slot, give),
             Loaded::Deltas(_) => {
                 let rebuilt = self.rebuild(&open, &frame, &loaded, slot)?;
-                let answer = take(&rebuilt);
+                give(&rebuilt);
                 self.rebuilt.insert((pack.id, slot.0), rebuilt);
-                Ok(answer)
+                Ok(())
             }
         }
     }
@@ -255,7 +297,8 @@ impl SnapshotPages {
 
     /// Brings the frame of a chunk, and with it what is likely to be wanted next.
     fn load(&self, chunk: u32, open: &Arc<OpenPack>, frame: &Frame) -> Result<Arc<Loaded>, StoreError> {
-        let ahead = || self.ahead.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Some(ahead) = &self.ahead else { return self.frames.get(open, frame) };
+        let ahead = || ahead.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let more = ahead().in_order(chunk);
         let more = match more {
             Some(more) => Some(more),
@@ -268,7 +311,7 @@ impl SnapshotPages {
         if let Some(more) = more {
             // What fails here and is needed fails again below, where it is told.
             if let Ok(needs) = self.needs(more) {
-                let _ = self.frames.load_all(needs);
+                let _ = self.frames.load_all(needs, true);
             }
         }
         self.frames.get(open, frame)

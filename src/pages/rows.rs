@@ -20,8 +20,21 @@ impl Pages for SnapshotPages {
         Ok(SnapshotPages::page(self, number)?[..].into())
     }
 
-    fn expect(&self, numbers: &[u32]) {
+    fn expect(&self, numbers: &[u32]) -> bool {
         self.bring(numbers);
+        true
+    }
+
+    fn visit(&self, numbers: &[u32], give: &(dyn Fn(u32, &[u8]) -> bool + Sync)) {
+        self.visit_frames(numbers, give);
+    }
+
+    fn prepare(&self, numbers: &[u32]) {
+        self.bring_own(numbers, |_| true);
+    }
+
+    fn is_near(&self) -> bool {
+        false
     }
 }
 

@@ -53,6 +53,12 @@ impl Caller {
         ReadFrom::open(&self.context, from, database.map(OsStr::new).or(self.database.as_deref()), &self.settings)
     }
 
+    /// What `from` means, for the database of a snapshot's name.
+    pub(super) fn from_for(&self, from: &str, spec: &Spec) -> Result<ReadFrom, OpError> {
+        let wanted = self.context.wanted(self.database.as_deref(), spec)?;
+        ReadFrom::open(&self.context, from, wanted.as_deref(), &self.settings)
+    }
+
     /// A name given by a person.
     pub(super) fn name(&self, text: &str) -> Result<Name, OpError> {
         Name::new(text).map_err(|error| WorkspaceError::Setting { reason: error.to_string() }.into())

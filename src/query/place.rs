@@ -21,8 +21,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Understands a person's FROM. Without one these are the local store of the database `wanted` (or of the only one
-    /// around, or of the one that the spec names) and, for packs that it no longer has, every remote that can be opened. The
+    /// Understands a person's FROM. Without one these are the local store of the database `wanted` (or of the one
+    /// that the spec names, or of the only one around) and, for packs that it no longer has, every remote that can be opened. The
     /// cache is the one in which fetched content is kept.
     ///
     /// # Errors
@@ -34,17 +34,14 @@ impl Place {
         wanted: Option<&OsStr>,
         settings: &Settings,
     ) -> Result<(Self, Option<Arc<ObjectCache>>), OpError> {
+        let wanted = context.wanted(wanted, spec)?;
         let (store, more, database) = match from {
             Some(from) => {
-                let ReadFrom { store, database, .. } = ReadFrom::reach(context, from, wanted, settings)?;
+                let ReadFrom { store, database, .. } = ReadFrom::reach(context, from, wanted.as_deref(), settings)?;
                 (store, Vec::new(), database)
             }
             None => {
-                let named = |error| match &spec.database {
-                    Some(name) => Database::find(context, Some(name.as_str().as_ref()), settings, false),
-                    None => Err(error),
-                };
-                let database = Database::find(context, wanted, settings, false).or_else(named)?;
+                let database = Database::find(context, wanted.as_deref(), settings, false)?;
                 (database.local_store(context)?, database.remote_stores(context), Some(database))
             }
         };

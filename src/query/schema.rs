@@ -4,6 +4,7 @@ use rusqlite::params_from_iter;
 
 use super::QuerySession;
 use crate::ops::OpError;
+use crate::ops::diff::DiffError;
 
 impl QuerySession {
     /// Tables and views, in order; those of attached snapshots behind their names.
@@ -30,11 +31,17 @@ impl QuerySession {
     /// The statements that made everything in `main`, or what belongs to one table or view.
     ///
     /// # Errors
-    /// When the schema cannot be read.
+    /// When the schema cannot be read, or there is no such table or view.
     pub fn schema(&self, table: Option<&str>) -> Result<Vec<String>, OpError> {
         let sql = "SELECT sql || ';' FROM main.sqlite_schema WHERE sql IS NOT NULL AND \
                    (?1 IS NULL OR tbl_name = ?1 COLLATE NOCASE) ORDER BY rowid";
-        self.texts(sql, Some(table))
+        let found = self.texts(sql, Some(table))?;
+        match table {
+            Some(name) if found.is_empty() => {
+                Err(DiffError::NoTable { name: name.to_owned(), known: self.tables()? }.into())
+            }
+            _ => Ok(found),
+        }
     }
 
     fn texts(&self, sql: &str, parameter: Option<Option<&str>>) -> Result<Vec<String>, OpError> {

@@ -33,6 +33,16 @@ impl PageKind {
         }
     }
 
+    /// The byte that it is known by.
+    pub(super) fn byte(self) -> u8 {
+        match self {
+            PageKind::IndexInterior => 2,
+            PageKind::TableInterior => 5,
+            PageKind::IndexLeaf => 10,
+            PageKind::TableLeaf => 13,
+        }
+    }
+
     /// Whether it has children.
     pub fn is_interior(self) -> bool {
         matches!(self, PageKind::TableInterior | PageKind::IndexInterior)
@@ -74,6 +84,8 @@ pub struct Cell<'a> {
     pub local: &'a [u8],
     /// The first overflow page, which holds the next of them.
     pub overflow: Option<u32>,
+    /// All of the cell, as it lies on the page.
+    pub stored: &'a [u8],
 }
 
 impl BtreePage {
@@ -121,6 +133,7 @@ impl BtreePage {
         if at < self.pointers_at + 2 * self.cells as usize || at + 4 > content.len() {
             return Err(wrong("lies outside of the page's content"));
         }
+        let start = at;
         let child = self.kind.is_interior().then(|| be32(content, at));
         at += if child.is_some() { 4 } else { 0 };
         let mut take = || -> Option<u64> {
@@ -131,7 +144,7 @@ impl BtreePage {
         let cut = || wrong("ends behind the page");
         if self.kind == PageKind::TableInterior {
             let rowid = take().ok_or_else(cut)? as i64;
-            return Ok(Cell { child, rowid, payload_len: 0, local: &[], overflow: None });
+            return Ok(Cell { child, rowid, payload_len: 0, local: &[], overflow: None, stored: &content[start..at] });
         }
         let payload_len = take().ok_or_else(cut)?;
         let rowid = if self.kind == PageKind::TableLeaf { take().ok_or_else(cut)? as i64 } else { 0 };
@@ -143,11 +156,17 @@ impl BtreePage {
         at += local_len as usize;
         let overflow = if local_len < payload_len {
             let pointer = content.get(at..at + 4).ok_or_else(cut)?;
+            at += 4;
             Some(be32(pointer, 0))
         } else {
             None
         };
-        Ok(Cell { child, rowid, payload_len, local, overflow })
+        Ok(Cell { child, rowid, payload_len, local, overflow, stored: &content[start..at] })
+    }
+
+    /// Bytes of the page that hold content.
+    pub(super) fn usable_bytes(&self) -> u32 {
+        self.usable_bytes
     }
 
     /// The children, in order.

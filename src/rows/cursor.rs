@@ -1,9 +1,13 @@
 //! Rows, one after the other, from a list of a tree's items.
 
+use std::ops::Range;
+
 use super::{BtreePage, Chains, DatabaseHeader, Item, Pages, RowsError};
 
 /// Pages that are announced together, while those before them are read.
 const AHEAD: usize = 64;
+/// Overflow pages that are announced together.
+const CHAINS_AHEAD: usize = 1024;
 
 /// A row as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +88,27 @@ impl<'a> Cursor<'a> {
             let end = (self.announced + AHEAD).min(self.items.len());
             let mut numbers: Vec<u32> = self.items[self.announced..end].iter().map(Item::page).collect();
             numbers.dedup();
-            self.pages.expect(&numbers);
+            let are_far = self.pages.expect(&numbers);
+            // The group before is there now.
+            if are_far && let Some(start) = self.announced.checked_sub(AHEAD) {
+                self.announce_chains(start..self.announced);
+            }
             self.announced = end;
+        }
+    }
+
+    /// Announces the overflow pages that the rows of leaves may have. What is malformed is told when it is read.
+    fn announce_chains(&self, items: Range<usize>) {
+        let mut guessed = Vec::new();
+        for item in &self.items[items] {
+            if let Item::Leaf(number) = *item
+                && let Ok(leaf) = BtreePage::read(self.pages, self.header, number, number)
+            {
+                Chains::guess(self.header, &leaf, CHAINS_AHEAD, &mut guessed);
+            }
+        }
+        if !guessed.is_empty() {
+            self.pages.expect(&guessed);
         }
     }
 }

@@ -8,6 +8,7 @@
 mod btree;
 mod cursor;
 mod header;
+mod leaf_rest;
 mod order;
 mod page_set;
 mod payload;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 pub use btree::{BtreePage, Cell, PageKind};
 pub use cursor::{Cursor, StoredRow};
 pub use header::{DatabaseHeader, Encoding};
+pub use leaf_rest::LeafRest;
 pub use order::{Collation, KeyColumn, compare_keys, compare_values};
 pub use page_set::PageSet;
 pub use payload::Chains;
@@ -47,7 +49,25 @@ pub trait Pages: Sync {
     /// Says which pages will be asked for next, so that they can be brought together, and returns when those of the call
     /// before are there: who announces one group while reading another always finds it. What fails here fails again, and
     /// is told, when the page is asked for.
-    fn expect(&self, _numbers: &[u32]) {}
+    /// Returns whether some of them were far.
+    fn expect(&self, _numbers: &[u32]) -> bool {
+        false
+    }
+
+    /// Hands over pages, each once, in the order in which they are had for the least, perhaps on several threads at once. What
+    /// cannot be had is left out: it fails again, and is told, when it is asked for. Ends when `give` returns false.
+    fn visit(&self, numbers: &[u32], give: &(dyn Fn(u32, &[u8]) -> bool + Sync)) {
+        let mut found = numbers.iter().filter_map(|number| Some((*number, self.page(*number).ok()?)));
+        found.all(|(number, page)| give(number, &page));
+    }
+
+    /// Says which pages will be asked for one by one while another state's pages of the same numbers are visited.
+    fn prepare(&self, _numbers: &[u32]) {}
+
+    /// Whether a page costs little whenever it is asked for.
+    fn is_near(&self) -> bool {
+        true
+    }
 }
 
 /// Why rows cannot be read.

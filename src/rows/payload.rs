@@ -1,6 +1,6 @@
 //! Records that reach beyond their cell: chains of overflow pages. fileformat2.html, section 1.6.
 
-use super::{Cell, DatabaseHeader, Pages, RowsError, fetch};
+use super::{BtreePage, Cell, DatabaseHeader, Pages, RowsError, fetch};
 
 /// Reads chains, and allows each page of the database once: a chain that comes back to itself, or that many cells claim,
 /// ends in an error before it costs more than the database has pages.
@@ -77,6 +77,19 @@ impl Chains {
             }
         }
         Ok(())
+    }
+}
+
+impl Chains {
+    /// The overflow pages of a leaf's rows as SQLite mostly lays them, one behind the other; only a guess.
+    /// No more than `most` are guessed in all.
+    pub fn guess(header: &DatabaseHeader, leaf: &BtreePage, most: usize, guessed: &mut Vec<u32>) {
+        for cell in (0..leaf.cells).filter_map(|index| leaf.cell(index).ok()) {
+            if let Some(first) = cell.overflow {
+                let chain = first..first.saturating_add(chain_len(header, &cell));
+                guessed.extend(chain.take(most.saturating_sub(guessed.len())));
+            }
+        }
     }
 }
 

@@ -146,7 +146,9 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         ErrorKind::Conflict | ErrorKind::TargetExists | ErrorKind::Interrupted => StatusCode::CONFLICT,
         ErrorKind::Busy | ErrorKind::Temporary => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::Source | ErrorKind::TooNew => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrorKind::Credentials | ErrorKind::NoStore | ErrorKind::Corruption => StatusCode::BAD_GATEWAY,
+        ErrorKind::Credentials | ErrorKind::NoStore | ErrorKind::WrongKey | ErrorKind::Corruption => {
+            StatusCode::BAD_GATEWAY
+        }
         ErrorKind::Other => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -95,7 +95,10 @@ impl Catalog {
     /// A folder's configuration as it is now, and whether it is another than when it was last read.
     fn read(&self, home: &Path) -> Result<(Arc<Workspace>, bool), OpError> {
         let path = home.join(crate::source::tree::OWN_FOLDER).join("config.toml");
-        let gone = || OpError::WhichDatabase { reason: format!("nothing is kept in {}", home.display()) };
+        let gone = || OpError::WhichDatabase {
+            reason: format!("nothing is kept in {}", home.display()),
+            next: "`pagekeep init PATH` begins to keep a database".into(),
+        };
         let metadata = std::fs::metadata(&path).map_err(|_| gone())?;
         let stamp = (metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec());
         if let Some(kept) = self.inner().folders.get(home).filter(|kept| kept.stamp == stamp) {

@@ -47,6 +47,8 @@ pub fn serve(mut caller: Caller, options: &ServeOptions) -> Result<(), OpError> 
     let preset = Preset::read(&caller.context.environment)?;
     caller.context.environment = with_storage(&caller.context.environment);
     caller.database = None;
+    // Whoever sits at the terminal is not who asks.
+    caller.context.passwords.prompt = None;
     let folder = config.state.clone();
     std::fs::create_dir_all(&folder).map_err(OpError::io("create", &folder))?;
     let _held = hold(&folder)?;

@@ -10,12 +10,11 @@ use bytes::{Bytes, BytesMut};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::packs::{PackBytes, TAIL_BYTES};
+use super::packs::{End, PackBytes, TAIL_BYTES};
 use super::{Located, OpenPack, Store, StoreError, keys};
 use crate::base::{Nonce, PackId};
 use crate::format::FormatError;
-use crate::format::pack::{FOOTER_LEN, PackFooter, PackTable};
-use crate::remote::{LocalObject, RemoteError, RemoteErrorKind};
+use crate::remote::LocalObject;
 
 /// Bytes read at once, at least.
 const BLOCK_BYTES: u64 = 256 << 10;
@@ -74,7 +73,7 @@ impl BundledBytes {
     }
 
     fn get(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
-        let bytes = self.store.remote().get_range(&self.key, range);
+        let bytes = self.store.remote().get_range_there(&self.key, range);
         bytes.map_err(|error| self.store.gone(&self.pack, Some(&self.bundle), error))
     }
 }
@@ -88,34 +87,36 @@ impl Store {
         let key = keys::bundle(&place.bundle);
         let pack = &place.pack;
         let damaged = |source| self.damaged(&key, source);
-        let opened = self.remote().open_local(&key);
+        let opened = self.remote().open_local_there(&key);
         let file = opened.map_err(|error| self.gone(id, Some(&place.bundle), error))?.map(Arc::new);
         let (store, bundle, at, len, bundle_len) =
             (self.clone(), place.bundle.clone(), pack.at, pack.len, place.bundle_len);
         let bytes = BundledBytes { store, key: key.clone(), bundle, at, bundle_len, pack: *id, file };
 
         let tail = bytes.read(len.saturating_sub(TAIL_BYTES)..len)?;
-        let footer_at = tail.len().checked_sub(FOOTER_LEN).ok_or_else(|| {
-            damaged(FormatError::Truncated { what: "the pack", needed: FOOTER_LEN as u64, available: len })
+        let ring = self.remote().ring()?;
+        let end = End { kind: pack.kind(), id, ring: ring.as_deref() };
+        let footer_at = tail.len().checked_sub(end.footer_len()).ok_or_else(|| {
+            damaged(FormatError::Truncated { what: "the pack", needed: end.footer_len() as u64, available: len })
         })?;
-        let footer = PackFooter::decode(&tail[footer_at..], len).map_err(damaged)?;
-        let table_len = footer.table_len as usize;
+        let (footer, table_at) = end.footer(&tail[footer_at..], len).map_err(damaged)?;
+        let table_len = (len - end.footer_len() as u64 - table_at) as usize;
         let stored = match footer_at.checked_sub(table_len) {
             Some(table_at) => tail.slice(table_at..footer_at),
-            None => bytes.read(footer.table_at()..footer.table_at() + table_len as u64)?,
+            None => bytes.read(table_at..table_at + table_len as u64)?,
         };
-        let table = PackTable::decode_as(pack.kind(), &footer, &stored).map_err(damaged)?;
+        let table = end.table(&footer, &stored).map_err(damaged)?;
         if table.id != *id {
             let detail = format!("pack {} lies where {id} should", table.id);
             return Err(damaged(FormatError::Inconsistent { what: "the bundle", detail }));
         }
-        Ok(OpenPack { table, bytes: PackBytes::Bundled(bytes) })
+        Ok(OpenPack { table, bytes: PackBytes::Bundled(bytes), ring })
     }
 
     /// What it means that a pack is not there any more where it was found: another attempt finds it elsewhere.
-    pub(super) fn gone(&self, id: &PackId, bundle: Option<&Nonce>, error: RemoteError) -> StoreError {
-        if error.kind != RemoteErrorKind::NotFound {
-            return error.into();
+    pub(super) fn gone(&self, id: &PackId, bundle: Option<&Nonce>, error: StoreError) -> StoreError {
+        if !error.is_absence() {
+            return error;
         }
         self.note_not_there(id, bundle);
         StoreError::Moved { pack: *id, remote: self.remote().name().to_owned() }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use super::sealing::KeyRing;
 use super::{Store, StoreError, keys};
 use crate::base::ordered::ordered;
 use crate::base::{Name, Nonce, PackId};
@@ -164,6 +165,11 @@ impl Store {
         Ok(locator.find(id).iter().find(|place| !is_tried(place)).cloned())
     }
 
+    /// Every place of a pack in bundles, as far as known.
+    pub(super) fn places_of(&self, id: &PackId) -> Result<Vec<Located>, StoreError> {
+        Ok(self.locator()?.find(id).to_vec())
+    }
+
     /// The place of a pack that is known, without a request, to have left the record it is said to ride in.
     pub(super) fn left_home(&self, database: &Name, pack: &PackRef) -> Option<Located> {
         let Home::Record { line, number } = &pack.home else { return None };
@@ -177,6 +183,22 @@ impl Store {
             return None;
         }
         places.iter().find(|place| !is_tried(place)).cloned()
+    }
+}
+
+impl Store {
+    /// Copies a bundle to another store, under its mark; returns the bytes of both parts.
+    ///
+    /// # Errors
+    /// When it is missing or damaged, or either remote fails.
+    pub fn copy_bundle(&self, mark: &Nonce, to: &Store) -> Result<u64, StoreError> {
+        let BundleIndex { len: bundle_len, packs, .. } = self.bundle_index(mark)?;
+        let mut copy = BundleWriter::default();
+        for pack in packs {
+            let place = Located { bundle: mark.clone(), bundle_len, pack: pack.clone() };
+            copy.add(pack.clone(), &self.open_bundled(&pack.id, &place)?.whole()?);
+        }
+        copy.finish_as(to, mark)
     }
 }
 
@@ -224,12 +246,32 @@ impl BundleWriter {
     /// When the remote fails; what is there then, a prune removes.
     pub fn finish(self, store: &Store) -> Result<(Nonce, u64), StoreError> {
         let mark = Nonce::fresh();
+        let bytes = self.finish_as(store, &mark)?;
+        Ok((mark, bytes))
+    }
+
+    /// Stores it under this mark.
+    fn finish_as(mut self, store: &Store, mark: &Nonce) -> Result<u64, StoreError> {
+        if let Some(ring) = store.remote().ring()? {
+            self = self.sealed(&ring).map_err(|source| store.damaged(&keys::bundle(mark), source))?;
+        }
         let index = BundleIndex::new(self.bytes.len() as u64, self.packs).encode();
         let bytes = (self.bytes.len() + index.len()) as u64;
         // Whatever is there under a fresh mark came from this request, made twice.
-        store.create_object(&keys::bundle(&mark), Bytes::from(self.bytes))?;
-        store.create_object(&keys::bundle_index(&mark), Bytes::from(index))?;
+        store.create_object(&keys::bundle(mark), Bytes::from(self.bytes))?;
+        store.create_object(&keys::bundle_index(mark), Bytes::from(index))?;
         store.forget_places();
-        Ok((mark, bytes))
+        Ok(bytes)
+    }
+
+    /// The same with each pack sealed.
+    fn sealed(self, ring: &KeyRing) -> Result<Self, FormatError> {
+        let mut sealed = Self::default();
+        for pack in self.packs {
+            let bytes = &self.bytes[pack.at as usize..(pack.at + pack.len) as usize];
+            let bytes = ring.seal_pack_as(pack.kind(), bytes)?;
+            sealed.add(pack, &bytes);
+        }
+        Ok(sealed)
     }
 }

@@ -79,8 +79,8 @@ impl DecodedFrame {
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<(PackId, u32), Arc<DecodedFrame>> for Weight {
-    fn weight(&self, _: &(PackId, u32), frame: &Arc<DecodedFrame>) -> u64 {
+impl Weighter<(PackId, u32, u32), Arc<DecodedFrame>> for Weight {
+    fn weight(&self, _: &(PackId, u32, u32), frame: &Arc<DecodedFrame>) -> u64 {
         (frame.raw.len() + frame.ids.len() * 36 + 128) as u64
     }
 }
@@ -88,7 +88,8 @@ impl Weighter<(PackId, u32), Arc<DecodedFrame>> for Weight {
 /// Reads single chunks, keeping the frames it decoded last.
 pub struct ChunkReader<'a> {
     packs: &'a Packs,
-    frames: Cache<(PackId, u32), Arc<DecodedFrame>, Weight>,
+    /// By pack, first slot, and number of slots: what a prune left of a frame is another frame.
+    frames: Cache<(PackId, u32, u32), Arc<DecodedFrame>, Weight>,
     /// Decoders not in use: making one costs as much as decoding a frame.
     decoders: Mutex<Vec<FrameDecoder>>,
 }
@@ -101,7 +102,7 @@ impl<'a> ChunkReader<'a> {
     }
 
     fn frame(&self, open: &OpenPack, frame: &Frame) -> Result<Arc<DecodedFrame>, StoreError> {
-        self.frames.get_or_insert_with(&(open.table.id, frame.first_slot), || {
+        self.frames.get_or_insert_with(&(open.table.id, frame.first_slot, frame.slots), || {
             let stored = open.read(frame.offset..frame.offset + u64::from(frame.stored_len))?;
             let decoders = || self.decoders.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             let idle = decoders().pop();
@@ -131,7 +132,7 @@ impl<'a> ChunkReader<'a> {
     /// # Errors
     /// When it is missing or damaged.
     pub fn whole(&self, pack: &PackRef, slot: SlotNumber) -> Result<Option<Vec<u8>>, StoreError> {
-        let open = self.packs.open(pack)?;
+        let open = self.packs.open_at(pack, slot)?;
         let number = open.table.frame_of(slot).map_err(|source| damaged(&open, source))?;
         if open.table.frames[number].is_delta {
             return Ok(None);
@@ -148,7 +149,7 @@ impl<'a> ChunkReader<'a> {
     pub fn bases(&self, bases: &[(PackRef, SlotNumber)]) -> Result<Vec<u8>, StoreError> {
         let mut out = Vec::new();
         for (pack, slot) in bases {
-            self.append_whole(&*self.packs.open(pack)?, *slot, &mut out)?;
+            self.append_whole(&*self.packs.open_at(pack, *slot)?, *slot, &mut out)?;
         }
         Ok(out)
     }
@@ -159,7 +160,7 @@ impl<'a> ChunkReader<'a> {
     /// # Errors
     /// When the pack is missing or damaged.
     pub fn bases_for(&self, pack: &PackRef, slot: SlotNumber) -> Result<Vec<(PackRef, SlotNumber)>, StoreError> {
-        let open = self.packs.open(pack)?;
+        let open = self.packs.open_at(pack, slot)?;
         let number = open.table.frame_of(slot).map_err(|source| damaged(&open, source))?;
         let frame = open.table.frames[number];
         if !frame.is_delta {
@@ -174,7 +175,7 @@ impl<'a> ChunkReader<'a> {
     /// # Errors
     /// When it, or a base of it, is missing or damaged.
     pub fn chunk(&self, pack: &PackRef, slot: SlotNumber) -> Result<Vec<u8>, StoreError> {
-        let open = self.packs.open(pack)?;
+        let open = self.packs.open_at(pack, slot)?;
         let number = open.table.frame_of(slot).map_err(|source| damaged(&open, source))?;
         let frame = open.table.frames[number];
         let mut out = Vec::new();

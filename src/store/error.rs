@@ -1,8 +1,55 @@
 //! Why a store could not do what it was asked.
 
+use super::sealing::SlotError;
 use crate::base::{PackId, SnapshotNumber};
 use crate::format::FormatError;
 use crate::remote::{RemoteError, RemoteErrorKind};
+
+/// Why there is no key to an encrypted store.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum KeyError {
+    /// No source has a password.
+    #[error("the store at {remote} is encrypted, and no password was found; looked at {looked}")]
+    NoPassword {
+        /// Where the store is.
+        remote: String,
+        /// What was looked at.
+        looked: String,
+    },
+    /// A key was to be made, and there is no password for it.
+    #[error("no new password was found; looked at {looked}")]
+    NoNewPassword {
+        /// What was looked at.
+        looked: String,
+    },
+    /// There is not enough memory to work a password out.
+    #[error(transparent)]
+    Work(#[from] SlotError),
+    /// Passwords were found, and none is right.
+    #[error("the password does not open the store at {remote}; tried {tried}")]
+    WrongPassword {
+        /// Where the store is.
+        remote: String,
+        /// Where the passwords came from.
+        tried: String,
+    },
+    /// A source of passwords gives none.
+    #[error("no password comes from {from}: {reason}")]
+    Source {
+        /// The source.
+        from: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The store has no slot that could be tried.
+    #[error("no key slot of the store at {remote} can be used: {reason}")]
+    NoSlot {
+        /// Where the store is.
+        remote: String,
+        /// Why not.
+        reason: String,
+    },
+}
 
 /// A failure at one store.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +74,15 @@ pub enum StoreError {
         /// The place.
         remote: String,
     },
+    /// The store is encrypted, and opened without keys.
+    #[error("the store at {remote} is encrypted")]
+    Encrypted {
+        /// Where.
+        remote: String,
+    },
+    /// The keys of an encrypted store are not to be had.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// A pack that is needed lies nowhere it was looked for.
     #[error("pack {id} is missing at {remote}")]
     PackMissing {
@@ -91,6 +147,12 @@ pub enum StoreError {
         /// Where it was read.
         remote: String,
     },
+}
+
+impl From<SlotError> for StoreError {
+    fn from(error: SlotError) -> Self {
+        KeyError::Work(error).into()
+    }
 }
 
 impl StoreError {

@@ -32,9 +32,17 @@ pub const SESSIONS: &str = "sessions";
 /// Below it lies what a prune is going to remove.
 pub const TOMBSTONES: &str = "tombstones";
 
+/// Below it lie the key slots of an encrypted store.
+pub const KEYS: &str = "keys";
+
 /// The folders of keys.
-pub const FOLDERS: [&str; 11] =
-    [SNAPSHOTS, PACKS, REFS, MARKS, PROBES, LOCKS, LEASES, BUNDLES, MAPS, SESSIONS, TOMBSTONES];
+pub const FOLDERS: [&str; 12] =
+    [SNAPSHOTS, PACKS, REFS, MARKS, PROBES, LOCKS, LEASES, BUNDLES, MAPS, SESSIONS, TOMBSTONES, KEYS];
+
+/// A key slot.
+pub fn slot(id: &Nonce) -> String {
+    format!("{KEYS}/{id}")
+}
 
 /// Below it lie the records of all lines of a database.
 pub fn database_folder(database: &Name) -> String {

@@ -49,7 +49,7 @@ impl Store {
     /// # Errors
     /// When it is missing.
     pub fn marks_bytes(&self, database: &Name, number: MarksNumber) -> Result<Bytes, StoreError> {
-        Ok(self.remote().get(&keys::marks(database, number), MAX_MARKS_BYTES.into())?)
+        self.remote().get(&keys::marks(database, number), MAX_MARKS_BYTES.into())
     }
 
     /// Decodes a record of marks that was read for this key.

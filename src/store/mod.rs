@@ -5,17 +5,20 @@
 //! but for the bytes of records ([`Store::record_bytes`]). It names databases and lines in keys, and does not know what
 //! lies in a database, nor where the chunks of a file are.
 
+mod border;
 mod bundled;
 mod bundles;
 mod cache;
 mod chunks;
 mod error;
+mod key_slots;
 pub mod keys;
 pub mod lease;
 mod maps;
 mod marks;
 mod packs;
 mod refs;
+pub mod sealing;
 mod session;
 mod several;
 mod snapshots;
@@ -31,20 +34,24 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::base::Nonce;
+use crate::format::FormatError;
 use crate::format::bundle::BundleIndex;
 use crate::format::husk::{Husk, is_husk_len};
 use crate::format::new_map::NewMap;
-use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
-use crate::remote::{PutOutcome, Remote, RemoteErrorKind};
+use crate::format::store_file::{Encryption, MAX_STORE_FILE_BYTES, StoreFile};
+use crate::remote::{PutOutcome, Remote, RemoteError, RemoteErrorKind};
 
+pub use border::{Border, Unlock};
 pub use bundles::{BundleWriter, Located, Locator};
 pub use cache::ObjectCache;
 pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
-pub use error::StoreError;
+pub use error::{KeyError, StoreError};
+pub use key_slots::{Slots, StoredSlot, put_slot, read_slots, remove_slot};
 pub use marks::CreatedMarks;
 pub use packs::{OpenPack, Packs};
 pub use refs::CreatedRef;
+use sealing::sealed_limit;
 pub use session::Session;
 pub use several::first_of;
 pub use snapshots::{Created, MAX_RECORD_BYTES};
@@ -55,7 +62,7 @@ pub use writer_lock::{LockHolder, Look, STALE, WriterLock};
 /// A store at one place. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    remote: Remote,
+    remote: Border,
     overwrites: bool,
     lock: Option<Arc<WriterLock>>,
     cache: Option<Arc<ObjectCache>>,
@@ -72,7 +79,8 @@ pub struct Store {
 
 impl Store {
     /// A store that is known to be there: nothing is asked, so that a small sync is one request.
-    pub fn assume(remote: Remote) -> Self {
+    pub fn assume(remote: impl Into<Border>) -> Self {
+        let remote = remote.into();
         let (listed, moved) = (Arc::default(), Arc::default());
         let (lock, cache, session, identity) = (None, None, None, None);
         Self { remote, overwrites: false, lock, cache, listed, moved, session, private: false, identity }
@@ -105,6 +113,12 @@ impl Store {
     /// The session in which packs are put there.
     pub fn session(&self) -> Option<&Arc<Session>> {
         self.session.as_ref()
+    }
+
+    /// The same store behind this border.
+    #[must_use]
+    pub fn across(self, border: Border) -> Self {
+        Self { remote: border, ..self }
     }
 
     /// Whether its place overwrites although it is asked not to.
@@ -151,26 +165,52 @@ impl Store {
     /// Opens a store, reading its description.
     ///
     /// # Errors
-    /// [`StoreError::NoStore`] when there is none; [`StoreError::Damaged`] for one of a newer format.
-    pub fn open(remote: Remote) -> Result<(Self, StoreFile), StoreError> {
+    /// [`StoreError::NoStore`] when there is none; [`StoreError::Damaged`] for one of a newer format, or one that does not
+    /// say of its encryption what is known; [`StoreError::Encrypted`] for an encrypted one without keys.
+    pub fn open(remote: impl Into<Border>) -> Result<(Self, StoreFile), StoreError> {
         let store = Self::assume(remote);
-        let text = store.remote.get(keys::STORE_FILE, MAX_STORE_FILE_BYTES).map_err(|error| match error.kind {
-            RemoteErrorKind::NotFound => StoreError::NoStore { remote: store.remote.name().to_owned() },
+        let file = Self::describe(store.remote.raw())?;
+        let wrong = |source| store.damaged(keys::STORE_FILE, source);
+        match (&file.encryption, store.remote.ring()?) {
+            (None, None) => {}
+            (Some(_), None) => return Err(StoreError::Encrypted { remote: store.remote.name().to_owned() }),
+            (Some(how), Some(ring)) if how.key == *ring.id() => {}
+            // Whoever can write there could ask for plain bytes, or for another key.
+            (how, Some(ring)) => {
+                let found = how.as_ref().map_or("no encryption".into(), |how| format!("the key {}", how.key));
+                let detail = format!("it speaks of {found}; this store lies under the key {}", ring.id());
+                return Err(wrong(FormatError::Inconsistent { what: "store.json", detail }));
+            }
+        }
+        Ok((store, file))
+    }
+
+    /// Reads the description of what lies at a place, whether it is encrypted or not.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn describe(remote: &Remote) -> Result<StoreFile, StoreError> {
+        let text = remote.get(keys::STORE_FILE, MAX_STORE_FILE_BYTES).map_err(|error| match error.kind {
+            RemoteErrorKind::NotFound => StoreError::NoStore { remote: remote.name().to_owned() },
             _ => error.into(),
         })?;
-        let file = StoreFile::decode(&text).map_err(|source| store.damaged(keys::STORE_FILE, source))?;
-        Ok((store, file))
+        let wrong =
+            |source| StoreError::Damaged { key: keys::STORE_FILE.to_owned(), remote: remote.name().to_owned(), source };
+        StoreFile::decode(&text).map_err(wrong)
     }
 
     /// Creates a store, or opens the one that is there.
     ///
     /// # Errors
     /// As [`Store::open`], and when the remote may not be written to.
-    pub fn create(remote: Remote, now: Timestamp, tool: &str) -> Result<(Self, StoreFile), StoreError> {
+    pub fn create(remote: impl Into<Border>, now: Timestamp, tool: &str) -> Result<(Self, StoreFile), StoreError> {
+        let remote = remote.into();
         match Self::open(remote.clone()) {
             Err(StoreError::NoStore { .. }) => {
                 // Whoever comes first decides the store's id; the other opens it.
-                remote.put_new(keys::STORE_FILE, StoreFile::new(now, tool).encode())?;
+                let encryption = remote.ring()?.map(|ring| Encryption::under(ring.id().clone()));
+                let file = StoreFile { encryption, ..StoreFile::new(now, tool) };
+                remote.put_new(keys::STORE_FILE, file.encode())?;
                 Self::open(remote)
             }
             other => other,
@@ -195,8 +235,20 @@ impl Store {
     }
 
     /// Where it lies.
-    pub fn remote(&self) -> &Remote {
+    pub fn remote(&self) -> &Border {
         &self.remote
+    }
+
+    /// Why an object that is not there cannot be read.
+    pub(crate) fn absent(&self, key: &str) -> StoreError {
+        StoreError::Remote(RemoteError {
+            kind: RemoteErrorKind::NotFound,
+            verb: "read",
+            key: key.to_owned(),
+            remote: self.remote.name().to_owned(),
+            reason: "it is not there".into(),
+            source: None,
+        })
     }
 
     /// Adds an object's name to what is wrong with it.
@@ -213,7 +265,8 @@ impl Store {
         let key = keys::pack(id);
         if self.is_condemned(&key)? {
             let mut bundle = BundleWriter::default();
-            bundle.add_whole(*id, &bytes, Vec::new()).map_err(|source| self.damaged(&key, source))?;
+            let plain = self.remote.open_pack(id, bytes)?;
+            bundle.add_whole(*id, &plain, Vec::new()).map_err(|source| self.damaged(&key, source))?;
             bundle.finish(self)?;
             return Ok(PutOutcome::Created);
         }
@@ -250,7 +303,7 @@ impl Store {
                 return Ok(PutOutcome::Exists);
             }
         }
-        Ok(self.remote.put_new(key, bytes)?)
+        self.remote.put_new(key, bytes)
     }
 
     /// Puts an object's own bytes in the place of damaged ones: in one step, so that nobody finds it missing, and nobody else
@@ -313,7 +366,8 @@ impl Store {
         let kept = self.remote.get(&key, 64)?;
         match self.remote.delete(&key) {
             // Credentials that may not delete are good ones for a backup; a few bytes stay.
-            Err(error) if matches!(error.kind, RemoteErrorKind::Credentials | RemoteErrorKind::ReadOnly) => {}
+            Err(StoreError::Remote(error))
+                if matches!(error.kind, RemoteErrorKind::Credentials | RemoteErrorKind::ReadOnly) => {}
             other => other?,
         }
         Ok(first == PutOutcome::Created && second == PutOutcome::Exists && &kept[..] == b"first")

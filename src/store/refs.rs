@@ -47,7 +47,7 @@ impl Store {
     /// # Errors
     /// When it is missing.
     pub fn ref_bytes(&self, database: &Name, name: &RefName, number: RefNumber) -> Result<Bytes, StoreError> {
-        Ok(self.remote().get(&keys::ref_record(database, name, number), MAX_REF_BYTES.into())?)
+        self.remote().get(&keys::ref_record(database, name, number), MAX_REF_BYTES.into())
     }
 
     /// Decodes a record that was read for this ref.

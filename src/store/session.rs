@@ -87,8 +87,8 @@ impl Store {
         let key = keys::session(mark);
         match self.remote().get(&key, crate::format::protocol::MAX_SESSION_BYTES) {
             Ok(bytes) => SessionText::decode(&bytes).map(Some).map_err(|source| self.damaged(&key, source)),
-            Err(error) if error.kind == crate::remote::RemoteErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) if error.is_absence() => Ok(None),
+            Err(error) => Err(error),
         }
     }
 }

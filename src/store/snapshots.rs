@@ -9,7 +9,7 @@ use crate::base::{Name, Nonce, SnapshotNumber};
 use crate::format::FormatError;
 use crate::format::husk::{HUSK_BYTES, Husk, SEALED_HUSK_BYTES, is_husk_len};
 use crate::format::record::{MAX_CHAIN, Record};
-use crate::remote::{PutOutcome, RemoteErrorKind};
+use crate::remote::PutOutcome;
 
 /// Largest record that is read: its header and map are bounded apart; a pack that rides along is below 1 MiB.
 pub const MAX_RECORD_BYTES: u64 = 1 << 30;
@@ -50,25 +50,27 @@ impl Store {
         if let Some(bytes) = self.cached_record(&key) {
             return Ok(bytes);
         }
-        let bytes = self.remote().get(&key, MAX_RECORD_BYTES).map_err(|error| match error.kind {
-            RemoteErrorKind::NotFound => StoreError::NoSnapshot {
+        let there = self.remote().get_there(&key, MAX_RECORD_BYTES).map_err(|error| match error.is_absence() {
+            true => StoreError::NoSnapshot {
                 database: database.to_string(),
                 number,
                 remote: self.remote().name().to_owned(),
             },
-            _ => StoreError::from(error),
+            false => error,
         })?;
+        let bytes = self.remote().open(&key, there.clone())?;
         let bytes = self.not_a_husk(database, number, bytes)?;
         // What is damaged there is asked for again, since it may be mended.
         if let Some(cache) = &self.cache
             && self.decode_record(database, line, number, &bytes).is_ok()
         {
-            let mark = self.mark_of(&key);
+            // As it lies there: what is sealed stays sealed on this machine, and so does its name.
+            let (mark, kept) = (self.mark_of(&key), self.remote().key_there(&key)?);
             if let Some(mark) = &mark {
-                cache.keep_object(self.remote().name(), &marked(&key, mark), &bytes);
+                cache.keep_object(self.remote().name(), &marked(&kept, mark), &there);
             }
             if let Some(store) = (mark.is_none() || self.is_known()).then(|| self.kept_as()).flatten() {
-                cache.keep_object(&store, &key, &bytes);
+                cache.keep_object(&store, &kept, &there);
             }
         }
         Ok(bytes)
@@ -121,16 +123,18 @@ impl Store {
         if let Some(lock) = &self.lock {
             lock.check()?;
         }
-        Ok(self.remote().replace(key, bytes)?)
+        self.remote().replace(key, bytes)
     }
 
     /// A record that was kept near. One that was listed must be the one that was listed.
     fn cached_record(&self, key: &str) -> Option<Bytes> {
         let cache = self.cache.as_ref()?;
-        match self.mark_of(key) {
-            Some(mark) => cache.object(self.remote().name(), &marked(key, &mark)),
-            None => cache.object(&self.kept_as()?, key),
-        }
+        let kept = self.remote().key_there(key).ok()?;
+        let there = match self.mark_of(key) {
+            Some(mark) => cache.object(self.remote().name(), &marked(&kept, &mark)),
+            None => cache.object(&self.kept_as()?, &kept),
+        };
+        self.remote().open(key, there?).ok()
     }
 
     fn mark_of(&self, key: &str) -> Option<String> {

@@ -16,9 +16,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, keys};
+use super::{Border, Store, StoreError, keys};
 use crate::base::Nonce;
-use crate::remote::{Listed, Remote, RemoteError, RemoteErrorKind};
+use crate::remote::{Listed, RemoteError, RemoteErrorKind};
 
 /// A lock that was not refreshed for so long is nobody's any more.
 pub const STALE: SignedDuration = SignedDuration::from_mins(30);
@@ -61,7 +61,7 @@ pub struct WriterLock {
 /// What a lock and the thread that keeps it have in common.
 #[derive(Debug)]
 struct Lock {
-    remote: Remote,
+    remote: Border,
     key: String,
     text: String,
     clock: fn() -> Timestamp,
@@ -95,7 +95,7 @@ impl WriterLock {
     /// # Errors
     /// When the remote does not let it.
     pub fn remove_left(store: &Store, nonce: &Nonce) -> Result<(), StoreError> {
-        Ok(store.remote().delete(&Self::key(nonce))?)
+        store.remote().delete(&Self::key(nonce))
     }
 
     /// Puts the lock, or refreshes it, and looks who else has one. Stale ones are removed, and their holders added to
@@ -129,8 +129,9 @@ impl WriterLock {
     fn holder(&self, lock: &Listed) -> Result<Option<LockHolder>, StoreError> {
         match self.lock.remote.get(&lock.key, MAX_LOCK_BYTES) {
             Ok(text) => Ok(serde_json::from_slice(&text).ok()),
-            Err(error) if error.kind == RemoteErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
+            // Gone, or no lock that says anything.
+            Err(error) if error.is_absence() || matches!(error, StoreError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -193,7 +194,7 @@ impl WriterLock {
             drop(stop);
             thread.join().expect("BUG: the thread that refreshes a lock panicked");
         }
-        Ok(self.lock.remote.delete(&self.lock.key)?)
+        self.lock.remote.delete(&self.lock.key)
     }
 }
 

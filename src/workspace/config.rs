@@ -49,6 +49,23 @@ pub struct RemoteConfig {
     pub store_id: Nonce,
     /// Whether it keeps the first writer of a key, as probed when it was added.
     pub conditional_put: bool,
+    /// Under which key the store is encrypted, when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<EncryptionConfig>,
+}
+
+/// What is known of an encrypted store's key. Never the password itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncryptionConfig {
+    /// The id of the master key.
+    pub key: Nonce,
+    /// A file that holds the password.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::path_form::optional")]
+    pub password_file: Option<PathBuf>,
+    /// A command that prints the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_command: Option<String>,
 }
 
 /// The content of `config.toml`.

@@ -91,6 +91,11 @@ impl Workspace {
         self.path(&format!("state/remotes/{}.json", remote.to_key()))
     }
 
+    /// Where copies of an encrypted remote's key slots are.
+    pub fn slots_path(&self, remote: &Name) -> PathBuf {
+        self.path(&format!("state/remotes/{}.slots", remote.to_key()))
+    }
+
     /// What is remembered of a database; `None` when nothing is, or it cannot be understood: it is only a memory.
     pub fn recall_database(&self, database: &Name) -> Option<DatabaseMemory> {
         recall(self.database_memory_path(database))
@@ -213,6 +218,7 @@ impl Workspace {
     /// When its file cannot be removed.
     pub fn forget_remote(&self, remote: &Name) -> Result<(), WorkspaceError> {
         self.forget_health(remote)?;
+        remove(self.slots_path(remote))?;
         self.forget_runs(remote)?;
         remove(self.remote_memory_path(remote))
     }

@@ -14,6 +14,7 @@
 //!   state/<database>.ids.next, .pending   those of a snapshot being made, and its record on the way to a remote
 //!   state/remotes/<name>.json   what each remote is known to have
 //!   state/health.json, state/remotes/<name>.health   when each object of a store was last read, and which were damaged
+//!   state/remotes/<name>.slots  copies of an encrypted remote's key slots, which open with a password only
 //!   state/runs/<database>/<verb>@<remote>.json   when runs of a kind last ended well, and since when they fail
 //!   state/remotes/<name>.turn   the lock that a run puts at a remote where writers take turns
 //!   state/drills/<database>/<time>-<place>-<number>.json   what each drill did and found
@@ -55,7 +56,7 @@ use crate::store::Store;
 
 pub use crate::format::record::SourceKind;
 pub use care::{Assertion, Expectations, HookEvent, Hooks};
-pub use config::{Config, DatabaseConfig, RemoteConfig};
+pub use config::{Config, DatabaseConfig, EncryptionConfig, RemoteConfig};
 pub use drills::{CheckResult, DRILLS, DrillCheck, DrillEvidence};
 pub use error::WorkspaceError;
 pub use health::Health;

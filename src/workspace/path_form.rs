@@ -15,6 +15,22 @@ pub(in crate::workspace) fn deserialize<'de, D: Deserializer<'de>>(deserializer:
     PathText::deserialize(deserializer)?.to_path().map_err(serde::de::Error::custom)
 }
 
+/// A path that may be absent.
+pub(super) mod optional {
+    use super::*;
+
+    pub(in super::super) fn serialize<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+        path.as_deref().map(PathText::new).serialize(serializer)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<PathBuf>, D::Error> {
+        let text = Option::<PathText>::deserialize(deserializer)?;
+        text.map(|text| text.to_path().map_err(serde::de::Error::custom)).transpose()
+    }
+}
+
 /// A map by path, as a list of pairs: the keys of JSON's objects are text.
 pub(super) mod pairs {
     use super::*;

@@ -24,6 +24,7 @@ pub(super) fn caller(machine: &Machine) -> Caller {
         clock: Timestamp::now,
         zone: TimeZone::UTC,
         patience: OpenOptions::default(),
+        passwords: Default::default(),
         reach: pagekeep::ops::Reach::default(),
         progress: Arc::new(Progress::new()),
     };

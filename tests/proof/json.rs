@@ -136,6 +136,8 @@ fn every_command_gives_one_object() {
     left.remove("user remove");
     // It needs a server; tests/connect.rs has it.
     left.remove("login");
+    machine.ok(&["remove", "shop", "--json"]).json();
+    left.remove("remove");
     // It runs on; tests/server.rs has it.
     left.remove("serve");
     assert!(left.is_empty(), "these were not tried: {left:?}");

@@ -23,7 +23,7 @@ use pagekeep::ops::retention::{Deed, marks};
 use pagekeep::ops::{Context, OpError, PruneOptions, prune_store};
 use pagekeep::remote::Remote;
 use pagekeep::remote::{Environment, OpenOptions};
-use pagekeep::store::{ChunkReader, Created, Packs, Session, Store, StoreError};
+use pagekeep::store::{Border, ChunkReader, Created, Packs, Session, Store, StoreError};
 
 use crate::world::{Dice, World};
 
@@ -78,6 +78,10 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new(world: &Arc<World>, actor: Option<usize>, seed: u64, told: &SharedTold) -> Self {
         let remote = Remote::new(world.client(actor), Default::default(), "world");
+        let store = match world.ring.clone() {
+            Some(ring) => Store::assume(Border::sealed(remote, Arc::new(move |_: &Remote| Ok(Arc::clone(&ring))))),
+            None => Store::assume(remote),
+        };
         let mut dice = Dice(seed);
         let offset_ms = if dice.one_in(3) { 86_400_000 * (dice.below(3) as i64 - 1) } else { 0 };
         let context = Context {
@@ -89,10 +93,11 @@ impl Stage {
             zone: jiff::tz::TimeZone::UTC,
             reach: Default::default(),
             patience: OpenOptions::default(),
+            passwords: Default::default(),
             progress: Arc::new(Progress::new()),
         };
         let (world, told, actor) = (Arc::clone(world), Arc::clone(told), actor.unwrap_or(usize::MAX));
-        Self { world, store: Store::assume(remote), context, dice, told, actor, offset_ms }
+        Self { world, store, context, dice, told, actor, offset_ms }
     }
 
     fn look_at_clock(&self) {

@@ -33,7 +33,7 @@ struct Far {
 fn far() -> Far {
     let folder = tempfile::tempdir().unwrap();
     let (near, content) = history(folder.path(), 4096, "wal", "UTF-8");
-    let remote = stores::store_of(&stores::objects(&near)).remote().clone();
+    let remote = stores::store_of(&stores::objects(&near)).remote().raw().clone();
     Far { remote, answers: content.iter().map(|content| truth(content, QUESTION)).collect() }
 }
 

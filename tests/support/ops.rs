@@ -148,6 +148,7 @@ impl Kept {
             url: "s3://bucket/prefix?endpoint=http://127.0.0.1:9&region=us-east-1".into(),
             store_id: file.store_id,
             conditional_put: true,
+            encryption: None,
         };
         let mut database = self.database();
         database.workspace.config.remotes.insert(Name::new(REMOTE).unwrap(), config);
@@ -188,6 +189,7 @@ pub fn context(folder: &Path) -> Context {
         clock: Timestamp::now,
         zone: TimeZone::UTC,
         patience: OpenOptions::default(),
+        passwords: Default::default(),
         reach: pagekeep::ops::Reach::default(),
         progress: Arc::new(Progress::new()),
     }

@@ -29,6 +29,7 @@ pub fn context(folder: &Path) -> Context {
         clock: || "2026-11-21T02:00:00Z".parse().unwrap(),
         zone: TimeZone::UTC,
         patience: OpenOptions::for_tests(),
+        passwords: Default::default(),
         reach: pagekeep::ops::Reach::default(),
         progress: Arc::new(Progress::new()),
     }

@@ -18,6 +18,12 @@ pub(crate) enum Backup {
         /// Go on with the history of this database there, of which the file here is a copy
         #[arg(long, value_name = "DATABASE")]
         join: Option<String>,
+        /// Make an encrypted store there: the password is asked for, or comes from --password-file
+        #[arg(long)]
+        encrypt: bool,
+        /// Encrypt it with the keys of this remote, whose passwords open it then
+        #[arg(long, value_name = "OTHER", requires = "encrypt")]
+        key_of: Option<String>,
     },
     /// Forget a remote; what lies there stays
     #[command(visible_alias = "rm")]

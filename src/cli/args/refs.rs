@@ -24,7 +24,7 @@ pub(crate) struct Tag {
     /// Move it when it stands for another snapshot
     #[arg(long, requires = "name", conflicts_with = "delete")]
     pub(crate) force: bool,
-    /// A remote's name, an address, or . for the local store
+    /// List those of a remote's name, of an address, or of . for the local store
     #[arg(long, conflicts_with = "delete")]
     pub(crate) from: Option<OsString>,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Branch {
     /// Delete it even if nothing else leads to its snapshots
     #[arg(long, requires = "delete")]
     pub(crate) force: bool,
-    /// A remote's name, an address, or . for the local store
+    /// List those of a remote's name, of an address, or of . for the local store
     #[arg(long, conflicts_with = "delete")]
     pub(crate) from: Option<OsString>,
 }

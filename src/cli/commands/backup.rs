@@ -9,12 +9,19 @@ use super::{live, remotes, restore, status, sync};
 use crate::cli::args::Backup;
 use crate::cli::output::{Output, count, size, time};
 use crate::cli::session::Session;
-use crate::ops::{self, Database, OpError, Outcome};
+use crate::ops::{self, Database, Encrypt, OpError, Outcome};
 
 pub(crate) fn run(session: &Session, command: Option<Backup>) -> Result<Output, OpError> {
     match command {
         None => remotes::list(session),
-        Some(Backup::Add { name, url, join }) => remotes::add(session, &name, &session.address(&url)?, join.as_deref()),
+        Some(Backup::Add { name, url, join, encrypt, key_of }) => {
+            let encrypt = match (encrypt, key_of) {
+                (false, _) => Encrypt::AsFound,
+                (true, None) => Encrypt::New,
+                (true, Some(other)) => Encrypt::KeyOf(session.name(&other)?),
+            };
+            remotes::add(session, &name, &session.address(&url)?, join.as_deref(), &encrypt)
+        }
         Some(Backup::Remove { name }) => remotes::remove(session, &name),
         Some(Backup::List { from }) => {
             let from = from.map(|from| session.address(&from)).transpose()?;

@@ -13,8 +13,10 @@ fn change(database: &mut Database, change: impl FnOnce(&mut DatabaseConfig)) -> 
     let handle = database.handle.clone();
     database.workspace.change(|config| {
         let own = config.databases.get_mut(&handle);
-        own.map(change)
-            .ok_or_else(|| OpError::WhichDatabase { reason: format!("'{handle}' is not kept here any more") })
+        own.map(change).ok_or_else(|| OpError::WhichDatabase {
+            reason: format!("'{handle}' is not kept here any more"),
+            next: "`pagekeep init PATH` begins again".into(),
+        })
     })
 }
 

@@ -15,9 +15,9 @@ pub(crate) fn run(
     line: Option<&str>,
     from: Option<&str>,
 ) -> Result<Output, OpError> {
-    let database = session.database(false)?;
     let mut spec = session.context.spec(spec)?;
-    let history = session.from(from.unwrap_or("."))?.history(&mut spec)?;
+    let database = session.database_of(&spec)?;
+    let history = session.from_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
     let options = CheckoutOptions { new_line: line.map(|line| session.name(line)).transpose()? };
     let report = ops::checkout(&session.context, &database, &history, &spec, destination, &options)?;
     let restored = &report.restored;

@@ -8,7 +8,7 @@ use tempfile::SpooledTempFile;
 
 use super::rows::shown;
 use crate::cli::args::Diff;
-use crate::cli::output::{Output, count, table as table_of};
+use crate::cli::output::{Output, count, counted, table as table_of};
 use crate::cli::session::Session;
 use crate::ops::diff::{
     ColumnKind, Counts, DiffOptions, DiffSink, Matching, Pair, Patch, Row, RowChange, SchemaChange, Shelf, Table,
@@ -21,8 +21,15 @@ const SPOOL_BYTES: usize = 4 << 20;
 
 pub(crate) fn run(session: &Session, wanted: &Diff) -> Result<Output, OpError> {
     let context = &session.context;
+    if wanted.sql && session.globals.json {
+        let reason = "--sql writes statements, --json an object: one of them is meant".into();
+        return Err(OpError::BadCall {
+            reason,
+            hint: "leave out --json for SQL, or --sql for the rows as JSON".into(),
+        });
+    }
     let mut spec = context.spec(&wanted.old)?;
-    let ReadFrom { store, database, .. } = session.from(wanted.from.as_deref().unwrap_or(".".as_ref()))?;
+    let ReadFrom { store, database, .. } = session.from_for(&spec, wanted.from.as_deref().unwrap_or(".".as_ref()))?;
     let shelf = Shelf::open(context, store, &mut spec, database)?;
     let new = wanted.new.as_ref().map(|new| context.spec(new)).transpose()?;
     let take = |pair: &Pair<'_>, names| show(session, wanted, pair, names);
@@ -62,7 +69,7 @@ fn show(session: &Session, wanted: &Diff, pair: &Pair<'_>, names: [String; 2]) -
         definitions: 0,
     };
     diff(pair, &options, &session.context.progress, &mut shown)?;
-    shown.end(wanted.stat).map_err(write)
+    shown.end(wanted).map_err(write)
 }
 
 /// Writes what is found, as text or JSON.
@@ -144,9 +151,12 @@ impl Shown<'_> {
                 let parts = columns.iter().map(|at| {
                     let name = &b.shape.columns[*at].name;
                     let new = shown(b.encoding, &new.values[*at]);
-                    let before = table.common.iter().find(|(_, now)| now == at).map(|(before, _)| *before);
+                    let mut known = table.common.iter().chain(&table.renamed);
+                    let before = known.find(|(_, now)| now == at).map(|(before, _)| *before);
                     let old = before.map_or_else(|| "(no column)".into(), |at| shown(a.encoding, &old.values[at]));
-                    format!("{name}: {old} -> {new}")
+                    let was = before.map(|at| &a.shape.columns[at].name).filter(|was| !was.eq_ignore_ascii_case(name));
+                    let was = was.map(|was| format!(" (was {was})")).unwrap_or_default();
+                    format!("{name}{was}: {old} -> {new}")
                 });
                 ('~', format!("{}  {}", key(b, new), parts.collect::<Vec<_>>().join(", ")))
             }
@@ -220,19 +230,22 @@ impl Shown<'_> {
         writeln!(self.body, "  {}", sentence(counts))
     }
 
-    fn end(mut self, stat: bool) -> io::Result<Output> {
+    fn end(mut self, wanted: &Diff) -> io::Result<Output> {
         if self.as_json {
             let Counts { added, removed, changed } = self.total;
             writeln!(self.body, "],\"added\":{added},\"removed\":{removed},\"changed\":{changed}}}")?;
             return Ok(Output::spooled(self.body));
         }
-        if stat && !self.stat.is_empty() {
+        if wanted.stat && !self.stat.is_empty() {
             writeln!(self.body, "{}", table_of(&["TABLE", "ADDED", "REMOVED", "CHANGED"], self.stat))?;
         }
+        let definitions = format!("{} changed", counted(self.definitions as u64, "definition"));
         let said = match (self.total.is_empty(), self.definitions) {
+            (_, 0) if wanted.schema => "no definition changed".into(),
             (true, 0) => "nothing changed".into(),
             (_, 0) => format!("rows: {}", sentence(&self.total)),
-            (_, definitions) => format!("{definitions} definitions changed; rows: {}", sentence(&self.total)),
+            _ if wanted.schema => definitions,
+            _ => format!("{definitions}; rows: {}", sentence(&self.total)),
         };
         Ok(Output::spooled(self.body).say(format!("{} to {}: {said}", self.names[0], self.names[1])))
     }

@@ -22,14 +22,18 @@ pub(crate) fn run(session: &Session, drill: &Drill) -> Result<Output, OpError> {
         (None, Some(count)) => DrillPick::Sample(count),
         (None, None) => DrillPick::Spec(Spec::latest()),
     };
+    let meant = match &pick {
+        DrillPick::Spec(spec) => spec.clone(),
+        DrillPick::Sample(_) => Spec::latest(),
+    };
     let options = DrillOptions { pick, accept: drill.accept, scratch: drill.scratch.clone() };
     let places = match &drill.from {
         Some(from) => vec![from.clone()],
-        None => ops::drill_places(&session.database(false)?).into_iter().map(Into::into).collect(),
+        None => ops::drill_places(&session.database_of(&meant)?).into_iter().map(Into::into).collect(),
     };
     let (mut reports, mut failures) = (Vec::new(), Vec::new());
     for place in &places {
-        match session.reach(place).and_then(|from| ops::drill(&session.context, &from, &options)) {
+        match session.reach_for(&meant, place).and_then(|from| ops::drill(&session.context, &from, &options)) {
             Ok(report) => reports.push(report),
             Err(error) if places.len() == 1 || error.kind() == ErrorKind::Interrupted => return Err(error),
             Err(error) => failures.push((place.to_string_lossy().into_owned(), error)),

@@ -9,7 +9,7 @@ use super::remotes::rows_or_nothing;
 use super::retention::shown;
 use crate::base::policy::Policy;
 use crate::cli::args::{Delete, Forget};
-use crate::cli::output::{Output, count, moment};
+use crate::cli::output::{Output, count, counted, moment};
 use crate::cli::session::Session;
 use crate::ops::retention::{self, ForgetOptions, ForgetReport, LOCAL, RetentionError};
 use crate::ops::{OpError, Spec, title};
@@ -28,8 +28,8 @@ pub(crate) fn run(session: &Session, wanted: Forget) -> Result<Output, OpError> 
     if undo {
         return recall(session, from.unwrap_or(OsStr::new(LOCAL)), &specs);
     }
-    let reports = if !specs.is_empty() {
-        let from = session.from(from.unwrap_or(OsStr::new(LOCAL)))?;
+    let reports = if let Some(first) = specs.first() {
+        let from = session.from_for(first, from.unwrap_or(OsStr::new(LOCAL)))?;
         retention::forget(&session.context, &from, &specs, &options)?
     } else if apply_retention {
         by_configured(session, from, &options)?
@@ -61,18 +61,19 @@ fn by_configured(
 }
 
 fn recall(session: &Session, from: &OsStr, specs: &[Spec]) -> Result<Output, OpError> {
-    let from = session.from(from)?;
+    let from = session.from_for(specs.first().unwrap_or(&Spec::latest()), from)?;
     let recalled = retention::recall(&session.context, &from, specs)?;
     let titles: Vec<String> =
         recalled.iter().map(|(database, name)| title(database, &name.line, name.number)).collect();
-    let said = format!("{} snapshots are part of the history again", count(titles.len() as u64));
+    let said = format!("part of the history again: {}", counted(titles.len() as u64, "snapshot"));
     Ok(Output::new(titles.join("\n"), json!({"recalled": titles})).say(said))
 }
 
 pub(crate) fn delete(session: &Session, wanted: &Delete) -> Result<Output, OpError> {
     let Delete { specs, yes, from, reason } = wanted;
     let specs = specs.iter().map(|spec| session.context.spec(spec)).collect::<Result<Vec<_>, _>>()?;
-    let from = session.from(from.as_deref().unwrap_or(OsStr::new(LOCAL)))?;
+    let place = from.as_deref().unwrap_or(OsStr::new(LOCAL));
+    let from = session.from_for(specs.first().unwrap_or(&Spec::latest()), place)?;
     let options = ForgetOptions { dry_run: true, reason: reason.clone() };
     let plan = retention::forget(&session.context, &from, &specs, &options)?;
     if !yes && !agreed(session, &plan)? {

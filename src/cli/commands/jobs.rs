@@ -55,7 +55,10 @@ pub(crate) fn one(
     command: Option<JobCommand>,
 ) -> Result<Output, OpError> {
     match (command, id) {
-        (Some(JobCommand::Cancel { id }), _) => cancel(session, &id),
+        (Some(JobCommand::Cancel { id }), named) => match id.or(named) {
+            Some(id) => cancel(session, &id),
+            None => Err(OpError::BadCall { reason: "say which job".into(), hint: "pagekeep job cancel ID".into() }),
+        },
         (Some(JobCommand::Run { id }), _) => run(session, &id),
         (None, Some(id)) => show(session, &id, follow),
         (None, None) => list(session),

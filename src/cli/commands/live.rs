@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::cli::args::{Live, Reset};
-use crate::cli::output::{Output, count, size, time};
+use crate::cli::output::{Output, count, counted, size, time};
 use crate::cli::session::Session;
 use crate::ops::{self, LiveError, LiveReport, OpError, ReadFrom, ResetPlan, Spec};
 
@@ -24,9 +24,9 @@ pub(super) fn restore(
     }
     // The database is named by its path already.
     let there = session.context.current_folder.join(destination).exists().then_some(destination.as_os_str());
-    let wanted = session.globals.db.as_deref().or(there);
-    let from = ReadFrom::open(&session.context, from, wanted, &session.settings)?;
     let spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
+    let wanted = session.context.wanted(session.globals.db.as_deref().or(there), &spec)?;
+    let from = ReadFrom::open(&session.context, from, wanted.as_deref(), &session.settings)?;
     let report = ops::restore_live(&session.context, &from, &spec, destination, &session.settings, &live.options())?;
     let said = format!(
         "{} is {} now: {} of {} pages written in {}, writers waited {}",
@@ -65,7 +65,7 @@ pub(super) fn reset(session: &Session, reset: &Reset) -> Result<Output, OpError>
 fn loss(plan: &ResetPlan, no_backup: bool) -> String {
     let rows: u64 = plan.tables.iter().filter_map(|(_, rows)| *rows).sum();
     let tables = plan.tables.iter().map(|(name, rows)| match rows {
-        Some(rows) => format!("  {name}: {} rows", count(*rows)),
+        Some(rows) => format!("  {name}: {}", counted(*rows, "row")),
         None => format!("  {name}: rows that SQLite cannot count here"),
     });
     let kept = if no_backup {
@@ -77,10 +77,10 @@ fn loss(plan: &ResetPlan, no_backup: bool) -> String {
         format!("it is kept first, here and at {}", names.join(", "))
     };
     let head = format!(
-        "{} loses {} tables with {} rows, {}; {kept}",
+        "{} loses {} with {}, {}; {kept}",
         plan.path.display(),
-        count(plan.tables.len() as u64),
-        count(rows),
+        counted(plan.tables.len() as u64, "table"),
+        counted(rows, "row"),
         size(plan.size_bytes)
     );
     std::iter::once(head).chain(tables).collect::<Vec<_>>().join("\n")

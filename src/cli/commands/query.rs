@@ -26,6 +26,9 @@ pub(super) struct Opened<'a> {
 impl<'a> Opened<'a> {
     /// Opens a snapshot, and those attached to it.
     pub(super) fn new(session: &'a Session, spec: Option<&str>, looking: &'a Looking) -> Result<Self, OpError> {
+        if let Some(sql) = spec.filter(|text| is_sql(text)) {
+            return Err(lacking(sql));
+        }
         let spec = spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
         let (place, cache) = session.place(looking.from.as_deref(), &spec)?;
         let pages = open_snapshot(&place, &spec, looking.file.as_deref())?;
@@ -67,6 +70,32 @@ impl<'a> Opened<'a> {
     }
 }
 
+/// What is missing beside one of the two: a snapshot and a statement.
+fn lacking(given: &str) -> OpError {
+    if is_sql(given) {
+        let reason = format!("{given:?} is a statement: say which snapshot it is for");
+        return OpError::BadCall { reason, hint: format!("like this: pagekeep query @latest {}", typed(given)) };
+    }
+    let reason = format!("nothing is asked of {given:?}: a statement is missing");
+    let hint = format!("like this: pagekeep query {} \"SELECT …\"; or a shell: pagekeep sql {0}", typed(given));
+    OpError::BadCall { reason, hint }
+}
+
+/// As an argument that a shell takes as it is.
+fn typed(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "@.:~_-".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// Whether what stands for a snapshot is a statement: names may have blanks in them, and no name begins so.
+fn is_sql(text: &str) -> bool {
+    const VERBS: [&str; 11] =
+        ["select", "with", "values", "explain", "pragma", "call", "insert", "update", "delete", "create", "drop"];
+    let mut words = text.split(|c: char| c.is_whitespace() || c == '(');
+    let first = words.next().unwrap_or_default();
+    words.next().is_some() && VERBS.iter().any(|verb| first.eq_ignore_ascii_case(verb))
+}
+
 /// The form that is asked for; `--json` asks for one, too.
 pub(super) fn format(session: &Session, asked: Option<Format>) -> Format {
     let other = if session.globals.json { Format::Json } else { Format::Table };
@@ -94,10 +123,11 @@ pub(super) fn not_written(source: io::Error) -> OpError {
 pub(crate) fn run(
     session: &Session,
     spec: &str,
-    sql: &str,
+    sql: Option<&str>,
     asked: Option<Format>,
     looking: &Looking,
 ) -> Result<Output, OpError> {
+    let Some(sql) = sql else { return Err(lacking(spec)) };
     let opened = Opened::new(session, Some(spec), looking)?;
     let mut rows = to_stdout(format(session, asked));
     let ran = opened.queries.run(sql, &mut rows).and_then(|()| rows.flush().map_err(not_written));

@@ -13,12 +13,13 @@ use crate::ops::{self, History, OpError, RefReport, Refs, Spec, TagOptions, titl
 pub(crate) fn tag(session: &Session, arguments: Tag, from: Option<&str>) -> Result<Output, OpError> {
     let Tag { name, spec, note, delete, force, .. } = arguments;
     let Some(name) = name else { return tags(session, from) };
-    let database = session.database(false)?;
+    is_set_here("tag", &name, from)?;
+    let database = session.database_of(&named(session, spec.as_deref())?)?;
     if delete {
         let report = ops::delete_tag(&session.context, &database, &name)?;
         return Ok(moved(&database.name, &report));
     }
-    let (history, spec) = meant(session, spec.as_deref(), from)?;
+    let (history, spec) = meant(session, spec.as_deref(), None)?;
     let options = TagOptions { note, force };
     let report = ops::set_tag(&session.context, &database, &history, &name, &spec, options)?;
     Ok(moved(&database.name, &report))
@@ -27,12 +28,13 @@ pub(crate) fn tag(session: &Session, arguments: Tag, from: Option<&str>) -> Resu
 pub(crate) fn branch(session: &Session, arguments: Branch, from: Option<&str>) -> Result<Output, OpError> {
     let Branch { name, spec, delete, force, .. } = arguments;
     let Some(name) = name else { return lines(session, from) };
-    let database = session.database(false)?;
+    is_set_here("branch", &name, from)?;
+    let database = session.database_of(&named(session, spec.as_deref())?)?;
     if delete {
         let report = ops::delete_line(&session.context, &database, &name, force)?;
         return Ok(moved(&database.name, &report));
     }
-    let (history, spec) = meant(session, spec.as_deref(), from)?;
+    let (history, spec) = meant(session, spec.as_deref(), None)?;
     let report = ops::create_line(&session.context, &database, &history, &name, &spec)?;
     let next = format!("next: pagekeep checkout {}:{name} DEST makes a working copy that continues it", database.name);
     Ok(moved(&database.name, &report).say(next))
@@ -73,10 +75,24 @@ pub(crate) fn reflog(session: &Session, name: Option<&str>, from: Option<&str>) 
     Ok(if moves.is_empty() { output.say("no tag or line has moved yet") } else { output })
 }
 
+/// Names are set in the local store; whoever says where from may think that they are set there.
+fn is_set_here(command: &str, name: &str, from: Option<&str>) -> Result<(), OpError> {
+    let Some(from) = from else { return Ok(()) };
+    let reason =
+        format!("--from only lists what is there: {command} {name:?} is set here, and goes to remotes with a sync");
+    let hint = format!("pagekeep {command} {name} SPEC && pagekeep backup sync {from}");
+    Err(OpError::BadCall { reason, hint })
+}
+
+/// The snapshot that is named; the newest when none is.
+fn named(session: &Session, spec: Option<&str>) -> Result<Spec, OpError> {
+    Ok(spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest))
+}
+
 /// The history and the snapshot that a command speaks of; the newest when no spec is given.
 fn meant(session: &Session, spec: Option<&str>, from: Option<&str>) -> Result<(History, Spec), OpError> {
-    let mut spec = spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let history = session.from(from.unwrap_or("."))?.history(&mut spec)?;
+    let mut spec = named(session, spec)?;
+    let history = session.from_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
     Ok((history, spec))
 }
 

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::status;
-use crate::cli::output::{Output, table};
+use crate::cli::output::{Output, counted, table};
 use crate::cli::session::Session;
-use crate::ops::{self, OpError};
+use crate::ops::{self, Encrypt, OpError};
 
 pub(super) fn list(session: &Session) -> Result<Output, OpError> {
     let database = session.database(false)?;
@@ -20,24 +20,40 @@ pub(super) fn list(session: &Session) -> Result<Output, OpError> {
     Ok(if names.is_empty() { output.say("no remote yet; add one: pagekeep backup add NAME URL") } else { output })
 }
 
-pub(super) fn add(session: &Session, name: &str, url: &str, join: Option<&str>) -> Result<Output, OpError> {
+pub(super) fn add(
+    session: &Session,
+    name: &str,
+    url: &str,
+    join: Option<&str>,
+    encrypt: &Encrypt,
+) -> Result<Output, OpError> {
     let mut database = session.database(true)?;
     let name = session.name(name)?;
     let join = join.map(|name| session.name(name)).transpose()?;
-    let report = ops::add_remote(&session.context, &mut database, &name, url, join.as_ref())?;
+    let report = ops::add_remote_as(&session.context, &mut database, &name, url, join.as_ref(), encrypt)?;
     let json = json!({
         "name": name,
         "url": report.url,
         "created": report.created,
+        "encrypted": report.encrypted,
         "conditional_put": report.conditional_put,
         "newest": report.newest,
         "joined": report.joined,
         "database": database.name,
     });
-    let verb = if report.created { "created a store at" } else { "opened the store at" };
+    let verb = match (report.created, report.encrypted) {
+        (true, false) => "created a store at",
+        (true, true) => "created an encrypted store at",
+        (false, false) => "opened the store at",
+        (false, true) => "opened the encrypted store at",
+    };
     let mut output = Output::new(String::new(), json).say(format!("{name}: {verb} {}", report.url));
     if session.globals.verbose {
         output = output.say(format!("credentials: {}", report.credentials));
+    }
+    if report.created && report.encrypted {
+        output =
+            output.say("without its password nobody can read it, you neither: keep the password somewhere else, too");
     }
     if report.joined {
         output = output.say(format!("this database goes on with the history of {} that lies there", database.name));
@@ -58,7 +74,16 @@ pub(super) fn remove(session: &Session, name: &str) -> Result<Output, OpError> {
     let mut database = session.database(false)?;
     let (name, url) = database.remove_remote(name)?;
     let said = format!("{name} is forgotten; what lies at {url} stays");
-    Ok(Output::new(String::new(), json!({"removed": name, "url": url})).say(said))
+    let mut output = Output::new(String::new(), json!({"removed": name, "url": url})).say(said);
+    // Nothing is wrong with a snapshot that cannot be read here: who removes a remote is not kept from it.
+    let lacking = ops::borrowed(&session.context, &database).unwrap_or(0);
+    if lacking > 0 && database.remote_names().is_empty() {
+        let packs = counted(lacking as u64, "pack");
+        output = output.say(format!(
+            "the store here lacks {packs} of the newest snapshot, which lie there: pagekeep backup restore {url} FILE"
+        ));
+    }
+    Ok(output)
 }
 
 /// Shared by lists: a table or, when empty, nothing.

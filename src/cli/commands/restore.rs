@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::cli::output::{Output, count, size, time};
+use crate::cli::output::{Output, counted, size, time};
 use crate::cli::session::Session;
 use crate::ops::{self, Database, OpError, RestoreReport, Spec};
 use crate::procedures::file_name;
@@ -17,8 +17,8 @@ pub(super) fn run(
     at: Option<&str>,
     force: bool,
 ) -> Result<Output, OpError> {
-    let from = session.from(from)?;
     let spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
+    let from = session.from_for(&spec, from)?;
     let (name, report) = from.restore(&session.context, &spec, destination, force)?;
 
     Ok(told(name, report))
@@ -38,9 +38,9 @@ pub(super) fn download(session: &Session, snapshot: &str, path: Option<&Path>, f
 fn told(name: String, report: RestoreReport) -> Output {
     let fetched = size(report.requests.received_bytes);
     let said = format!(
-        "Downloaded {fetched} of {fetched}, restored {name} ({}, {} files) to {} in {}",
+        "Downloaded {fetched} of {fetched}, restored {name} ({}, {}) to {} in {}",
         size(report.size_bytes),
-        count(report.files),
+        counted(report.files, "file"),
         report.path.display(),
         time(report.elapsed)
     );

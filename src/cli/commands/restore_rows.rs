@@ -5,7 +5,7 @@ use std::io::{Read, Seek};
 use serde_json::json;
 
 use crate::cli::args::{OnConflict, RestoreRows};
-use crate::cli::output::{Output, count};
+use crate::cli::output::{Output, counted};
 use crate::cli::session::Session;
 use crate::ops::diff::{self, RestoreRowsOptions, Shelf};
 use crate::ops::{OpError, ReadFrom};
@@ -13,7 +13,7 @@ use crate::ops::{OpError, ReadFrom};
 pub(crate) fn run(session: &Session, wanted: &RestoreRows) -> Result<Output, OpError> {
     let context = &session.context;
     let mut spec = context.spec(&wanted.spec)?;
-    let ReadFrom { store, database, .. } = session.from(wanted.from.as_deref().unwrap_or(".".as_ref()))?;
+    let ReadFrom { store, database, .. } = session.from_for(&spec, wanted.from.as_deref().unwrap_or(".".as_ref()))?;
     let shelf = Shelf::open(context, store, &mut spec, database)?;
     let snapshot = shelf.snapshot(&spec, wanted.file.as_deref())?;
     let options = RestoreRowsOptions {
@@ -38,6 +38,7 @@ pub(crate) fn run(session: &Session, wanted: &RestoreRows) -> Result<Output, OpE
         "dry_run": wanted.dry_run,
         "missing": report.missing,
         "conflicts": report.conflicts,
+        "clashes": report.clashes,
         "some_conflicts": report.told,
         "tables_made": report.tables_made,
         "written": report.written,
@@ -51,23 +52,32 @@ pub(crate) fn run(session: &Session, wanted: &RestoreRows) -> Result<Output, OpE
         text = if statements.is_empty() { statements } else { format!("BEGIN IMMEDIATE;\n{statements}COMMIT;\n") };
     }
     let mut output = Output::new(text, json).say(format!(
-        "{name}: {} rows are missing in {}, {} are there with other values",
-        count(report.missing),
+        "{name}: {} missing in {}, {} there with other values",
+        are(report.missing),
         path.display(),
-        count(report.conflicts)
+        are(report.conflicts)
     ));
+    if report.clashes > 0 {
+        let (rows, clash) =
+            (counted(report.clashes, "missing row"), if report.clashes == 1 { "clashes" } else { "clash" });
+        output = output.say(format!("{rows} {clash} with others: what must be unique is taken"));
+    }
     if !report.told.is_empty() {
-        output = output.say(format!("with other values: {}", report.told.join(", ")));
+        output = output.say(format!("in conflict: {}", report.told.join(", ")));
     }
     if wanted.dry_run {
         return Ok(output.say("nothing was written"));
     }
-    output = output.say(format!("{} rows written", count(report.written)));
+    output = output.say(format!("{} written", counted(report.written, "row")));
     if report.broken_references > 0 {
         output = output.say(format!(
-            "{} rows now refer to rows that are not there: see PRAGMA foreign_key_check",
-            count(report.broken_references)
+            "{} now without the row referred to: see PRAGMA foreign_key_check",
+            are(report.broken_references)
         ));
     }
     Ok(output)
+}
+
+fn are(rows: u64) -> String {
+    format!("{} {}", counted(rows, "row"), if rows == 1 { "is" } else { "are" })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
-use crate::cli::output::{Output, moment, table as table_of};
+use crate::cli::output::{Output, counted, moment, table as table_of};
 use crate::cli::session::Session;
 use crate::format::record::SnapshotName;
 use crate::ops::diff::{ColumnKind, Event, Row, Shelf, TableSide, find as find_last, life, value_json};
@@ -71,7 +71,9 @@ pub(crate) fn find(
     let (side, row) = &found.row;
     let name = called(&found.name);
     let said = match &found.next {
-        Some(next) => format!("{} has none; {} snapshots were looked into", called(next), found.looked_into),
+        Some(next) => {
+            format!("{} has none; looked into {}", called(next), counted(found.looked_into.into(), "snapshot"))
+        }
         None => "it is the newest".to_owned(),
     };
     let json = json!({

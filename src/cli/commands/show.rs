@@ -5,7 +5,7 @@ use serde_json::json;
 use super::log::json_of;
 use super::retention::mark_json;
 use crate::base::Name;
-use crate::cli::output::{Output, count, moment, size};
+use crate::cli::output::{Output, count, counted, moment, size};
 use crate::cli::session::Session;
 use crate::format::marks::{Mark, Marked};
 use crate::format::record::{FileEntry, FileKind, Header, SnapshotName};
@@ -14,7 +14,7 @@ use crate::ops::{ErrorKind, History, Listed, OpError, Refs, title};
 
 pub(crate) fn show(session: &Session, spec: &str, from: Option<&str>) -> Result<Output, OpError> {
     let mut spec = session.context.spec(spec)?;
-    let history = session.from(from.unwrap_or("."))?.history(&mut spec)?;
+    let history = session.from_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
     let record = history.resolve(&spec)?;
     let one = Listed::of(&record);
     let state = State::load(&history.store, record)?;
@@ -24,8 +24,9 @@ pub(crate) fn show(session: &Session, spec: &str, from: Option<&str>) -> Result<
     let mark = mark_of(&history, &one.header.name())?;
     lines.extend(mark.iter().map(|mark| marked(&history.database, mark)));
     lines.extend(said(&one.header));
-    let extents = count(state.map.extent_count() as u64);
-    lines.push(format!("builds   on {} records, from {extents} extents", one.header.chain.len()));
+    let extents = counted(state.map.extent_count() as u64, "extent");
+    let records = counted(one.header.chain.len() as u64, "record");
+    lines.push(format!("builds   on {records}, from {extents}"));
     lines.extend(state.files.values().map(file));
     let mut json = json_of(&one);
     json["tags"] = json!(tags);
@@ -74,14 +75,14 @@ fn facts(one: &Listed) -> Vec<String> {
         format!("time     {} ({})", moment(header.created_at), header.created_at),
         format!("made by  {} on {}", header.tool, header.host),
         format!(
-            "size     {} in {} chunks, {} files",
+            "size     {} in {}, {}",
             size(totals.size_bytes),
-            count(totals.chunks),
-            count(totals.files)
+            counted(totals.chunks, "chunk"),
+            counted(totals.files, "file")
         ),
         format!(
-            "changed  {} chunks, {} of them stored, {} added",
-            count(totals.changed_chunks),
+            "changed  {}, {} of them stored, {} added",
+            counted(totals.changed_chunks, "chunk"),
             count(totals.new_chunks),
             size(one.added_bytes())
         ),

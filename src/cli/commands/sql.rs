@@ -43,13 +43,43 @@ struct Shell<'a, W: io::Write> {
     rows: Rows<W>,
     /// The beginning of a statement whose end has not come yet.
     begun: String,
+    /// Lines taken so far.
+    lines: usize,
+    /// The line on which what ran last begins.
+    at: usize,
+}
+
+/// A failure in a script.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {failure}")]
+struct InScript {
+    line: usize,
+    #[source]
+    failure: OpError,
+}
+
+/// What a command of the shell shows: as rows for programs, as lines for people.
+#[derive(Default)]
+struct Listing {
+    columns: &'static [&'static str],
+    rows: Vec<Vec<String>>,
+}
+
+impl Listing {
+    fn of(column: &'static [&'static str], rows: impl IntoIterator<Item = String>) -> Self {
+        Self { columns: column, rows: rows.into_iter().map(|row| vec![row]).collect() }
+    }
 }
 
 impl<W: io::Write> Shell<'_, W> {
     /// Takes a line: a command of the shell, or part of a statement.
     fn line(&mut self, line: &str) -> Result<Next, OpError> {
-        if self.begun.is_empty() && line.trim_start().starts_with('.') {
-            return self.command(line.trim());
+        self.lines += 1;
+        if self.begun.is_empty() {
+            self.at = self.lines;
+            if line.trim_start().starts_with('.') {
+                return self.command(line.trim());
+            }
         }
         self.begun.push_str(line);
         self.begun.push('\n');
@@ -65,7 +95,12 @@ impl<W: io::Write> Shell<'_, W> {
     /// Runs what was begun, with or without a semicolon at its end.
     fn finish(&mut self) -> Result<Next, OpError> {
         let text = std::mem::take(&mut self.begun);
-        let ran = split(&text).into_iter().try_for_each(|statement| self.statement(statement));
+        let first = self.at;
+        let ran = split(&text).into_iter().try_for_each(|statement| {
+            let before = statement.as_ptr() as usize - text.as_ptr() as usize;
+            self.at = first + text[..before].matches('\n').count();
+            self.statement(statement)
+        });
         self.rows.flush().map_err(not_written)?;
         ran.map(|()| Next::Go)
     }
@@ -99,26 +134,47 @@ impl<W: io::Write> Shell<'_, W> {
         let wrong = |reason: String| OpError::from(QueryError::Sql { reason });
         let shown = match command {
             ".quit" | ".exit" => return Ok(Next::Leave),
-            ".help" => HELP.lines().map(str::to_owned).collect(),
-            ".tables" => self.opened.queries.tables()?,
-            ".schema" => self.opened.queries.schema((!rest.is_empty()).then_some(rest))?,
-            ".databases" => self.opened.queries.databases().map(|(name, shot)| format!("{name}: {shot}")).collect(),
+            ".help" => Listing::of(&["help"], HELP.lines().map(str::to_owned)),
+            ".tables" => Listing::of(&["name"], self.opened.queries.tables()?),
+            ".schema" => Listing::of(&["sql"], self.opened.queries.schema((!rest.is_empty()).then_some(rest))?),
+            ".databases" => {
+                let all = self.opened.queries.databases();
+                let rows = all.map(|(name, snapshot)| vec![name.to_owned(), snapshot.to_owned()]).collect();
+                Listing { columns: &["name", "snapshot"], rows }
+            }
             ".mode" => {
                 let format = Format::from_str(rest, true)
                     .map_err(|_| wrong(format!("{rest:?} is none of table, json, csv, line")))?;
                 self.rows.set_format(format);
-                Vec::new()
+                return Ok(Next::Go);
             }
             ".attach" => {
                 let (name, spec) =
                     rest.split_once('=').ok_or_else(|| wrong("say which, like .attach old=app@3".into()))?;
                 self.opened.attach(name.trim(), spec.trim())?;
-                Vec::new()
+                return Ok(Next::Go);
             }
             other => return Err(wrong(format!("there is no command {other}; .help lists them"))),
         };
-        self.rows.lines(&shown).and_then(|()| self.rows.flush()).map_err(not_written)?;
+        self.show(&shown).and_then(|()| self.rows.flush()).map_err(not_written)?;
         Ok(Next::Go)
+    }
+
+    fn show(&mut self, shown: &Listing) -> io::Result<()> {
+        if self.rows.format() != Format::Json {
+            return self.rows.lines(&shown.rows.iter().map(|row| row.join(": ")).collect::<Vec<_>>());
+        }
+        self.rows.begin(&shown.columns.iter().map(|column| (*column).to_owned()).collect::<Vec<_>>())?;
+        for row in &shown.rows {
+            self.rows.row(&row.iter().map(|text| ValueRef::Text(text.as_bytes())).collect::<Vec<_>>())?;
+        }
+        self.rows.end()
+    }
+
+    /// Says on which line of a script it failed.
+    fn located(&self, failure: OpError) -> OpError {
+        let (kind, hint) = (failure.kind(), failure.hint());
+        OpError::Built { kind, hint, failure: Box::new(InScript { line: self.at, failure }) }
     }
 }
 
@@ -133,14 +189,18 @@ pub(crate) fn run(
     let caller = session.caller();
     let refused = |error: rusqlite::Error| OpError::from(QueryError::Sql { reason: error.to_string() });
     let failures = install(opened.queries.connection(), caller.clone()).map_err(refused)?;
-    let mut shell = Shell { opened, caller, failures, rows: to_stdout(format(session, asked)), begun: String::new() };
+    let rows = to_stdout(format(session, asked));
+    let mut shell = Shell { opened, caller, failures, rows, begun: String::new(), lines: 0, at: 0 };
     let ran = match script {
         Some(script) => lines(&mut shell, script.lines().map(|line| Ok(line.to_owned()))),
         None if io::stdin().is_terminal() => interactive(session, &mut shell),
         None => lines(&mut shell, io::stdin().lock().lines()),
     };
+    // What is said in one line needs no number.
+    let is_script = shell.lines > 1;
+    let ran = unless_gone(ran).map_err(|error| if is_script { shell.located(error) } else { error });
     shell.opened.tell_stats(shell.rows.format() == Format::Json);
-    unless_gone(ran)?;
+    ran?;
     Ok(Output::new("", Value::Null))
 }
 

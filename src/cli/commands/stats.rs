@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::remotes::rows_or_nothing;
 use crate::cli::args::Stats;
-use crate::cli::output::{Output, count, moment, size};
+use crate::cli::output::{Output, count, counted, moment, size};
 use crate::cli::session::Session;
 use crate::ops::{self, OpError, Prices, SnapshotShare, StatsReport, title};
 
@@ -44,7 +44,7 @@ fn facts(report: &StatsReport) -> String {
         .collect();
     let mut lines = vec![
         format!("place     {}", report.place),
-        format!("raw       {} in {} snapshots", size(report.raw_bytes), count(report.snapshots.len() as u64)),
+        format!("raw       {} in {}", size(report.raw_bytes), counted(report.snapshots.len() as u64, "snapshot")),
         format!("stored    {} in {} objects{ratio}", size(report.stored_bytes()), count(report.object_count())),
         format!("objects   {}", objects.join(", ")),
         format!(
@@ -55,7 +55,7 @@ fn facts(report: &StatsReport) -> String {
         format!("restore   of the newest: {} reads", count(report.restore_gets)),
     ];
     if report.forgotten > 0 {
-        lines.push(format!("forgotten {} snapshots, not removed yet", count(report.forgotten)));
+        lines.push(format!("forgotten {}, not removed yet", counted(report.forgotten, "snapshot")));
     }
     lines.extend(report.reclaimable_bytes.map(|bytes| format!("prune     would give back {}", size(bytes))));
     lines.join("\n")

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::remotes::rows_or_nothing;
 use crate::base::{Name, SnapshotNumber};
 use crate::cli::exit;
-use crate::cli::output::{Output, age, moment, size};
+use crate::cli::output::{Output, age, counted, moment, size};
 use crate::cli::session::Session;
 use crate::ops::{self, Database, OpError, RemoteStatus, Trouble};
 use crate::workspace::{Failing, Restoring, WorkspaceError, duration};
@@ -82,7 +82,8 @@ fn unfinished_restore(database: &Database, restoring: &Restoring, mut output: Ou
 }
 
 fn to_move(one: &RemoteStatus) -> String {
-    let snapshots = (one.behind > 0).then(|| format!("{} snapshots, {}", one.behind, size(one.behind_bytes)));
+    let snapshots =
+        (one.behind > 0).then(|| format!("{}, {}", counted(u64::from(one.behind), "snapshot"), size(one.behind_bytes)));
     let refs = (one.refs_behind > 0).then(|| match one.refs_behind {
         1 => "1 ref".into(),
         count => format!("{count} refs"),

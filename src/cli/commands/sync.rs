@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::base::Name;
 use crate::cli::exit;
-use crate::cli::output::{Output, count, size, time};
+use crate::cli::output::{Output, count, counted, size, time};
 use crate::cli::session::Session;
 use crate::ops::{self, Database, OpError, Outcome, SnapshotOptions, SnapshotReport, SyncOptions, SyncReport};
 
@@ -107,7 +107,7 @@ pub(super) fn closing(
             format!("Uploaded {sent} of {sent} ({} of {} chunks new) in {elapsed}", count(new), count(all))
         }
         None if pushed == 0 => format!("Nothing changed since {name}, {remote} is up to date ({elapsed})"),
-        None => format!("Uploaded {sent} of {sent} ({pushed} snapshots) in {elapsed}"),
+        None => format!("Uploaded {sent} of {sent} ({}) in {elapsed}", counted(pushed as u64, "snapshot")),
     }
 }
 

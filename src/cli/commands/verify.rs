@@ -5,13 +5,13 @@ use std::ffi::OsStr;
 use serde_json::{Value, json};
 
 use crate::cli::exit;
-use crate::cli::output::{Output, count, size, time};
+use crate::cli::output::{self, Output, count, size, time};
 use crate::cli::session::Session;
-use crate::ops::{self, ErrorKind, Finding, Looked, OpError, VerifyReport};
+use crate::ops::{self, ErrorKind, Finding, Looked, OpError, Spec, VerifyReport};
 
 pub(crate) fn run(session: &Session, from: &OsStr, spec: Option<&str>) -> Result<Output, OpError> {
-    let reached = session.reach(from)?;
     let spec = spec.map(|text| session.context.spec(text)).transpose()?;
+    let reached = session.reach_for(spec.as_ref().unwrap_or(&Spec::latest()), from)?;
     let report = ops::verify(&session.context, &reached, spec.as_ref())?;
     let next = format!("next: pagekeep repair {}", from.to_string_lossy());
     let output = Output::new(findings(&report.findings), json_of(&report));
@@ -36,7 +36,9 @@ pub(super) fn walked(report: &VerifyReport) -> String {
 
 pub(super) fn counted(looked: &Looked) -> String {
     let Looked { records, refs, marks: _, packs, elsewhere, bytes } = looked;
-    let mut text = format!("{} records, {} refs, {} packs", count(*records), count(*refs), count(*packs));
+    let mut text = [(records, "record"), (refs, "ref"), (packs, "pack")]
+        .map(|(number, what)| output::counted(*number, what))
+        .join(", ");
     if *elsewhere > 0 {
         text.push_str(&format!(" ({} more are kept at remotes only)", count(*elsewhere)));
     }

@@ -5,6 +5,7 @@ use crate::base::PackId;
 use crate::format::FormatError;
 use crate::format::bytes::Cursor;
 use crate::format::envelope::{FORMAT_VERSION, HEADER_LEN, ObjectKind, VERSION_AT, header};
+use crate::format::sealed;
 
 /// The last 92 bytes of a pack, before the digest is checked: enough to fetch the table.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +63,27 @@ impl PackFooter {
         let least = (HEADER_LEN + FOOTER_LEN) as u64;
         FormatError::bound("a pack's stored table length", footer.table_len.into(), total_len.saturating_sub(least))?;
         Ok(footer)
+    }
+
+    /// Decodes the footer of a pack whose sealed form has `sealed_len` bytes.
+    ///
+    /// # Errors
+    /// As [`PackFooter::decode`], and when the sealed form has another length than such a pack's.
+    pub fn decode_sealed(bytes: &[u8], sealed_len: u64) -> Result<Self, FormatError> {
+        let mut cursor = Cursor::new(bytes, "a pack's footer");
+        cursor.take(12)?;
+        let (frames, _slots, total) = (cursor.u32()?, cursor.u32()?, cursor.u64()?);
+        FormatError::bound("a pack's length", total, MAX_PACK_BYTES)?;
+        let needed = sealed::sealed_pack_len(total, frames);
+        if needed != sealed_len {
+            return Err(FormatError::Truncated { what: "the sealed pack", needed, available: sealed_len });
+        }
+        Self::decode(bytes, total)
+    }
+
+    /// Offset of the sealed table's first byte in the sealed pack.
+    pub fn sealed_table_at(&self) -> u64 {
+        sealed::part_at(self.table_at(), self.frame_count)
     }
 
     /// Offset of the table's first byte in the pack.

@@ -8,7 +8,7 @@ use crate::map::State;
 use crate::ops::lineage::mirror;
 use crate::ops::refs::pull;
 use crate::ops::{Context, Database, OpError, lines};
-use crate::store::{Packs, Store, StoreError, keys};
+use crate::store::{Packs, Store, keys};
 use crate::workspace::RemoteMemory;
 
 /// Brings to a workspace of its own what a copy needs: the records that the snapshot builds on, the refs, and, of what
@@ -73,7 +73,7 @@ fn needed(database: &Database, store: &Store, state: &State) -> Vec<PackRef> {
 /// Copies packs, as far as they are there: a remote has the others.
 fn copy_packs(from: &Store, to: &Store, packs: HashSet<PackId>) -> Result<(), OpError> {
     for id in packs {
-        if from.remote().exists(&keys::pack(&id)).map_err(StoreError::from)? {
+        if from.remote().exists(&keys::pack(&id))? {
             to.put_pack(&id, from.pack_bytes(&id)?)?;
         }
     }

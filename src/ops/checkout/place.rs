@@ -18,6 +18,8 @@ pub(super) struct Place {
     pub(super) workspace: Option<Workspace>,
     /// Held when it is another than the original's, which is held too.
     pub(super) lock: Option<Lock>,
+    /// Whether the copy is there already.
+    pub(super) is_made: bool,
 }
 
 impl Place {
@@ -46,7 +48,7 @@ impl Place {
             return Err(bad("it lies in the directory that is kept, and would become part of it"));
         }
         let home = if kind == SourceKind::Directory { path.clone() } else { folder };
-        let mut place = Self { path, kind, home, workspace: None, lock: None };
+        let mut place = Self { path, kind, home, workspace: None, lock: None, is_made: false };
         if let Some(there) = Workspace::open(&place.home)? {
             place.hold(database, &there)?;
             // As it is now that nobody else changes it.

@@ -34,6 +34,14 @@ impl Condition {
     /// # Errors
     /// When it is not an expression over the table's columns, or the table cannot be made outside of its program.
     pub fn new(table: &TableSide, text: &str) -> Result<Self, OpError> {
+        Self::beside(table, None, text)
+    }
+
+    /// Prepares a condition for rows of one of two states. Columns that only the `other` has are NULL in these rows.
+    ///
+    /// # Errors
+    /// As [`Condition::new`].
+    pub fn beside(table: &TableSide, other: Option<&TableSide>, text: &str) -> Result<Self, OpError> {
         let shape = &table.shape;
         let plain: Vec<usize> =
             (0..shape.columns.len()).filter(|at| shape.columns[*at].kind == ColumnKind::Plain).collect();
@@ -45,7 +53,9 @@ impl Condition {
         let put = format!("INSERT INTO {name} ({}) VALUES ({holes})", names.join(", "));
         let clear = format!("DELETE FROM {name}");
         let ask = format!("SELECT 1 FROM {name} WHERE ({text}\n)");
-        let database = open(table, &ask).map_err(|source| failed(table, text, source))?;
+        let others = other.iter().flat_map(|other| &other.shape.columns).map(|column| column.name.as_str());
+        let lacking: Vec<&str> = others.filter(|name| shape.column(name).is_none()).collect();
+        let database = open(table, &lacking, &ask).map_err(|source| failed(table, text, source))?;
         let numbered = rowid.is_some();
         Ok(Self { database, text: text.to_owned(), clear, put, ask, plain, numbered })
     }
@@ -77,10 +87,15 @@ impl Condition {
 
 fn failed(table: &TableSide, text: &str, source: rusqlite::Error) -> OpError {
     let columns = table.shape.columns.iter().map(|column| column.name.clone()).collect();
+    // The statement that is asked is ours, and says nothing to whoever wrote the condition.
+    let source = match source {
+        rusqlite::Error::SqlInputError { error, msg, .. } => rusqlite::Error::SqliteFailure(error, Some(msg)),
+        other => other,
+    };
     DiffError::Condition { text: text.to_owned(), table: table.name.clone(), columns, source }.into()
 }
 
-fn open(table: &TableSide, ask: &str) -> rusqlite::Result<Connection> {
+fn open(table: &TableSide, lacking: &[&str], ask: &str) -> rusqlite::Result<Connection> {
     let database = Connection::open_in_memory()?;
     // A misspelt column is an error, not a text.
     database.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
@@ -89,6 +104,10 @@ fn open(table: &TableSide, ask: &str) -> rusqlite::Result<Connection> {
         database.execute_batch("CREATE TABLE s (x INTEGER PRIMARY KEY AUTOINCREMENT); DROP TABLE s;")?;
     } else {
         database.execute(&table.sql, [])?;
+    }
+    for column in lacking {
+        // A type that every kind of table takes: no value will be there.
+        database.execute(&format!("ALTER TABLE {} ADD COLUMN {} BLOB", quoted(&table.name), quoted(column)), [])?;
     }
     let statement = database.prepare(ask)?;
     if statement.parameter_count() > 0 {

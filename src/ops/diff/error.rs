@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rusqlite::ErrorCode;
+
 use crate::ops::ErrorKind;
 use crate::ops::error::nearest;
 use crate::rows::RowsError;
@@ -29,6 +31,14 @@ pub enum DiffError {
         /// The names there are.
         known: Vec<String>,
     },
+    /// A module of SQLite keeps a table's content in tables of its own.
+    #[error("{name:?} is a virtual table: its rows lie in other tables")]
+    IsVirtual {
+        /// The table.
+        name: String,
+        /// Those in which its content lies.
+        keeps: Vec<String>,
+    },
     /// A row's key is not of the table's kind.
     #[error("{key:?} is not a key of this table: it is {expected}")]
     BadKey {
@@ -37,8 +47,10 @@ pub enum DiffError {
         /// What a key is.
         expected: String,
     },
-    /// Rows to be brought back are there with other values.
-    #[error("{count} rows are there with other values: {rows}{}", if *.count > 20 { ", …" } else { "" })]
+    /// Rows to be brought back are there with other values, or another row has what must be unique.
+    #[error("{} there with other values, or clash with other rows: {rows}{}",
+        if *.count == 1 { "1 row is".into() } else { format!("{} rows are", .count) },
+        if *.count > 20 { ", …" } else { "" })]
     RowConflicts {
         /// How many.
         count: u64,
@@ -101,10 +113,16 @@ impl DiffError {
             Self::BadKey { .. }
             | Self::NotMatched { .. }
             | Self::NoTable { .. }
+            | Self::IsVirtual { .. }
             | Self::Virtual { .. }
             | Self::ColumnsGone { .. }
             | Self::Condition { .. } => ErrorKind::Usage,
-            Self::RowConflicts { .. } | Self::Refused { .. } => ErrorKind::TargetExists,
+            Self::RowConflicts { .. } => ErrorKind::TargetExists,
+            Self::Refused { source, .. } => match source.sqlite_error_code() {
+                Some(ErrorCode::ConstraintViolation) => ErrorKind::TargetExists,
+                Some(ErrorCode::DiskFull) => ErrorKind::Temporary,
+                _ => ErrorKind::Source,
+            },
         }
     }
 
@@ -119,6 +137,9 @@ impl DiffError {
             Self::RowConflicts { .. } => {
                 "look at them with --dry-run, then choose: --on-conflict skip, or --on-conflict replace".into()
             }
+            Self::Refused { .. } if self.kind() == ErrorKind::Source => {
+                "run pagekeep as a user who may write to it; nothing was changed".into()
+            }
             Self::Refused { .. } => "see the statements with --dry-run; conflicts are settled by --on-conflict".into(),
             Self::Virtual { of, .. } => format!(
                 "write through the table itself: restore the snapshot beside the database, ATTACH it, and INSERT INTO {of} \
@@ -129,10 +150,13 @@ impl DiffError {
             ),
             Self::NotMatched { .. } => "restore the snapshot beside it, and copy what is needed with SQL".into(),
             Self::Condition { table, columns, .. } => format!(
-                "write it as after WHERE in SQL, like --where 'price > 10'; the columns of {table} are {}; name the table it \
-                 is about with --table",
+                "write it as after WHERE in SQL, like 'price > 10', for one table; the columns of {table} are {}",
                 columns.join(", ")
             ),
+            Self::IsVirtual { keeps, .. } if keeps.is_empty() => {
+                "ask one of its snapshots: pagekeep query SPEC SQL".into()
+            }
+            Self::IsVirtual { keeps, .. } => format!("ask for one of these tables: {}", keeps.join(", ")),
             Self::Rows(_) | Self::Schema { .. } => {
                 "see what SQLite says of the file itself: restore it, then PRAGMA integrity_check".into()
             }

@@ -5,8 +5,8 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::DiffError;
-use super::literal::quoted;
-use super::lookup::{Traced, find_row, find_table, find_where, table_names};
+use super::key::row_of;
+use super::lookup::{Traced, find_table, find_where, table_names};
 use super::merge::Row;
 use super::states::{Shelf, SnapshotRows};
 use super::tables::TableSide;
@@ -109,7 +109,13 @@ pub fn life(
 
 /// No snapshot that was looked into has this table; the newest says which there are.
 fn no_table(newest: &SnapshotRows, name: &str) -> Result<OpError, OpError> {
-    Ok(DiffError::NoTable { name: name.to_owned(), known: table_names(newest.pages())? }.into())
+    let known = table_names(newest.pages())?;
+    if known.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        let begin = format!("{}_", name.to_lowercase());
+        let keeps = known.into_iter().filter(|known| known.to_lowercase().starts_with(&begin)).collect();
+        return Ok(DiffError::IsVirtual { name: name.to_owned(), keeps }.into());
+    }
+    Ok(DiffError::NoTable { name: name.to_owned(), known }.into())
 }
 
 fn alike((a, old): &(TableSide, Row), (b, new): &(TableSide, Row)) -> bool {
@@ -140,34 +146,6 @@ fn look(context: &Context, rows: &SnapshotRows, table: &str, key: &str) -> Resul
         pages.push((page, rows.place(page)?));
     }
     Ok((Look { row, pages }, has_table))
-}
-
-/// The row with a key as a person gives it. A table with row numbers and a key of another kind is searched as a whole.
-fn row_of(context: &Context, pages: &Traced<'_>, table: &TableSide, key: &str) -> Result<Option<Row>, OpError> {
-    let shape = &table.shape;
-    if shape.without_rowid {
-        let columns = shape.key_columns();
-        let parts: Vec<&str> = if columns.len() == 1 { vec![key] } else { key.split(',').collect() };
-        if parts.len() != columns.len() {
-            let names = shape.key_names().collect::<Vec<_>>().join(", ");
-            return Err(DiffError::BadKey {
-                key: key.to_owned(),
-                expected: format!("{names}, with commas between them"),
-            }
-            .into());
-        }
-        let value = |(at, part): (&usize, &&str)| shape.columns[*at].value_of(part.trim(), table.encoding);
-        return find_row(pages, table, &columns.iter().zip(&parts).map(value).collect::<Vec<_>>());
-    }
-    if let Ok(rowid) = key.trim().parse() {
-        return find_row(pages, table, &[crate::rows::Value::Integer(rowid)]);
-    }
-    let keys: Vec<_> = shape.columns.iter().filter(|column| column.key > 0).collect();
-    let [column] = keys.as_slice() else {
-        return Err(DiffError::BadKey { key: key.to_owned(), expected: "the row's number".into() }.into());
-    };
-    let condition = format!("{} = '{}'", quoted(&column.name), key.replace('\'', "''"));
-    find_where(pages, table, &condition, &context.progress)
 }
 
 /// The newest snapshot in which a table has a row that meets a condition, as if such rows were there up to some snapshot

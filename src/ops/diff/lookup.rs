@@ -45,8 +45,8 @@ impl Pages for Traced<'_> {
         self.pages.page(number)
     }
 
-    fn expect(&self, numbers: &[u32]) {
-        self.pages.expect(numbers);
+    fn expect(&self, numbers: &[u32]) -> bool {
+        self.pages.expect(numbers)
     }
 }
 

@@ -14,11 +14,14 @@ mod changed;
 mod compare;
 mod condition;
 mod error;
+mod gather;
 mod json;
+mod key;
 mod life;
 pub(crate) mod literal;
 mod lookup;
 mod merge;
+mod near;
 mod overflow;
 mod patch;
 mod restore_rows;
@@ -45,8 +48,13 @@ pub use tables::{Matching, Table, TableSide};
 
 use super::OpError;
 use crate::base::Progress;
-use crate::rows::Pages;
+use crate::rows::{Item, Pages};
+use gather::{Gather, Part};
+use near::Near;
 use side::Side;
+
+/// Parts of trees, of tables that are compared together: what they need is brought at once.
+const ITEMS_AT_ONCE: usize = 1 << 20;
 
 /// What is to be compared.
 #[derive(Clone, Debug, Default)]
@@ -135,9 +143,12 @@ pub fn diff(
     progress: &Progress,
     sink: &mut dyn DiffSink,
 ) -> Result<(), OpError> {
-    let (a, b) = (Side::open(pair.a)?, Side::open(pair.b)?);
     let everything = Changed::everything();
     let changed = if pair.a.page_size() == pair.b.page_size() { pair.changed } else { &everything };
+    let near_a = Near::new(pair.a, None);
+    let near_b = Near::new(pair.b, Some((&near_a, changed)));
+    let (a, b) = (Side::open(&near_a)?, Side::open(&near_b)?);
+    let gather = Gather { near: [&near_a, &near_b], headers: [a.header.as_ref(), b.header.as_ref()], progress };
     let asked =
         |name: &str| options.tables.is_empty() || options.tables.iter().any(|table| table.eq_ignore_ascii_case(name));
     let definitions: Vec<SchemaChange> =
@@ -156,32 +167,69 @@ pub fn diff(
     if options.schema_only {
         return Ok(());
     }
-    let touched = match tables.iter().any(|table| table.shares_pages) {
-        true => overflow::touched(&a, &b, changed, progress)?,
-        false => Default::default(),
+    let touched = if tables.iter().any(|table| table.shares_pages) {
+        gather.outline([a.table_roots(), b.table_roots()]);
+        overflow::touched([&a, &b], changed, &gather)?
+    } else {
+        let root = |side: &Option<TableSide>| side.as_ref().map(|side| side.root);
+        let roots = |of: fn(&Table) -> &Option<TableSide>| tables.iter().filter_map(|table| root(of(table))).collect();
+        gather.outline([roots(|table| &table.a), roots(|table| &table.b)]);
+        Default::default()
     };
-    for table in &tables {
-        if let (Matching::Apart(reason), true, Some(_), Some(_), Some(_)) =
-            (table.matching, options.for_patch, &options.condition, &table.a, &table.b)
-        {
-            return Err(DiffError::NotMatched { table: table.name.clone(), reason }.into());
-        }
-        let (old, new) = tables::unshared(table, &a, &b, changed, &touched)?;
-        let condition = |side: &Option<TableSide>| -> Result<Option<Condition>, OpError> {
-            side.as_ref().zip(options.condition.as_ref()).map(|(side, text)| Condition::new(side, text)).transpose()
-        };
-        let conditions = (condition(&table.a)?, condition(&table.b)?);
-        let mut counts = Counts::default();
-        merge::merge(table, [&a, &b], [&old, &new], progress, &mut |change| {
-            if options.condition.is_none() || meets(table, &conditions, &change)? {
-                counts.count(&change);
-                sink.row(table, change)?;
+    let mut left = tables.as_slice();
+    while !left.is_empty() {
+        let (mut items, mut count) = (Vec::new(), 0);
+        for table in left {
+            if count > ITEMS_AT_ONCE {
+                break;
             }
-            Ok(true)
-        })?;
-        sink.table(table, &counts)?;
+            let of_table = tables::unshared(table, &a, &b, changed, &touched)?;
+            count += of_table.0.len() + of_table.1.len();
+            items.push(of_table);
+        }
+        let (now, later) = left.split_at(items.len());
+        let parts: Vec<Part<'_>> = now.iter().zip(&items).collect();
+        gather.leaves(&parts);
+        for (table, (old, new)) in parts {
+            compare_table(table, [&a, &b], [old, new], options, progress, sink)?;
+        }
+        left = later;
+        if !left.is_empty() {
+            near_a.forget_leaves();
+            near_b.forget_leaves();
+        }
     }
     Ok(())
+}
+
+/// Compares the rows of a table on these parts of its trees.
+fn compare_table(
+    table: &Table,
+    sides: [&Side<'_>; 2],
+    items: [&[Item]; 2],
+    options: &DiffOptions,
+    progress: &Progress,
+    sink: &mut dyn DiffSink,
+) -> Result<(), OpError> {
+    if let (Matching::Apart(reason), true, Some(_), Some(_), Some(_)) =
+        (table.matching, options.for_patch, &options.condition, &table.a, &table.b)
+    {
+        return Err(DiffError::NotMatched { table: table.name.clone(), reason }.into());
+    }
+    let condition = |side: &Option<TableSide>, other: &Option<TableSide>| -> Result<Option<Condition>, OpError> {
+        let condition = |(side, text): (_, &String)| Condition::beside(side, other.as_ref(), text);
+        side.as_ref().zip(options.condition.as_ref()).map(condition).transpose()
+    };
+    let conditions = (condition(&table.a, &table.b)?, condition(&table.b, &table.a)?);
+    let mut counts = Counts::default();
+    merge::merge(table, sides, items, progress, &mut |change| {
+        if options.condition.is_none() || meets(table, &conditions, &change)? {
+            counts.count(&change);
+            sink.row(table, change)?;
+        }
+        Ok(true)
+    })?;
+    sink.table(table, &counts)
 }
 
 /// Whether a row met the condition before or meets it now.

@@ -6,6 +6,7 @@
 //! first, since both were allocated together, and everywhere in the end.
 
 use super::Changed;
+use super::gather::Gather;
 use super::side::Side;
 use crate::base::Progress;
 use crate::ops::OpError;
@@ -19,7 +20,8 @@ const GROUP: usize = 64;
 const READS_TO_FIND: usize = 8;
 
 /// Leaves, and interior pages with rows, that are the same in both states and own an overflow page that is not.
-pub(super) fn touched(a: &Side<'_>, b: &Side<'_>, changed: &Changed, progress: &Progress) -> Result<PageSet, OpError> {
+pub(super) fn touched(sides: [&Side<'_>; 2], changed: &Changed, gather: &Gather<'_>) -> Result<PageSet, OpError> {
+    let ([a, b], progress) = (sides, gather.progress);
     let last = a.pages.page_count().min(b.pages.page_count());
     let none = PageSet::up_to(last);
     let (Some(header), Some(header_after)) = (&a.header, &b.header) else { return Ok(none) };
@@ -33,12 +35,12 @@ pub(super) fn touched(a: &Side<'_>, b: &Side<'_>, changed: &Changed, progress: &
             wanted.insert(page);
         }
     }
-    for side in [a, b] {
+    for side in sides {
         if !wanted.is_empty() {
             without(&mut wanted, &side.free_pages());
         }
     }
-    let leaves = leave_out_indexes(a, b, changed, &mut wanted)?;
+    let leaves = leave_out_indexes(sides, changed, gather, &mut wanted)?;
     let visited = PageSet::up_to(a.pages.page_count());
     let owners = Owners { side: a, header, chains: Chains::new(a.pages) };
     let after = Owners { side: b, header: header_after, chains: Chains::new(b.pages) };
@@ -141,7 +143,13 @@ fn without(wanted: &mut PageSet, others: &PageSet) {
 
 /// Takes out the pages of indexes, and returns those that changed. A few pages are looked at; for many it is less work to
 /// walk the indexes.
-fn leave_out_indexes(a: &Side<'_>, b: &Side<'_>, changed: &Changed, wanted: &mut PageSet) -> Result<Vec<u32>, OpError> {
+fn leave_out_indexes(
+    sides: [&Side<'_>; 2],
+    changed: &Changed,
+    gather: &Gather<'_>,
+    wanted: &mut PageSet,
+) -> Result<Vec<u32>, OpError> {
+    let [a, b] = sides;
     let last = a.pages.page_count().max(b.pages.page_count());
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -149,6 +157,7 @@ fn leave_out_indexes(a: &Side<'_>, b: &Side<'_>, changed: &Changed, wanted: &mut
     // An overflow page begins with the number of another: the first byte of a tree's page would be too great a number.
     let told_apart = last < 2 << 24;
     if !told_apart || wanted.len() >= last / 256 {
+        gather.outline([a.index_roots(), b.index_roots()]);
         let indexes = a.index_pages();
         without(wanted, &indexes);
         without(wanted, &b.index_pages());

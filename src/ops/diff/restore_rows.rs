@@ -9,6 +9,7 @@
 
 mod allowed;
 mod apply;
+mod clash;
 mod statements;
 
 use std::path::{Path, PathBuf};
@@ -17,12 +18,13 @@ use std::time::Duration;
 use rusqlite::TransactionBehavior;
 use tempfile::SpooledTempFile;
 
-use apply::{Failure, apply, open, version};
+use apply::{Failure, apply, open, refused, version};
+use clash::Clashes;
 use statements::Wanted;
 
 use super::literal::Literals;
 use super::side::Side;
-use super::states::{LiveRows, Shelf, SnapshotRows};
+use super::states::{Borrowing, LiveRows, Shelf, SnapshotRows};
 use super::{Changed, DiffError, DiffOptions, Pair, diff};
 use crate::ops::{Context, OpError};
 use crate::rows::{DatabaseHeader, Encoding};
@@ -67,7 +69,9 @@ pub struct RestoreRowsReport {
     pub missing: u64,
     /// Rows that are there with other values.
     pub conflicts: u64,
-    /// Some of them, as people call them.
+    /// Rows that are missing and cannot come back: another row has what must be unique.
+    pub clashes: u64,
+    /// Some of the conflicts and clashes, as people call them.
     pub told: Vec<String>,
     /// Tables that were made again.
     pub tables_made: Vec<String>,
@@ -108,7 +112,7 @@ pub fn restore_rows(
     if options.dry_run {
         return compared();
     }
-    let refused = |source| OpError::from(DiffError::Refused { path: into.clone(), source });
+    let refused = |source| refused(&into, source, options.lock_wait);
     let mut target = open(&into, options.lock_wait).map_err(refused)?;
     let seen = version(&target).map_err(refused)?;
     let mut report = compared()?;
@@ -136,7 +140,8 @@ fn plan(
     options: &RestoreRowsOptions,
     scratch: &Path,
 ) -> Result<RestoreRowsReport, OpError> {
-    let pair = Pair { a: live, b: snapshot.pages(), changed };
+    let borrowing = Borrowing::new(snapshot.pages(), live, changed);
+    let pair = Pair { a: live, b: &borrowing, changed };
     let encoding = |pages| -> Result<Encoding, OpError> {
         Ok(DatabaseHeader::read(pages)?.map_or(Encoding::Utf8, |header| header.encoding))
     };
@@ -153,10 +158,12 @@ fn plan(
         new: literals(of)?,
         scratch,
         condition: None,
+        clashes: Clashes::new(live),
         report: RestoreRowsReport {
             into: live.path().to_owned(),
             missing: 0,
             conflicts: 0,
+            clashes: 0,
             told: Vec::new(),
             tables_made: Vec::new(),
             written: 0,
@@ -171,8 +178,9 @@ fn plan(
 
 /// Ends here when there are conflicts and none may be.
 fn settle(report: &RestoreRowsReport, options: &RestoreRowsOptions) -> Result<(), OpError> {
-    if report.conflicts > 0 && options.on_conflict == OnConflict::Abort {
-        return Err(DiffError::RowConflicts { count: report.conflicts, rows: report.told.join(", ") }.into());
+    let count = report.conflicts + report.clashes;
+    if count > 0 && options.on_conflict == OnConflict::Abort {
+        return Err(DiffError::RowConflicts { count, rows: report.told.join(", ") }.into());
     }
     Ok(())
 }

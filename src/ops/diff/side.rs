@@ -42,11 +42,20 @@ impl<'a> Side<'a> {
         Ok(outline)
     }
 
+    /// Where the trees of all tables begin.
+    pub(super) fn table_roots(&self) -> Vec<u32> {
+        self.schema.iter().filter(|entry| entry.root > 0 && entry.kind != "index").map(|entry| entry.root).collect()
+    }
+
+    /// Where the trees of all indexes begin.
+    pub(super) fn index_roots(&self) -> Vec<u32> {
+        self.schema.iter().filter(|entry| entry.root > 0 && entry.kind == "index").map(|entry| entry.root).collect()
+    }
+
     /// The pages of the trees of all tables, the schema's too.
     pub(super) fn table_pages(&self) -> Result<PageSet, RowsError> {
         let mut all = PageSet::up_to(self.pages.page_count());
-        let tables = self.schema.iter().filter(|entry| entry.root > 0 && entry.kind != "index");
-        for root in tables.map(|entry| entry.root).chain([1]) {
+        for root in self.table_roots().into_iter().chain([1]) {
             all.extend(self.outline(root)?.pages());
         }
         Ok(all)
@@ -56,11 +65,11 @@ impl<'a> Side<'a> {
     pub(super) fn index_pages(&self) -> PageSet {
         let mut all = PageSet::up_to(self.pages.page_count());
         let Some(header) = &self.header else { return all };
-        for index in self.schema.iter().filter(|entry| entry.root > 0 && entry.kind == "index") {
+        for root in self.index_roots() {
             let _ = walk(
                 self.pages,
                 header,
-                index.root,
+                root,
                 &mut |page| {
                     all.insert(page);
                 },

@@ -11,7 +11,7 @@ pub use borrowing::Borrowing;
 pub use live::LiveRows;
 
 use super::Changed;
-use crate::base::FileNumber;
+use crate::base::{FileNumber, Name};
 use crate::format::record::FileEntry;
 use crate::map::State;
 use crate::ops::{Context, Database, History, OpError, QueryError, Spec, database_in};
@@ -108,7 +108,7 @@ impl Shelf {
         let file = database_in(&state, file)?;
         let pages = match beside {
             Some(other) => other.pages.beside(&state, file)?,
-            None => SnapshotPages::open(Arc::clone(&self.packs), &state, file)?,
+            None => SnapshotPages::open(Arc::clone(&self.packs), &state, file)?.without_read_ahead(),
         };
         Ok(SnapshotRows { state, file, pages })
     }
@@ -119,9 +119,11 @@ impl Shelf {
     /// When it is not kept here.
     pub fn live_path(&self, file: Option<&Path>) -> Result<PathBuf, OpError> {
         let Some(database) = &self.database else {
-            let reason = "the live database is not kept in this folder; name a second snapshot, or say --db PATH";
-            return Err(OpError::WhichDatabase { reason: reason.into() });
+            return Err(not_live(&self.history.database));
         };
+        if database.name != self.history.database {
+            return Err(not_live(&self.history.database));
+        }
         Ok(match (database.config().kind, file) {
             (SourceKind::Sqlite, _) => database.source(),
             (_, Some(file)) => database.source().join(file),
@@ -173,6 +175,12 @@ impl Shelf {
         let ids = IdsFile::open(&database.workspace.ids_path(&database.handle));
         Ok(ids.filter(|ids| ids.matches(state.files.values())).map(|ids| (state, ids)))
     }
+}
+
+/// A live database that is not at hand: rows of another are never taken for its own.
+fn not_live(name: &Name) -> OpError {
+    let reason = format!("the live database of '{name}' is not kept in this folder");
+    OpError::WhichDatabase { reason, next: "name a second snapshot, or say where it is: --db PATH".into() }
 }
 
 /// Which pages may differ between two snapshots: those that lie at different places.

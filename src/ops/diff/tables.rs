@@ -47,6 +47,9 @@ pub struct Table {
     pub common: Vec<(usize, usize)>,
     /// Columns of `b` that `a` has not.
     pub added_columns: Vec<usize>,
+    /// Those of them that `a` seems to have had under another name: their places in `a` and `b`. Rows are compared by the
+    /// names of columns all the same; this says what a value was before.
+    pub renamed: Vec<(usize, usize)>,
     /// Whether a page that is the same in both holds the same rows.
     pub(super) shares_pages: bool,
 }
@@ -149,7 +152,7 @@ fn table_side(side: &Side<'_>, entry: &SchemaEntry) -> Result<TableSide, OpError
 fn table(a: Option<TableSide>, b: Option<TableSide>, pages_mean_the_same: bool) -> Table {
     let name = b.as_ref().or(a.as_ref()).map(|side| side.name.clone()).unwrap_or_default();
     let (mut common, mut added_columns, mut shares_pages) = (Vec::new(), Vec::new(), false);
-    let mut matching = Matching::ByKey;
+    let (mut matching, mut was) = (Matching::ByKey, Vec::new());
     if let (Some(a), Some(b)) = (&a, &b) {
         matching = match_by(a, b);
         for (at, column) in b.shape.columns.iter().enumerate() {
@@ -162,9 +165,20 @@ fn table(a: Option<TableSide>, b: Option<TableSide>, pages_mean_the_same: bool) 
                 None => added_columns.push(at),
             }
         }
+        was = renamed(a, b, &added_columns);
         shares_pages = pages_mean_the_same && matching == Matching::ByKey && a.shape.begins(&b.shape);
     }
-    Table { name, a, b, matching, common, added_columns, shares_pages }
+    Table { name, a, b, matching, common, added_columns, renamed: was, shares_pages }
+}
+
+/// Columns of `b` that `a` seems to have had under another name: like it in all else, and at the same place.
+fn renamed(a: &TableSide, b: &TableSide, added: &[usize]) -> Vec<(usize, usize)> {
+    let (before, after) = (&a.shape.columns, &b.shape.columns);
+    if before.len() != after.len() {
+        return Vec::new();
+    }
+    let is_renamed = |at: &&usize| b.shape.column(&before[**at].name).is_none() && before[**at].is_like(&after[**at]);
+    added.iter().filter(is_renamed).map(|at| (*at, *at)).collect()
 }
 
 fn match_by(a: &TableSide, b: &TableSide) -> Matching {

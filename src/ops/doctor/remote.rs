@@ -41,6 +41,7 @@ pub(super) fn look(context: &Context, database: &Database, name: &Name, chart: &
         Ok((_, file)) => chart.good("store", format!("format {}, id {}", file.format, file.store_id)),
         Err(error) => chart.error("store", &OpError::from(error)),
     }
+    let remote = remote.raw();
     let mut probes = Probes { context, remote, mark: format!("{}/{}", keys::PROBES, Nonce::fresh()), kept: None };
     if let Err(error) = probes.all(config.conditional_put, name, chart) {
         chart.error("access", &StoreError::from(error).into());

@@ -9,7 +9,7 @@ use crate::format::FormatError;
 use crate::remote::{OpenError, RemoteErrorKind};
 use crate::source::SourceError;
 use crate::source::tree::OWN_FOLDER;
-use crate::store::{StoreError, keys};
+use crate::store::{KeyError, StoreError, keys};
 use crate::workspace::WorkspaceError;
 
 const TOO_NEW_HINT: &str = "use the pagekeep that made it, or a newer one";
@@ -40,9 +40,10 @@ impl OpError {
                 format!("repair that first; or replace it nevertheless: {command}")
             }
             OpError::Workspace(WorkspaceError::NoJob { .. }) => "list what there is: pagekeep jobs".into(),
+            OpError::Keys(error) => error.hint(),
             OpError::Live(error) => return error.hint(),
             OpError::NoRemotes => "add one: pagekeep backup add NAME URL".into(),
-            OpError::WhichDatabase { .. } => "`pagekeep init PATH` begins to keep a database".into(),
+            OpError::WhichDatabase { next, .. } => next.clone(),
             OpError::NoBackup { known, .. } if known.is_empty() => "add one: pagekeep backup add NAME URL".into(),
             OpError::NoBackup { known, .. } => format!("there are: {}", known.join(", ")),
             OpError::BackupExists { name } => format!("remove it first: pagekeep backup remove {name}"),
@@ -128,6 +129,24 @@ impl OpError {
 /// The next thing to do about a store's failure.
 fn store_hint(error: &StoreError) -> Option<String> {
     let hint = match error {
+        StoreError::Encrypted { .. } | StoreError::Keys(KeyError::NoPassword { .. }) => {
+            "say where the password is: --password-file FILE, --password-command COMMAND, or PAGEKEEP_PASSWORD_FILE; on a \
+             terminal it is asked for"
+                .into()
+        }
+        StoreError::Keys(KeyError::WrongPassword { .. }) => {
+            "give the password of one of its keys, with --password-file FILE; `pagekeep key list` shows who made them, on \
+             a machine that has one"
+                .into()
+        }
+        StoreError::Keys(KeyError::NoNewPassword { .. }) => {
+            "say where it is: --new-password-file FILE or --new-password-command COMMAND".into()
+        }
+        StoreError::Keys(KeyError::Work(_)) => "run it on a machine with more memory".into(),
+        StoreError::Keys(KeyError::Source { .. }) => "correct it, or name another with --password-file FILE".into(),
+        StoreError::Keys(KeyError::NoSlot { .. }) => {
+            "put the files below keys/ back from a copy of the store: without a key nothing there can be read".into()
+        }
         StoreError::NoStore { .. } => "check the address; `pagekeep backup add NAME URL` makes a store there".into(),
         StoreError::Remote(error) => match error.kind {
             RemoteErrorKind::Credentials => "check that the credentials are right and may read and write there; \

@@ -6,7 +6,7 @@ use super::OpError;
 use crate::format::FormatError;
 use crate::remote::{OpenError, RemoteErrorKind};
 use crate::source::SourceError;
-use crate::store::StoreError;
+use crate::store::{KeyError, StoreError};
 use crate::workspace::WorkspaceError;
 
 /// What a caller can do about a failure; each kind has one exit code (`docs/EXIT-CODES.md`).
@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Credentials,
     /// There is no store, or no database, at this place.
     NoStore,
+    /// The store is encrypted, and the password is missing or wrong.
+    WrongKey,
     /// Another run is at work here.
     Busy,
     /// Bytes are not those that were written.
@@ -42,10 +44,11 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [ErrorKind; 13] = [
+    pub const ALL: [ErrorKind; 14] = [
         ErrorKind::Usage,
         ErrorKind::Credentials,
         ErrorKind::NoStore,
+        ErrorKind::WrongKey,
         ErrorKind::Busy,
         ErrorKind::Corruption,
         ErrorKind::Source,
@@ -66,6 +69,7 @@ impl ErrorKind {
             ErrorKind::Credentials => "credentials",
             ErrorKind::Conflict => "conflict",
             ErrorKind::NoStore => "no_store",
+            ErrorKind::WrongKey => "wrong_key",
             ErrorKind::Busy => "busy",
             ErrorKind::Corruption => "corruption",
             ErrorKind::Source => "source",
@@ -110,6 +114,7 @@ impl OpError {
             OpError::Hook(error) => error.kind(),
             OpError::Target(error) => error.kind(),
             OpError::Demo { .. } => ErrorKind::Other,
+            OpError::Keys(error) => error.kind(),
             OpError::WhichDatabase { .. } | OpError::NoBackup { .. } => ErrorKind::Usage,
             OpError::BackupExists { .. } | OpError::AddressConflict { .. } => ErrorKind::Usage,
             OpError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
@@ -140,6 +145,11 @@ fn store_kind(error: &StoreError) -> ErrorKind {
             ErrorKind::Corruption
         }
         StoreError::NoStore { .. } => ErrorKind::NoStore,
+        StoreError::Encrypted { .. }
+        | StoreError::Keys(KeyError::NoPassword { .. } | KeyError::WrongPassword { .. }) => ErrorKind::WrongKey,
+        StoreError::Keys(KeyError::Source { .. } | KeyError::NoNewPassword { .. }) => ErrorKind::WrongKey,
+        StoreError::Keys(KeyError::Work(_)) => ErrorKind::Other,
+        StoreError::Keys(KeyError::NoSlot { .. }) => ErrorKind::Corruption,
         StoreError::NoSnapshot { .. } => ErrorKind::NoSnapshot,
         StoreError::Locked { .. } | StoreError::LockLost { .. } | StoreError::LeaseLost { .. } => ErrorKind::Busy,
         StoreError::Moved { .. } => ErrorKind::Temporary,

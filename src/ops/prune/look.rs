@@ -11,7 +11,7 @@ use crate::format::refs::{RefKind, RefTarget};
 use crate::ops::verify::SnapshotPlace;
 use crate::ops::{OpError, retention};
 use crate::remote::Listed;
-use crate::store::{Store, StoreError, keys};
+use crate::store::{Store, keys};
 
 /// What lies in a store.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Found {
     /// Lists a store. Packs come before records, so that what a writer stores meanwhile is not taken for garbage.
     pub(super) fn look(env: &Env<'_>, store: &Store) -> Result<Self, OpError> {
         let mut found = Self::default();
-        let list = |folder: &str| store.remote().list(folder).map_err(StoreError::from);
+        let list = |folder: &str| store.remote().list(folder);
         for object in list(keys::PACKS)? {
             if let Some(id) = keys::parse_pack(&object.key) {
                 found.packs.insert(id, object.size);
@@ -108,7 +108,7 @@ impl Found {
     /// Reads what tags and lines stand for.
     fn refs(&mut self, store: &Store) -> Result<(), OpError> {
         let mut newest = BTreeMap::new();
-        for object in store.remote().list(keys::REFS).map_err(StoreError::from)? {
+        for object in store.remote().list(keys::REFS)? {
             if let Some((database, name, number)) = keys::parse_ref(&object.key) {
                 newest.entry((database, name)).or_insert(number);
             }

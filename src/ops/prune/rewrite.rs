@@ -54,7 +54,7 @@ fn move_pack(
 ) -> Result<(), OpError> {
     let missing = || crate::store::StoreError::PackMissing { id: one.id, remote: store.remote().name().to_owned() };
     let open = one.holder.open(store, found, &one.id)?.ok_or_else(missing)?;
-    let bytes = open.read(0..open.table.pack_len)?;
+    let bytes = open.whole()?;
     let pack = &live.packs[&one.id];
     let left = |(database, name): &(Name, Option<SnapshotName>)| {
         let snapshot = name.clone()?;

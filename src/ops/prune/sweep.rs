@@ -21,7 +21,7 @@ use crate::format::refs::RefTarget;
 use crate::ops::retention::{Deed, RetentionError};
 use crate::ops::{OpError, retention};
 use crate::store::keys::PruneStep;
-use crate::store::{MAX_RECORD_BYTES, Store, StoreError, keys};
+use crate::store::{MAX_RECORD_BYTES, Store, keys};
 
 /// How often what is condemned is looked at anew, when others recall or hold snapshots meanwhile.
 const ATTEMPTS: usize = 8;
@@ -68,7 +68,7 @@ pub(super) fn sweep(env: &Env<'_>, store: &Store, tombstone: &Tombstone) -> Resu
     }
     store.end_prune(tombstone.number, &env.mark, env.alone)?;
     for session in fenced {
-        store.remote().delete(&keys::session(&session)).map_err(StoreError::from)?;
+        store.remote().delete(&keys::session(&session))?;
     }
     store.forget_places();
     Ok(swept)
@@ -181,13 +181,13 @@ fn remove_all(env: &Env<'_>, store: &Store, remove: &[Condemned]) -> Result<(), 
 fn remove_one(store: &Store, one: &Condemned) -> Result<(), OpError> {
     let place = keys::parse_snapshot(&one.key);
     match (one.fate, place) {
-        (Fate::Delete, None) => Ok(store.remote().delete(&one.key).map_err(StoreError::from)?),
+        (Fate::Delete, None) => Ok(store.remote().delete(&one.key)?),
         (Fate::Husk, Some((_, _, number))) => {
             let husk = Husk { reason: HuskReason::Pruned, number };
             Ok(store.put_in_place(&one.key, husk.encode())?)
         }
         (Fate::Slim, Some((database, line, number))) => {
-            let bytes = store.remote().get(&one.key, MAX_RECORD_BYTES).map_err(StoreError::from)?;
+            let bytes = store.remote().get(&one.key, MAX_RECORD_BYTES)?;
             // It may have given way to a husk before this prune was stopped.
             if store.decode_record(&database, &line, number, &bytes).is_err() {
                 return Ok(());

@@ -7,7 +7,7 @@ use crate::format::refs::{MAX_REF_BYTES, RefHeader, RefKind, RefName, RefRecord,
 use crate::ops::retention::{self, RetentionError};
 use crate::ops::spec::{Spec, Version, title};
 use crate::ops::{Context, Database, History, OpError};
-use crate::store::{CreatedRef, Store};
+use crate::store::{CreatedRef, Store, StoreError, keys};
 use crate::workspace::Workspace;
 
 /// What moved, from where to where.
@@ -49,6 +49,9 @@ pub fn set_tag(
     let _lock = database.workspace.lock(database.settings.lock_wait())?;
     let local = database.local_store(context)?;
     let there = local.newest_ref(&database.name, &name)?;
+    if there.is_none() {
+        means_nothing_else(database, &local, &name)?;
+    }
     if let Some(RefRecord { header, .. }) = &there
         && let Some(before) = &header.target
         && *before != target
@@ -141,7 +144,16 @@ pub(in crate::ops) fn start_line(
             next: "`pagekeep branch` lists the lines; take another name".into(),
         });
     }
+    means_nothing_else(database, &local, &name)?;
     put(context, database, &local, name, there, Some(target), None)
+}
+
+/// Takes the last move of a ref back as if it had not been, for whoever made it and still holds the lock.
+pub(in crate::ops) fn unmade(context: &Context, database: &Database, name: &RefName) -> Result<(), OpError> {
+    let local = database.local_store(context)?;
+    let Some(last) = local.newest_ref(&database.name, name)? else { return Ok(()) };
+    let key = keys::ref_record(&database.name, name, last.header.number);
+    Ok(local.remote().delete(&key).map_err(StoreError::from)?)
 }
 
 /// Deletes a line's name. Its snapshots stay.
@@ -216,7 +228,7 @@ fn may_go(database: &Database, local: &Store, name: &RefName, force: bool) -> Re
     let mut copies = known
         .filter(|(handle, known)| *known.database.as_ref().unwrap_or(handle) == database.name && known.line == *line);
     if let Some((handle, known)) = copies.next() {
-        let next = format!("remove [databases.{handle}] from .pagekeep/config.toml first");
+        let next = format!("stop keeping it first: pagekeep remove {handle}");
         return stays(format!("{} continues it", known.path.display()), next);
     }
     let numbers = local.numbers(&database.name, line, usize::MAX)?;
@@ -228,7 +240,7 @@ fn may_go(database: &Database, local: &Store, name: &RefName, force: bool) -> Re
     }
     let tip = title(&database.name, line, *newest);
     let next = format!("tag the newest first: pagekeep tag NAME {tip}, or delete the name with --force");
-    stays(format!("nothing else leads to its {} snapshots", numbers.len()), next)
+    stays(format!("nothing else leads to its snapshots ({})", numbers.len()), next)
 }
 
 /// The snapshot a spec names, as a ref stands for it.
@@ -295,11 +307,34 @@ fn put(
     }
 }
 
+/// A name alone may be that of a database, a line or a tag: each stands for one of them.
+fn means_nothing_else(database: &Database, local: &Store, name: &RefName) -> Result<(), OpError> {
+    let what = if name.kind == RefKind::Tag { "a tag" } else { "a line" };
+    let taken = |reason: &str| Err(bad_name(what, name.name.as_str(), reason.into()));
+    let text = &name.name;
+    if *text == database.name || database.workspace.config.databases.contains_key(text) {
+        return taken("it is the name of a database");
+    }
+    let other = match name.kind {
+        RefKind::Tag => RefName::line(text.clone()),
+        RefKind::Line => RefName::tag(text.clone()),
+    };
+    let is_live = local.newest_ref(&database.name, &other)?.is_some_and(|record| record.header.target.is_some());
+    let has_snapshots = name.kind == RefKind::Tag && local.newest(&database.name, text)?.is_some();
+    match name.kind {
+        RefKind::Tag if is_live || has_snapshots || *text == Name::main_line() => taken("it is the name of a line"),
+        RefKind::Line if is_live => taken("it is the name of a tag"),
+        _ => Ok(()),
+    }
+}
+
 /// A name that a tag can have: in a spec it must read as nothing else.
 fn tag_name(context: &Context, text: &str) -> Result<Name, OpError> {
     let name = Name::new(text).map_err(|error| bad_name("a tag", text, error.to_string()))?;
     let reason = if text.starts_with("latest") {
         "names that begin with latest are for the newest snapshots"
+    } else if text.contains('~') {
+        "what stands behind ~ says how many snapshots before"
     } else if text.len() >= 4 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         "it reads as the beginning of a snapshot's id"
     } else {
@@ -313,5 +348,10 @@ fn tag_name(context: &Context, text: &str) -> Result<Name, OpError> {
 }
 
 fn bad_name(what: &str, text: &str, reason: String) -> OpError {
-    OpError::Ref { what: format!("{text:?} cannot name {what}"), reason, next: "take another name, like v1.2".into() }
+    let rule = "a tag is no number, time or id, has no / \\ @ : ~ in it, and is not named like a database or a line";
+    let next = match what {
+        "a tag" => format!("take another name, like v1.2: {rule}"),
+        _ => "take another name, like fix-1".into(),
+    };
+    OpError::Ref { what: format!("{text:?} cannot name {what}"), reason, next }
 }

@@ -15,7 +15,7 @@ use crate::format::refs::{RefKind, RefName, RefRecord, RefTarget};
 use crate::store::{Store, StoreError};
 
 pub use change::{RefReport, TagOptions, create_line, delete_line, delete_tag, set_tag, undo};
-pub(super) use change::{add_tag, start_line};
+pub(super) use change::{add_tag, start_line, unmade};
 pub(super) use travel::{carry, pull, push, take_theirs, unpushed};
 
 /// Requests for records under way at once.
@@ -111,7 +111,7 @@ pub struct Move {
 /// Everything that happened to a database's refs, newest first; with a name, to the tag and the line of that name.
 ///
 /// # Errors
-/// When the store cannot be read, or a record is damaged.
+/// When the store cannot be read, a record is damaged, or nothing of this name ever was.
 pub fn reflog(store: &Store, database: &Name, name: Option<&Name>) -> Result<Vec<Move>, OpError> {
     let refs = store.refs(database)?.into_iter().filter(|(found, _)| name.is_none_or(|name| found.name == *name));
     let mut moves: Vec<Move> = Vec::new();
@@ -123,6 +123,15 @@ pub fn reflog(store: &Store, database: &Name, name: Option<&Name>) -> Result<Vec
             let after = record.header.target.clone();
             moves.push(Move { record, before: std::mem::replace(&mut before, after) });
         }
+    }
+    if let (true, Some(name)) = (moves.is_empty(), name)
+        && !store.lines(database)?.contains(name)
+    {
+        return Err(OpError::Ref {
+            what: name.to_string(),
+            reason: "no tag or line of this name has moved".into(),
+            next: "`pagekeep reflog` shows what moved".into(),
+        });
     }
     // Records of one ref have an order; between refs only the time tells.
     moves.sort_by_key(|step| (step.record.header.created_at, step.record.header.number));

@@ -112,7 +112,7 @@ fn names_what_is_there(
         return Ok(false);
     }
     let key = keys::snapshot(&database.name, &target.line, target.number);
-    let is_there = remote.store.remote().exists(&key).map_err(StoreError::from)?;
+    let is_there = remote.store.remote().exists(&key)?;
     if !is_there {
         waiting.insert(folder, newest);
     }
@@ -231,7 +231,7 @@ pub(in crate::ops) fn take_theirs(
         }
         // The newest goes first: what a crash leaves is a shorter history of ours, and the conflict is found again.
         for key in contested.iter().rev() {
-            local.remote().delete(key).map_err(StoreError::from)?;
+            local.remote().delete(key)?;
         }
         for number in first..=there {
             if !take(database, &local, remote, &name, RefNumber(number))? {

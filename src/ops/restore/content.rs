@@ -1,5 +1,6 @@
 //! Filling files with a snapshot's content: plan, open packs, fetch.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -10,8 +11,9 @@ use super::plan::{Plan, Wanted};
 use super::writeback::Writeback;
 use super::{Context, OpError, fetch};
 use crate::base::ordered::ordered;
-use crate::base::{ChunkId, ChunkNumber, Progress};
+use crate::base::{ChunkId, ChunkNumber, Progress, SlotNumber};
 use crate::format::map::Place;
+use crate::format::pack::PackTable;
 use crate::format::record::FileEntry;
 use crate::map::State;
 use crate::ops::proof::Proof;
@@ -56,8 +58,11 @@ pub(super) fn fill(context: &Context, stores: &[Store], state: &State, outputs: 
     Progress::add(&context.progress.done_bytes, reused);
     wanted.sort_by_key(|run| (run.pack, run.first_slot));
 
-    let missing = plan.unopened(wanted.iter().map(|run| run.pack));
-    open_all(&packs, &mut plan, missing)?;
+    let mut slots = Slots::default();
+    for run in &wanted {
+        slots.add(run.pack, run.first_slot, run.count);
+    }
+    open_all(&packs, &mut plan, &slots)?;
     plan.sort_wanted(&wanted)?;
     let deltas_at_hand = |delta: &super::plan::WantedDelta, plan: &Plan| {
         let existing = outputs[delta.output as usize].existing.as_ref();
@@ -68,9 +73,14 @@ pub(super) fn fill(context: &Context, stores: &[Store], state: &State, outputs: 
     };
     let (at_hand, elsewhere): (Vec<u32>, Vec<u32>) =
         (0..plan.deltas.len() as u32).partition(|number| deltas_at_hand(&plan.deltas[*number as usize], &plan));
-    let bases = elsewhere.iter().flat_map(|number| &plan.deltas[*number as usize].bases).map(|(pack, _)| *pack);
-    let missing = plan.unopened(bases);
-    open_all(&packs, &mut plan, missing)?;
+    for (pack, slot) in elsewhere.iter().flat_map(|number| &plan.deltas[*number as usize].bases) {
+        slots.add(*pack, *slot, 1);
+    }
+    if open_all(&packs, &mut plan, &slots)? {
+        // Frames are counted anew where a pack was opened at another place.
+        (plan.uses, plan.deltas) = Default::default();
+        plan.sort_wanted(&wanted)?;
+    }
     let near = !plan.reads_from_afar();
     fetch::run(context, &packs, &mut plan, outputs, &at_hand, &elsewhere, near)?;
     Ok(reused)
@@ -127,20 +137,38 @@ fn want(
     Ok(reused)
 }
 
-/// Opens packs, several at a time.
-fn open_all(packs: &Packs, plan: &mut Plan, numbers: Vec<u32>) -> Result<(), StoreError> {
-    let refs: Vec<_> = numbers.iter().map(|number| (*number, plan.pack(*number).clone())).collect();
+/// The slots that are needed of each pack, by its number in the plan: each run's first and their number.
+#[derive(Default)]
+struct Slots(BTreeMap<u32, Vec<(SlotNumber, u32)>>);
+
+impl Slots {
+    fn add(&mut self, pack: u32, first: SlotNumber, count: u32) {
+        self.0.entry(pack).or_default().push((first, count));
+    }
+
+    /// Whether a place has all that is needed of a pack: a prune may have left out some there.
+    fn are_in(&self, pack: u32, table: &PackTable) -> bool {
+        let has = |slot: SlotNumber| table.frame_of(slot).is_ok();
+        !table.is_sparse || self.0[&pack].iter().all(|(first, count)| (0..*count).all(|by| has(first.plus(by))))
+    }
+}
+
+/// Opens packs where they have what is needed, several at a time. Returns whether one is open at another place than before.
+fn open_all(packs: &Packs, plan: &mut Plan, slots: &Slots) -> Result<bool, StoreError> {
+    let missing = plan.unopened(slots.0.keys().copied(), |pack, open| slots.are_in(pack, &open.table));
+    let refs: Vec<_> = missing.iter().map(|number| (*number, plan.pack(*number).clone())).collect();
+    let mut is_other = false;
     ordered(
         OPENING.min(refs.len()).max(1),
         2 * OPENING,
         |give| refs.into_iter().all(give),
         || (),
-        |(), (number, pack)| packs.open(&pack).map(|open| (number, open)),
+        |(), (number, pack)| packs.open_where(&pack, |table| slots.are_in(number, table)).map(|open| (number, open)),
         |opened: Result<(u32, Arc<OpenPack>), StoreError>| -> Result<(), StoreError> {
             let (number, open) = opened?;
-            plan.add_opened(number, open);
+            is_other |= plan.add_opened(number, open);
             Ok(())
         },
     )?;
-    Ok(())
+    Ok(is_other)
 }

@@ -18,6 +18,7 @@ use crate::format::root::RootBuilder;
 use crate::map::State;
 use crate::ops::proof::Proof;
 use crate::ops::{Database, OpError};
+use crate::remote::RemoteErrorKind;
 use crate::store::{Store, StoreError};
 use crate::workspace::ids::IdsFile;
 
@@ -133,7 +134,8 @@ fn same_file(state: &State, entry: &FileEntry) -> Option<FileNumber> {
     (file.kind == entry.kind && file.chunk_size == entry.chunk_size).then_some(file.number)
 }
 
-/// Looks through the newest snapshots of the line, from the newest on.
+/// Looks through the snapshots of the line, the nearest first. One that cannot be used is passed over: what is restored does
+/// not need it.
 fn by_root(
     store: &Store,
     target: &State,
@@ -147,9 +149,15 @@ fn by_root(
     // The neighbours of the one to restore first: an old copy is most often one step away.
     numbers.sort_by_key(|number| number.0.abs_diff(target.header.number.0));
     for number in numbers.into_iter().skip_while(|number| *number == target.header.number).take(LOOKED_AT) {
-        let state = State::load(store, store.record(database, line, number)?)?;
-        if let Some(file) = fits(&state) {
-            return Ok(Some((state, file)));
+        match store.record(database, line, number).and_then(|record| State::load(store, record)) {
+            Ok(state) => {
+                if let Some(file) = fits(&state) {
+                    return Ok(Some((state, file)));
+                }
+            }
+            // Who does not answer would not answer the next time.
+            Err(StoreError::Remote(error)) if error.kind != RemoteErrorKind::NotFound => return Err(error.into()),
+            Err(_) => {}
         }
     }
     Ok(None)

@@ -81,17 +81,18 @@ impl Plan {
         self.opened.values().any(|open| open.is_far())
     }
 
-    /// Numbers of packs that must be opened before planning goes on.
-    pub(super) fn unopened(&self, numbers: impl Iterator<Item = u32>) -> Vec<u32> {
-        let mut missing: Vec<u32> = numbers.filter(|number| !self.opened.contains_key(number)).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        missing
+    /// Numbers of packs that must be opened before planning goes on: those that were not, or not where they have enough.
+    pub(super) fn unopened(
+        &self,
+        numbers: impl Iterator<Item = u32>,
+        has_enough: impl Fn(u32, &OpenPack) -> bool,
+    ) -> Vec<u32> {
+        numbers.filter(|number| !self.opened.get(number).is_some_and(|open| has_enough(*number, open))).collect()
     }
 
-    /// Adds an opened pack.
-    pub(super) fn add_opened(&mut self, number: u32, pack: Arc<OpenPack>) {
-        self.opened.insert(number, pack);
+    /// Adds an opened pack; whether it takes the place of another.
+    pub(super) fn add_opened(&mut self, number: u32, pack: Arc<OpenPack>) -> bool {
+        self.opened.insert(number, pack).is_some()
     }
 
     /// Sorts wanted runs, all of whose packs are open, into uses of whole frames and deltas.

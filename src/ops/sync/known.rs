@@ -76,8 +76,9 @@ pub(super) fn look_near(database: &Database, remote: &OpenRemote) -> Result<(), 
 
 /// Whether a folder lacks the newest snapshot that it is known to have, as when it was put back to an older state.
 fn lacks_known(database: &Database, remote: &OpenRemote, known: Option<&Pushed>) -> bool {
-    let (Some(folder), Some(known)) = (remote.store.remote().local_folder(), known) else { return false };
-    !folder.join(keys::snapshot(&database.name, &database.config().line, known.number)).exists()
+    let Some(known) = known else { return false };
+    let key = keys::snapshot(&database.name, &database.config().line, known.number);
+    remote.store.remote().local_path(&key).is_some_and(|path| !path.exists())
 }
 
 fn lost(database: &Database, remote: &OpenRemote, known: SnapshotNumber, found: String) -> OpError {

@@ -82,6 +82,8 @@ impl Finding {
                 (FindingKind::Missing, "it is not there".to_owned())
             }
             StoreError::NoStore { .. }
+            | StoreError::Encrypted { .. }
+            | StoreError::Keys(_)
             | StoreError::Locked { .. }
             | StoreError::LeaseLost { .. }
             | StoreError::LockLost { .. }

@@ -7,7 +7,7 @@ use crate::format::marks::MarksRecord;
 use crate::format::pack::{Home, PackRef, PackTable};
 use crate::format::record::Record;
 use crate::format::refs::{RefName, RefRecord};
-use crate::format::store_file::{MAX_STORE_FILE_BYTES, StoreFile};
+use crate::format::store_file::StoreFile;
 use crate::store::{OpenPack, Packs, Store, StoreError, keys};
 
 /// A snapshot's place in a store.
@@ -69,9 +69,13 @@ impl Object {
     pub(in crate::ops) fn look(&self, store: &Store) -> Result<(Look, u64), StoreError> {
         match self {
             Self::StoreFile => {
-                let text = store.remote().get(keys::STORE_FILE, MAX_STORE_FILE_BYTES)?;
-                let file = StoreFile::decode(&text).map_err(|source| store.damaged(keys::STORE_FILE, source))?;
-                Ok((Look::StoreFile(file), text.len() as u64))
+                // What it says of the encryption is held against what is known of it.
+                let (_, file) = Store::open(store.remote().clone()).map_err(|error| match error {
+                    StoreError::NoStore { .. } => store.absent(keys::STORE_FILE),
+                    other => other,
+                })?;
+                let bytes = file.encode().len() as u64;
+                Ok((Look::StoreFile(file), bytes))
             }
             Self::Record((database, line, number)) => {
                 let bytes = store.record_bytes(database, line, *number)?;

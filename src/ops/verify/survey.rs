@@ -18,7 +18,7 @@ use crate::format::marks::Marks;
 use crate::format::record::{Record, SnapshotName};
 use crate::format::refs::{RefKind, RefName, RefTarget};
 use crate::ops::{Context, OpError};
-use crate::store::{Store, StoreError, keys};
+use crate::store::{Store, StoreError, keys, read_slots};
 
 /// Requests under way at once.
 const LOOKS: usize = 8;
@@ -154,7 +154,7 @@ impl<'a> Survey<'a> {
         self.look_at([Object::StoreFile], &mut Role::Wanted)?;
         let mut found: [Vec<Object>; 4] = Default::default();
         for (folder, found) in [keys::REFS, keys::MARKS, keys::PACKS, keys::SNAPSHOTS].into_iter().zip(&mut found) {
-            for listed in self.store.remote().list(folder).map_err(StoreError::from)? {
+            for listed in self.store.remote().list(folder)? {
                 if self.take_husk(&listed)? {
                     continue;
                 }
@@ -179,6 +179,7 @@ impl<'a> Survey<'a> {
         self.look_at(packs, &mut Role::Wanted)?;
         self.look_at(records, &mut Role::Laid(States::new(self.store)))?;
         self.look_at_named()?;
+        self.key_slots()?;
         for key in listed {
             let used = self.users(&key).next().is_some();
             if !used && !self.findings.contains_key(&key) {
@@ -187,6 +188,24 @@ impl<'a> Survey<'a> {
             }
         }
         self.gaps();
+        Ok(())
+    }
+
+    /// Looks at the keys of an encrypted store.
+    fn key_slots(&mut self) -> Result<(), OpError> {
+        let remote = self.store.remote();
+        let Some(ring) = remote.ring()? else { return Ok(()) };
+        let slots = read_slots(remote.raw())?;
+        for (key, error) in slots.damaged {
+            let detail = format!("{error}; its password opens nothing: pagekeep key remove, then add");
+            self.add(Finding::new(&key, FindingKind::Damaged, detail));
+        }
+        for stored in slots.whole {
+            if ring.label(&stored.slot).is_none() {
+                let detail = "a key of another store, which opens nothing here";
+                self.add(Finding::new(&keys::slot(&stored.id), FindingKind::Unexpected, detail));
+            }
+        }
         Ok(())
     }
 

@@ -89,7 +89,14 @@ impl Deltas {
 }
 
 impl Loaded {
-    pub(super) fn of(open: &OpenPack, frame: &Frame, stored: Bytes, cached: bool) -> Result<Self, FormatError> {
+    /// Decodes a frame, reusing `buffer`'s memory.
+    pub(in crate::pages) fn of(
+        open: &OpenPack,
+        frame: &Frame,
+        stored: Bytes,
+        cached: bool,
+        buffer: Vec<u8>,
+    ) -> Result<Self, FormatError> {
         thread_local! {
             static DECODER: std::cell::RefCell<FrameDecoder> = std::cell::RefCell::default();
         }
@@ -98,12 +105,28 @@ impl Loaded {
             // A copy, so that a frame does not keep a whole range in memory.
             return Ok(Self::Deltas(Deltas { ids, stored: Bytes::copy_from_slice(&stored), payload_at, cached }));
         }
-        let decoded = DECODER
-            .with_borrow_mut(|decoder| DecodedFrame::decode(decoder, &open.table, frame, &stored, Vec::new()))?;
+        let decoded =
+            DECODER.with_borrow_mut(|decoder| DecodedFrame::decode(decoder, &open.table, frame, &stored, buffer))?;
         let proven = (0..frame.slots).map(|_| AtomicBool::new(false)).collect();
         let content: u64 = open.table.lens_of(frame).iter().map(|len| u64::from(*len)).sum();
         let bytes = content + 40 * u64::from(frame.slots);
         Ok(Self::Whole(Whole { decoded, first_slot: frame.first_slot, proven, bytes, cached }))
+    }
+
+    /// Gives its memory back for the next frame.
+    pub(in crate::pages) fn into_buffer(self) -> Vec<u8> {
+        match self {
+            Self::Whole(whole) => whole.decoded.into_buffer(),
+            Self::Deltas(_) => Vec::new(),
+        }
+    }
+
+    /// Whether it came from the cache, and may be wrong.
+    pub(super) fn is_cached(&self) -> bool {
+        match self {
+            Self::Whole(whole) => whole.cached,
+            Self::Deltas(deltas) => deltas.cached,
+        }
     }
 
     pub(super) fn bytes(&self) -> u64 {

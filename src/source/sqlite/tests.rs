@@ -92,6 +92,18 @@ fn a_page_in_the_log_is_whole_whatever_the_length_of_the_file() {
 }
 
 #[test]
+fn pages_in_the_log_are_read_through_a_link_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link) = (folder.path().join("a.db"), folder.path().join("link.db"));
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let writer = make(&path, &format!("PRAGMA journal_mode=wal; {FILL} PRAGMA wal_checkpoint(TRUNCATE)"));
+    writer.execute_batch("PRAGMA wal_autocheckpoint=0; UPDATE t SET b = b || 'x'").unwrap();
+    let in_file = std::fs::read(&path).unwrap();
+    let read = content(&link).1;
+    assert!(read == content(&path).1 && read[..in_file.len().min(read.len())] != in_file[..]);
+}
+
+#[test]
 fn bytes_behind_the_last_page_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     for (mode, tail) in [("delete", 5000), ("wal", 70_001)] {

@@ -5,9 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{RestoreRowsOptions, RestoreRowsReport};
+use super::statements::{OR_IGNORE, tell};
+use super::{DiffError, RestoreRowsOptions, RestoreRowsReport};
+use crate::ops::OpError;
+use crate::source::sqlite::explain;
+
+/// Of a statement that is told.
+const SHOWN_CHARS: usize = 120;
 
 /// Why they were not.
 pub(super) enum Failure {
@@ -25,6 +31,30 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Failure::Io(error)
     }
+}
+
+/// SQLite's refusal in our words: whatever keeps us from the database is the database's, not a row's.
+pub(super) fn refused(path: &Path, error: rusqlite::Error, lock_wait: Duration) -> OpError {
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied
+            | ErrorCode::NotADatabase
+            | ErrorCode::DatabaseCorrupt,
+        ) => explain(path, &error, lock_wait).into(),
+        _ => DiffError::Refused { path: path.to_owned(), source: error }.into(),
+    }
+}
+
+/// The beginning of a statement.
+fn shortened(text: &str) -> String {
+    let mut out: String = text.chars().take(SHOWN_CHARS).collect();
+    if out.len() < text.len() {
+        out.push('…');
+    }
+    out
 }
 
 pub(super) fn open(path: &Path, lock_wait: Duration) -> rusqlite::Result<Connection> {
@@ -54,13 +84,21 @@ pub(super) fn apply(
         options.tables.iter().map(|table| of(table) as u64).sum()
     };
     let before = broken();
-    report.sql.rewind()?;
-    let mut statements = BufReader::new(&mut report.sql);
+    let RestoreRowsReport { sql, written, clashes, told, .. } = report;
+    sql.rewind()?;
+    let mut statements = BufReader::new(sql);
     let mut statement = Vec::new();
     while statements.read_until(0, &mut statement)? > 0 {
         statement.pop();
         let text = String::from_utf8_lossy(&statement).into_owned();
-        report.written += database.execute(&text, [])? as u64;
+        match database.execute(&text, [])? {
+            // What SQLite leaves out of a statement that says OR IGNORE; all others say what is wrong.
+            0 if text.starts_with(OR_IGNORE) => {
+                *clashes += 1;
+                tell(told, || shortened(&text));
+            }
+            rows => *written += rows as u64,
+        }
         statement.clear();
     }
     report.broken_references = broken().saturating_sub(before);

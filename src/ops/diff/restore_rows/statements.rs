@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tempfile::SpooledTempFile;
 
+use super::clash::Clashes;
 use super::{OnConflict, RestoreRowsOptions, RestoreRowsReport};
 use crate::ops::OpError;
 use crate::ops::diff::condition::Condition;
@@ -18,6 +19,8 @@ use crate::rows::{SchemaEntry, Value};
 
 /// Conflicts that are told one by one.
 const TOLD: usize = 20;
+/// How statements begin that SQLite may leave out.
+pub(super) const OR_IGNORE: &str = "INSERT OR IGNORE";
 
 /// Turns what is missing into statements.
 pub(super) struct Wanted<'a> {
@@ -29,7 +32,15 @@ pub(super) struct Wanted<'a> {
     pub(super) scratch: &'a Path,
     /// Of the table at hand, by its name.
     pub(super) condition: Option<(String, Condition)>,
+    pub(super) clashes: Clashes<'a>,
     pub(super) report: RestoreRowsReport,
+}
+
+/// Tells a conflict, while there is room for it.
+pub(super) fn tell(told: &mut Vec<String>, row: impl FnOnce() -> String) {
+    if told.len() < TOLD {
+        told.push(row());
+    }
 }
 
 impl Wanted<'_> {
@@ -79,7 +90,7 @@ impl Wanted<'_> {
                 values.push(self.new.of(&row.values[*from]));
             }
         }
-        let verb = if self.options.on_conflict == OnConflict::Skip { "INSERT OR IGNORE" } else { "INSERT" };
+        let verb = if self.options.on_conflict == OnConflict::Skip { OR_IGNORE } else { "INSERT" };
         format!("{verb} INTO {} ({}) VALUES ({})", quoted(&into.name), names.join(", "), values.join(", "))
     }
 
@@ -119,9 +130,7 @@ impl DiffSink for Wanted<'_> {
             RowChange::Changed { old, new, columns } => {
                 let Some(update) = self.update(table, old, new, columns) else { return Ok(()) };
                 self.report.conflicts += 1;
-                if self.report.told.len() < TOLD {
-                    self.report.told.push(format!("{} {}", table.name, called(table, new, &self.new)));
-                }
+                tell(&mut self.report.told, || format!("{} {}", table.name, called(table, new, &self.new)));
                 if self.options.on_conflict != OnConflict::Replace {
                     return Ok(());
                 }
@@ -129,6 +138,15 @@ impl DiffSink for Wanted<'_> {
             }
             _ => {
                 self.report.missing += 1;
+                if let Some(columns) = self.clashes.of(table, row, &self.new)? {
+                    self.report.clashes += 1;
+                    let row = || format!("{} {}", table.name, called(table, row, &self.new));
+                    tell(&mut self.report.told, || format!("{} (another row has its {columns})", row()));
+                    // A row that gets its old values may make room for this one.
+                    if self.options.on_conflict != OnConflict::Replace {
+                        return Ok(());
+                    }
+                }
                 self.insert(table, row)
             }
         };

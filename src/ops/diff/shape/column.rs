@@ -69,6 +69,11 @@ impl Column {
         }
     }
 
+    /// Whether another differs in nothing but its name.
+    pub(in crate::ops::diff) fn is_like(&self, other: &Column) -> bool {
+        Column { name: other.name.clone(), ..self.clone() } == *other
+    }
+
     /// A value that a person typed, as it would be stored.
     pub fn value_of(&self, text: &str, encoding: Encoding) -> Value {
         let (integer, real) = (text.parse::<i64>(), text.parse::<f64>());

@@ -1,6 +1,7 @@
 //! One state's pages, of which most are another's.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::ops::diff::Changed;
 use crate::rows::{PageError, Pages};
@@ -36,13 +37,32 @@ impl Pages for Borrowing<'_> {
         if self.borrows(number) { self.other.page(number) } else { self.own.page(number) }
     }
 
-    fn expect(&self, numbers: &[u32]) {
+    fn visit(&self, numbers: &[u32], give: &(dyn Fn(u32, &[u8]) -> bool + Sync)) {
         let (other, own): (Vec<u32>, Vec<u32>) = numbers.iter().partition(|number| self.borrows(**number));
-        if !other.is_empty() {
-            self.other.expect(&other);
+        let more = AtomicBool::new(true);
+        let give = |number: u32, page: &[u8]| {
+            let wanted = more.load(Relaxed) && give(number, page);
+            more.fetch_and(wanted, Relaxed);
+            wanted
+        };
+        self.other.visit(&other, &give);
+        if more.load(Relaxed) {
+            self.own.visit(&own, &give);
         }
-        if !own.is_empty() {
-            self.own.expect(&own);
-        }
+    }
+
+    fn prepare(&self, numbers: &[u32]) {
+        let own: Vec<u32> = numbers.iter().copied().filter(|number| !self.borrows(*number)).collect();
+        self.own.prepare(&own);
+    }
+
+    fn is_near(&self) -> bool {
+        self.own.is_near()
+    }
+
+    fn expect(&self, numbers: &[u32]) -> bool {
+        let (other, own): (Vec<u32>, Vec<u32>) = numbers.iter().partition(|number| self.borrows(**number));
+        let (other, own) = (!other.is_empty() && self.other.expect(&other), !own.is_empty() && self.own.expect(&own));
+        other || own
     }
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rusqlite::Connection;
+
 use crate::base::ChunkId;
 use crate::base::ordered::{ordered, thread_count};
 use crate::format::record::FileEntry;
@@ -40,6 +42,14 @@ impl LiveRows {
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Asks SQLite about the pinned state.
+    pub(in crate::ops::diff) fn ask<T>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, OpError> {
+        Ok(self.pinned.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).ask(question)?)
     }
 
     /// Reads the whole database, and tells which pages are not those that the ids stand for.

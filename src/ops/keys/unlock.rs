@@ -1,0 +1,177 @@
+//! From a password to the keys of a store: every slot is tried with every source until one opens.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::passwords::{Named, PasswordSource};
+use crate::base::{Name, Nonce};
+use crate::ops::{Context, Database, OpError};
+use crate::remote::Remote;
+use crate::store::sealing::{KeyRing, Password, unwrap};
+use crate::store::{Border, KeyError, Store, StoreError, StoredSlot, read_slots};
+use crate::workspace::EncryptionConfig;
+
+/// What is known of a store before it is unlocked.
+#[derive(Clone, Debug)]
+pub(super) struct Locked {
+    /// The id of its master key.
+    pub(super) key: Nonce,
+    /// Where its password may come from.
+    pub(super) kept: Vec<PasswordSource>,
+    /// A copy of its key slots on this machine, which saves requests.
+    pub(super) copy: Option<PathBuf>,
+}
+
+/// Keys, and the slot that gave them.
+pub(super) struct Unlocked {
+    pub(super) ring: Arc<KeyRing>,
+    pub(super) slot: Nonce,
+}
+
+/// The keys of the store at a remote; asks for nothing that is known already.
+pub(super) fn keys_of(context: &Context, locked: &Locked, remote: &Remote) -> Result<Arc<KeyRing>, StoreError> {
+    if let Some(ring) = context.passwords.known().get(&locked.key) {
+        return Ok(Arc::clone(ring));
+    }
+    Ok(unlock(context, locked, remote)?.ring)
+}
+
+/// Opens a slot with a password, whatever is known already.
+pub(super) fn unlock(context: &Context, locked: &Locked, remote: &Remote) -> Result<Unlocked, StoreError> {
+    let place = || remote.name().to_owned();
+    let sources = context.passwords.sources(
+        &context.environment,
+        &locked.kept,
+        &format!("password of the store at {}", remote.name()),
+    );
+    if sources.is_empty() {
+        return Err(KeyError::NoPassword { remote: place(), looked: context.passwords.looked_at() }.into());
+    }
+    let near = locked.copy.as_ref().map(copied).unwrap_or_default();
+    let (mut there, mut problem, mut tried) = (None, None, Vec::new());
+    for source in &sources {
+        let password = match source.password(&context.environment) {
+            Ok(password) => password,
+            Err(error) => {
+                problem.get_or_insert(error);
+                continue;
+            }
+        };
+        if let Some(found) = open_one(&near, &password, locked)? {
+            return Ok(remember(context, locked, found));
+        }
+        if there.is_none() {
+            let slots = read_slots(remote)?;
+            if slots.whole.is_empty() {
+                let reason = match slots.damaged.first() {
+                    Some((key, error)) => format!("{key}: {error}"),
+                    None => "there is none".into(),
+                };
+                return Err(KeyError::NoSlot { remote: place(), reason }.into());
+            }
+            there = Some(slots.whole);
+        }
+        let there = there.as_deref().unwrap_or_default();
+        let fresh: Vec<StoredSlot> = there.iter().filter(|slot| !near.contains(slot)).cloned().collect();
+        if let Some(found) = open_one(&fresh, &password, locked)? {
+            keep_copy(locked, there);
+            return Ok(remember(context, locked, found));
+        }
+        tried.push(source.name.clone());
+    }
+    Err(match (tried.is_empty(), problem) {
+        (true, Some(problem)) => problem.into(),
+        _ => KeyError::WrongPassword { remote: place(), tried: tried.join(", ") }.into(),
+    })
+}
+
+fn remember(context: &Context, locked: &Locked, found: Unlocked) -> Unlocked {
+    context.passwords.known().insert(locked.key.clone(), Arc::clone(&found.ring));
+    found
+}
+
+/// The first slot that the password opens. One of another master key is none of this store.
+fn open_one(slots: &[StoredSlot], password: &Password, locked: &Locked) -> Result<Option<Unlocked>, StoreError> {
+    for stored in slots {
+        // Too little memory for one slot is no reason not to try the next.
+        let Ok(master) = unwrap(&stored.slot, password) else { continue };
+        let ring = KeyRing::of(&master);
+        if *ring.id() == locked.key {
+            return Ok(Some(Unlocked { ring: Arc::new(ring), slot: stored.id.clone() }));
+        }
+    }
+    Ok(None)
+}
+
+/// The slots that were copied to this machine. What is damaged is read again from the remote.
+fn copied(path: &PathBuf) -> Vec<StoredSlot> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    bytes.chunks(crate::format::key_slot::KEY_SLOT_LEN).filter_map(|slot| StoredSlot::decode(slot).ok()).collect()
+}
+
+/// Copies the slots to this machine; without the copy they are only read again.
+pub(super) fn keep_copy(locked: &Locked, slots: &[StoredSlot]) {
+    if let Some(path) = &locked.copy {
+        let bytes: Vec<u8> = slots.iter().flat_map(|stored| stored.slot.encode()).collect();
+        let _ = crate::workspace::write_atomically(path, &bytes);
+    }
+}
+
+impl Database {
+    /// What is known of the encryption of a named remote.
+    pub(super) fn locked(&self, name: &Name, config: &EncryptionConfig) -> Locked {
+        let kept = config.password_file.clone().map(PasswordSource::File);
+        let kept = kept.into_iter().chain(config.password_command.clone().map(PasswordSource::Command)).collect();
+        Locked { key: config.key.clone(), kept, copy: Some(self.workspace.slots_path(name)) }
+    }
+
+    /// The objects of a named remote, which are opened with its keys when they are first needed.
+    pub(in crate::ops) fn sealed(
+        &self,
+        context: &Context,
+        name: &Name,
+        config: &EncryptionConfig,
+        at: &Remote,
+    ) -> Border {
+        let (locked, context) = (self.locked(name, config), context.clone());
+        Border::sealed(at.clone(), Arc::new(move |remote: &Remote| keys_of(&context, &locked, remote)))
+    }
+}
+
+impl Context {
+    /// Looks whether a store that was named by its address is encrypted, and gets its keys then.
+    ///
+    /// # Errors
+    /// When there is no store, or its keys are not to be had.
+    pub fn look_at(&self, store: Store) -> Result<Store, OpError> {
+        if store.remote().is_sealed() {
+            return Ok(store);
+        }
+        let remote = store.remote().raw().clone();
+        let Some(how) = Store::describe(&remote)?.encryption else { return Ok(store) };
+        let ring = keys_of(self, &Locked { key: how.key, kept: Vec::new(), copy: None }, &remote)?;
+        Ok(store.across(under(remote, ring)))
+    }
+}
+
+/// The objects at a remote under keys that are known.
+pub(super) fn under(remote: Remote, ring: Arc<KeyRing>) -> Border {
+    Border::sealed(remote, Arc::new(move |_: &Remote| Ok(Arc::clone(&ring))))
+}
+
+/// A new password: from the sources that the caller named, or asked for twice.
+pub(super) fn new_password(context: &Context, sources: Vec<Named>, looked: &str) -> Result<Password, OpError> {
+    let Some(source) = sources.first() else {
+        let error = KeyError::NoNewPassword { looked: looked.to_owned() };
+        return Err(StoreError::from(error).into());
+    };
+    let password = source.password(&context.environment).map_err(StoreError::from)?;
+    if source.is_person() {
+        let again = source.password(&context.environment).map_err(StoreError::from)?;
+        if again != password {
+            let error = KeyError::Source { from: source.name.clone(), reason: "the two are not the same".into() };
+            return Err(StoreError::from(error).into());
+        }
+    }
+    Ok(password)
+}
