@@ -322,11 +322,20 @@ fn a_download_goes_on_where_a_wire_was_cut_and_appears_whole() {
         assert_eq!(rows(&here.path(&name)), 40_200);
     }
     assert!(cutter.cuts() > 0);
-    // A wire that carries nothing any more: no file, and none beside it.
+    // The server goes away for good while it comes: no file, and none beside it.
     let cutter = Cutter::new(served.address.port(), 7, 3000);
     let through = format!("http://127.0.0.1:{}", cutter.port());
-    let broken = here.run(&["backup", "download", "1", "none.sqlite", "--server", &through]);
-    broken.fails(75, &[]);
+    let mut command = here.command(&["backup", "download", "1", "none.sqlite", "--server", &through]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let comes = || {
+        let files = std::fs::read_dir(here.path("")).unwrap().flatten();
+        let mut begun = files.filter(|file| file.file_name().to_str().unwrap().contains("download"));
+        begun.any(|file| file.metadata().is_ok_and(|file| file.len() > 0)).then_some(())
+    };
+    served.until(comes);
+    served.kill();
+    let broken = child.wait_with_output().unwrap();
+    assert_eq!(broken.status.code(), Some(75), "{broken:?}");
     let left =
         std::fs::read_dir(here.path("")).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
     let left: Vec<String> = left.filter(|name| name.contains("none") || name.contains("download")).collect();

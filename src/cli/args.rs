@@ -350,8 +350,8 @@ pub(crate) enum Command {
     Connect(connect::Connect),
     /// Log in to a server, with a token or a user's password
     ///
-    /// It is asked for, or read from a file, from standard input, or from PAGEKEEP_TOKEN or PAGEKEEP_PASSWORD; never from the
-    /// command line, which others on this machine can see. What is given is tried, and kept beside your settings, in
+    /// It is asked for, or read from a file, from standard input, or from PAGEKEEP_TOKEN, or PAGEKEEP_SERVER_USER and
+    /// PAGEKEEP_SERVER_PASSWORD; never from the command line, which others on this machine can see. What is given is tried, and kept beside your settings, in
     /// servers.toml, which only you can read.
     Login(connect::Login),
     /// Users of the server

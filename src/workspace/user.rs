@@ -6,8 +6,17 @@ use super::{Config, Origin, Settings, WorkspaceError};
 use crate::remote::Environment;
 
 /// Variables that begin with PAGEKEEP_ and are not settings; neither are `PAGEKEEP_HOOK_…`, which hooks are told.
-const OTHER_VARIABLES: &[&str] =
-    &["BIN", "DB", "PASSWORD", "PASSWORD_FILE", "PASSWORD_COMMAND", "SERVER", "SERVER_USER", "SERVER_PASSWORD", "TOKEN"];
+const OTHER_VARIABLES: &[&str] = &[
+    "BIN",
+    "DB",
+    "PASSWORD",
+    "PASSWORD_FILE",
+    "PASSWORD_COMMAND",
+    "SERVER",
+    "SERVER_USER",
+    "SERVER_PASSWORD",
+    "TOKEN",
+];
 
 impl Settings {
     /// What holds for this user in every folder.

@@ -21,9 +21,10 @@ pub(crate) struct Login {
     /// The server, when it is another than the current one
     pub(crate) url: Option<String>,
     /// The user's name; without one it is a token that is read
-    #[arg(long, value_name = "NAME", env = "PAGEKEEP_USER")]
+    #[arg(long, value_name = "NAME", env = "PAGEKEEP_SERVER_USER")]
     pub(crate) user: Option<String>,
-    /// Read the password from this file's first line; - is standard input
+    /// Read the user's password from this file's first line; - is standard input
+    // Of the same name as the flag of every command, which it takes the place of here.
     #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
     pub(crate) password_file: Option<PathBuf>,
     /// Read a token from this file's first line; - is standard input

@@ -1,13 +1,8 @@
 //! `pagekeep connect`, `pagekeep login`.
 
-use std::borrow::Cow;
-use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 
-use rustyline::config::Configurer;
-use rustyline::highlight::{CmdKind, Highlighter};
-use rustyline::history::MemHistory;
-use rustyline::{ColorMode, Editor};
 use serde_json::json;
 
 use super::remotes::rows_or_nothing;
@@ -15,7 +10,7 @@ use crate::cli::args::connect::{Connect, Login};
 use crate::cli::output::{Output, say};
 use crate::cli::session::Session;
 use crate::client::{Known, KnownServers, Me, Secret, Server, ServerAddress};
-use crate::ops::{ErrorKind, OpError};
+use crate::ops::{ErrorKind, OpError, PasswordSource, Prompt};
 
 /// The longest secret that is read.
 const SECRET_BYTES: u64 = 4096;
@@ -132,6 +127,10 @@ fn may(me: &Me) -> String {
 
 /// What proves who somebody is: as the command line names it, else the environment's, else asked for.
 fn secret(session: &Session, wanted: &Login) -> Result<Secret, OpError> {
+    if let Some(PasswordSource::Command(_)) = session.globals.passwords.sources().first() {
+        let reason = "login runs no --password-command: it is for encrypted stores".to_owned();
+        return Err(OpError::BadCall { reason, hint: "COMMAND | pagekeep login --user NAME".into() });
+    }
     if let Some(path) = &wanted.token_file {
         return Ok(Secret::Token { token: first_line(session, path)? });
     }
@@ -146,24 +145,24 @@ fn secret(session: &Session, wanted: &Login) -> Result<Secret, OpError> {
     if let Some(secret) = in_environment(session, wanted.user.as_deref()) {
         return Ok(secret);
     }
-    if !session.terminal || !std::io::stdin().is_terminal() {
+    let Some(prompt) = &session.context.passwords.prompt else {
         let line = first_line(session, Path::new("-"))?;
         return Ok(if wanted.user.is_some() { named(line) } else { Secret::Token { token: line } });
-    }
+    };
     let user = match &wanted.user {
         Some(user) => user.clone(),
-        None => ask("user (nothing for a token): ", false)?,
+        None => ask_name("user (nothing for a token)")?,
     };
-    match user.trim() {
-        "" => Ok(Secret::Token { token: ask("token: ", true)? }),
-        user => Ok(Secret::User { user: user.to_owned(), password: ask("password: ", true)? }),
+    match user.as_str() {
+        "" => Ok(Secret::Token { token: ask_secret(prompt, "token")? }),
+        _ => Ok(Secret::User { password: ask_secret(prompt, "password")?, user }),
     }
 }
 
 /// A token in the environment, or a user with a password.
 fn in_environment(session: &Session, user: Option<&str>) -> Option<Secret> {
     let get = |name| session.context.environment.get(name).filter(|value| !value.is_empty());
-    if let (Some(user), Some(password)) = (user.or(get("PAGEKEEP_USER")), get("PAGEKEEP_PASSWORD")) {
+    if let (Some(user), Some(password)) = (user.or(get("PAGEKEEP_SERVER_USER")), get("PAGEKEEP_SERVER_PASSWORD")) {
         return Some(Secret::User { user: user.to_owned(), password: password.to_owned() });
     }
     get("PAGEKEEP_TOKEN").map(|token| Secret::Token { token: token.to_owned() })
@@ -180,52 +179,31 @@ fn first_line(session: &Session, path: &Path) -> Result<String, OpError> {
     };
     let shown = if path == Path::new("-") { Path::new("standard input") } else { path };
     read.map_err(OpError::io("read", shown))?;
-    let line = text.trim_end_matches(['\r', '\n']);
+    usable(text.trim_end_matches(['\r', '\n']), &shown.display().to_string())
+}
+
+/// A password or token, if it can be one.
+fn usable(line: &str, source: &str) -> Result<String, OpError> {
     if line.is_empty() || line.chars().any(char::is_control) {
-        let reason = format!("there is no password or token in {}", shown.display());
+        let reason = format!("there is no password or token in {source}");
         let hint = "give it there, on a line of its own; or in PAGEKEEP_TOKEN".to_owned();
         return Err(OpError::BadCall { reason, hint });
     }
     Ok(line.to_owned())
 }
 
-/// Shows nothing of what is typed.
-struct Hidden(bool);
-
-impl Highlighter for Hidden {
-    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
-        if self.0 { Cow::Owned(" ".repeat(line.chars().count())) } else { Cow::Borrowed(line) }
-    }
-
-    fn highlight_char(&self, _: &str, _: usize, kind: CmdKind) -> bool {
-        self.0 && kind != CmdKind::MoveCursor
-    }
+/// Asks whoever sits at the terminal for a name.
+fn ask_name(words: &str) -> Result<String, OpError> {
+    let failed = OpError::io("read", Path::new("the terminal"));
+    let mut stderr = std::io::stderr();
+    let mut line = String::new();
+    let asked = write!(stderr, "{words}: ").and_then(|()| stderr.flush());
+    asked.and_then(|()| std::io::stdin().lock().read_line(&mut line)).map_err(failed)?;
+    Ok(line.trim().to_owned())
 }
 
-impl rustyline::completion::Completer for Hidden {
-    type Candidate = String;
-}
-
-impl rustyline::hint::Hinter for Hidden {
-    type Hint = String;
-}
-
-impl rustyline::validate::Validator for Hidden {}
-impl rustyline::Helper for Hidden {}
-
-/// Asks whoever sits at the terminal.
-fn ask(prompt: &str, hidden: bool) -> Result<String, OpError> {
-    let failed = |error: rustyline::error::ReadlineError| match error {
-        rustyline::error::ReadlineError::Interrupted | rustyline::error::ReadlineError::Eof => {
-            OpError::from(crate::base::progress::Cancelled)
-        }
-        error => OpError::io("read", Path::new("the terminal"))(std::io::Error::other(error)),
-    };
-    let mut editor: Editor<Hidden, MemHistory> =
-        Editor::with_history(rustyline::Config::default(), MemHistory::new()).map_err(failed)?;
-    editor.set_helper(Some(Hidden(hidden)));
-    if hidden {
-        editor.set_color_mode(ColorMode::Forced);
-    }
-    editor.readline(prompt).map_err(failed)
+/// Asks for what nobody else shall see.
+fn ask_secret(prompt: &Prompt, words: &str) -> Result<String, OpError> {
+    let given = prompt(words).map_err(OpError::io("read", Path::new("the terminal")))?;
+    usable(given.text().unwrap_or_default(), "what was typed")
 }

@@ -111,7 +111,8 @@ pub(crate) async fn gate(
     next: Next,
 ) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let found = ask(&server, from, &method, request.headers()).await;
+    let host = host(&request);
+    let found = ask(&server, from, host.as_deref(), &method, request.headers()).await;
     let name = found.as_ref().map_or_else(|_| "somebody".to_owned(), |who| who.name.clone());
     let response = match found {
         Ok(who) => {
@@ -133,9 +134,23 @@ pub(crate) async fn gate(
     response
 }
 
-async fn ask(server: &Arc<Server>, from: SocketAddr, method: &Method, headers: &HeaderMap) -> Result<Who, Failure> {
+/// Whom the request is for: HTTP/2 has it in the address, and no header.
+fn host(request: &Request) -> Option<String> {
+    match request.headers().get(header::HOST) {
+        Some(host) => host.to_str().ok().map(str::to_owned),
+        None => request.uri().authority().map(ToString::to_string),
+    }
+}
+
+async fn ask(
+    server: &Arc<Server>,
+    from: SocketAddr,
+    host: Option<&str>,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Who, Failure> {
     if server.access.is_empty()? {
-        is_from_here(from, method, headers)?;
+        is_from_here(from, host, method, headers)?;
         return Ok(Who::anybody());
     }
     if let Some(given) = headers.get(header::AUTHORIZATION) {
@@ -206,10 +221,9 @@ async fn of_pair(server: &Arc<Server>, name: &str, password: &str) -> Result<Opt
 
 /// While nobody has to prove anything, only this machine is heard, and no page of another site in a browser on it: neither
 /// one that sends requests here, nor one whose name was made to lead here.
-fn is_from_here(from: SocketAddr, method: &Method, headers: &HeaderMap) -> Result<(), Failure> {
+fn is_from_here(from: SocketAddr, host: Option<&str>, method: &Method, headers: &HeaderMap) -> Result<(), Failure> {
     let told = "no user is configured, so only programs on this machine are heard";
     let refused = || Failure::forbidden(told).hint("make a user: pagekeep user add NAME --scope admin");
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     if !from.ip().to_canonical().is_loopback() || !host.is_some_and(is_loopback_name) {
         return Err(refused());
     }
