@@ -45,6 +45,17 @@ install_packages() {
     fi
 }
 
+install_browser() {
+    if offline || command -v chromedriver >/dev/null; then
+        return
+    fi
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing chromium for the dashboard's test"
+        { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium chromium-driver; } >/dev/null && return
+    fi
+    say "no chromium and chromedriver: the dashboard is not tried in a browser (Debian: apt-get install chromium-driver)"
+}
+
 bring_databases() {
     if offline; then
         say "offline: no databases are downloaded"
@@ -158,6 +169,7 @@ trap 'exit 143' TERM
 
 mkdir -p "$data"
 install_packages
+install_browser
 bring_databases
 extract_fuzz_images
 make_inplace_history

@@ -212,6 +212,16 @@ fn who_logs_in_is_tried_first_and_what_proves_it_is_kept_for_nobody_else() {
     let said = with_input(&here, &["login", "--user", "ann"], "correct horse\n");
     assert!(said.code == 0 && said.stderr.contains("as ann with the scope restore for all databases"), "{said:?}");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::write(here.path("password"), "correct horse\n").unwrap();
+    let said = here.ok(&["login", "--user", "ann", "--password-file", "password", "--json"]);
+    assert_eq!(said.json()["me"]["scope"], "restore");
+    // The password of an encrypted store is nobody's to send to a server.
+    let store = here.command(&["login", "--user", "ann"]).env("PAGEKEEP_PASSWORD", "correct horse").output().unwrap();
+    assert_eq!(store.status.code(), Some(2), "{store:?}");
+    here.run(&["login", "--user", "ann", "--password-command", "cat password"]).fails(2, &["--password-command"]);
+    let variables = [("PAGEKEEP_SERVER_USER", "ann"), ("PAGEKEEP_SERVER_PASSWORD", "wrong horse")];
+    let wrong = here.command(&["backup", "list", "--server"]).envs(variables).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(4), "{wrong:?}");
     here.ok(&["backup", "create", "--server"]);
     let known = here.ok(&["connect"]);
     assert!(known.stdout.contains("ann") && !format!("{known:?}").contains("horse"), "{known:?}");
@@ -399,6 +409,7 @@ fn tls_is_trusted_by_an_authority_of_ones_own() {
     here.run(&["connect", &address, "--ca", "nothing.pem"]).fails(1, &["nothing.pem"]);
     let known = here.ok(&["connect", &address, "--ca", "ca.pem"]);
     assert!(!known.stderr.contains("warning"), "{known:?}");
+    // Nobody has to prove anything yet, as over HTTP/1.1.
     assert_eq!(here.ok(&["backup", "create", "--server"]).stdout, "shop@1\n");
     // Of this name only: the certificate says no other.
     let other = format!("https://127.0.0.1:{}", served.address.port());

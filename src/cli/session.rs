@@ -125,11 +125,11 @@ impl Session {
 
     /// What `FROM` means.
     pub(crate) fn from(&self, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
-        self.from_for(&Spec::latest(), from)
+        self.store_for(&Spec::latest(), from)
     }
 
     /// What `FROM` means, for the database of a snapshot's name.
-    pub(crate) fn from_for(&self, spec: &Spec, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
+    pub(crate) fn store_for(&self, spec: &Spec, from: impl AsRef<OsStr>) -> Result<ReadFrom, OpError> {
         let wanted = self.context.wanted(self.globals.db.as_deref(), spec)?;
         ReadFrom::open(&self.context, &self.address(from.as_ref())?, wanted.as_deref(), &self.settings)
     }

@@ -20,6 +20,7 @@ mod lineage;
 mod lines;
 mod live;
 mod metrics;
+mod page_map;
 mod proof;
 mod prune;
 mod push;
@@ -74,6 +75,7 @@ pub use live::{
     Kept, LiveError, LiveOptions, LiveReport, Migrations, ResetOptions, ResetPlan, plan_reset, reset, restore_live,
     restore_live_kept, unfinished_restore,
 };
+pub use page_map::{PageMap, page_map};
 pub use prune::{GRACE, PruneError, PruneOptions, PruneReport, Pruned, prune, prune_store};
 pub use reach::{Reach, ReachError};
 pub use read_from::ReadFrom;

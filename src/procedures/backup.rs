@@ -217,7 +217,7 @@ fn restore(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> 
     let spec: Spec = caller.context.spec(arguments.text("at"))?;
     let destination = Path::new(arguments.text("destination"));
     caller.may_replace(destination)?;
-    let from = caller.from_for(arguments.text("from"), &spec)?;
+    let from = caller.store_for(arguments.text("from"), &spec)?;
     let (snapshot, report) = from.restore(&caller.context, &spec, destination, arguments.flag("force"))?;
     Ok(vec![vec![
         integer(0),

@@ -54,7 +54,7 @@ impl Caller {
     }
 
     /// What `from` means, for the database of a snapshot's name.
-    pub(super) fn from_for(&self, from: &str, spec: &Spec) -> Result<ReadFrom, OpError> {
+    pub(super) fn store_for(&self, from: &str, spec: &Spec) -> Result<ReadFrom, OpError> {
         let wanted = self.context.wanted(self.database.as_deref(), spec)?;
         ReadFrom::open(&self.context, from, wanted.as_deref(), &self.settings)
     }

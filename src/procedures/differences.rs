@@ -59,7 +59,7 @@ pub(super) const BACKUP_DIFF: Procedure = Procedure {
 const MOST_BYTES: usize = 128 << 20;
 
 fn shelf(caller: &Caller, arguments: &Arguments, spec: &mut Spec) -> Result<Shelf, OpError> {
-    let ReadFrom { store, database, .. } = caller.from_for(arguments.text("from"), spec)?;
+    let ReadFrom { store, database, .. } = caller.store_for(arguments.text("from"), spec)?;
     Shelf::open(&caller.context, store, spec, database)
 }
 

@@ -40,7 +40,7 @@ pub(super) const FORGET: Procedure = Procedure {
 
 fn forget(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     let spec = caller.backup(arguments.text("at"))?;
-    let from = caller.from_for(arguments.text("from"), &spec)?;
+    let from = caller.store_for(arguments.text("from"), &spec)?;
     let reports = forgotten(caller, &from, spec, arguments.optional("reason"))?;
     Ok(reports.iter().flat_map(rows_of).collect())
 }
@@ -177,7 +177,7 @@ pub(super) const HOLD: Procedure = Procedure {
 
 fn hold(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     let spec = caller.backup(arguments.text("at"))?;
-    let from = caller.from_for(arguments.text("from"), &spec)?;
+    let from = caller.store_for(arguments.text("from"), &spec)?;
     Ok(held(&retention::hold(&caller.context, &from, &spec, arguments.optional("reason"))?))
 }
 
@@ -199,7 +199,7 @@ pub(super) const RELEASE: Procedure = Procedure {
 
 fn release(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     let spec = caller.backup(arguments.text("at"))?;
-    let from = caller.from_for(arguments.text("from"), &spec)?;
+    let from = caller.store_for(arguments.text("from"), &spec)?;
     Ok(held(&retention::release(&caller.context, &from, &spec)?))
 }
 

@@ -154,7 +154,7 @@ pub(super) const BACKUP_LOG: Procedure = Procedure {
 fn backup_log(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     let mut spec: Spec = caller.context.spec(arguments.text("at"))?;
     let count = arguments.integer("count").map_or(usize::MAX, |count| count.try_into().unwrap_or(0));
-    let from = caller.from_for(arguments.text("from"), &spec)?;
+    let from = caller.store_for(arguments.text("from"), &spec)?;
     let row = |one: &Listed| {
         let (header, totals) = (&one.header, &one.header.totals);
         vec![

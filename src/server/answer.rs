@@ -26,7 +26,7 @@ pub(crate) struct Refusal {
 }
 
 /// Why not, and what to do next.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Told {
     /// The kind of failure, as on the command line: usage, conflict, busy, no_snapshot …; besides those not_found,
     /// unauthorized, forbidden, too_large, too_slow, too_many, restoring, not_ready and internal.
@@ -36,6 +36,25 @@ pub(crate) struct Told {
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+}
+
+impl Told {
+    /// What and why.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do next.
+    pub(crate) fn advice(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl<T> Success<T> {
+    /// What was asked for.
+    pub(crate) fn into_data(self) -> T {
+        self.data
+    }
 }
 
 /// A row of a procedure's result: each column's value by its name.
@@ -70,6 +89,11 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.told.hint = Some(hint.into());
         self
+    }
+
+    /// Its status, and what it says.
+    pub(crate) fn told(&self) -> (StatusCode, &Told) {
+        (self.status, &self.told)
     }
 
     /// The same, with another status.
@@ -176,7 +200,10 @@ impl<T: Serialize> IntoResponse for Success<T> {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
+        let told = self.told.clone();
         let mut response = (self.status, axum::Json(Refusal { success: false, error: self.told })).into_response();
+        // Who dresses answers for people finds it there.
+        response.extensions_mut().insert(told);
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, seconds.into());

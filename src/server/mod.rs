@@ -18,12 +18,14 @@ mod http;
 mod input;
 mod life;
 mod names;
+mod pages;
 mod pool;
 mod preset;
 mod routes;
 mod runner;
 mod runs;
 mod scheduler;
+mod standing;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -23,6 +23,9 @@ fn names_that_mean_something_else_are_refused_with_the_reason() {
         ("0123456789abcdef", "a snapshot's id"),
         ("a/b", "one of"),
         ("a@b", "one of"),
+        ("a~1", "what stands behind ~"),
+        ("main", "the name of a line"),
+        ("shop", "the name of a database"),
         ("", "empty"),
     ];
     for (name, reason) in cases {
@@ -31,7 +34,7 @@ fn names_that_mean_something_else_are_refused_with_the_reason() {
     let long = "x".repeat(81);
     machine.run(&["tag", &long]).fails(2, &["longer than 80"]);
     machine.run(&["tag", "v1", "-m", &"x".repeat(100_000)]).fails(2, &["too long"]);
-    for name in ["caf", "Cafe", "v1.2", "größer als je", "main"] {
+    for name in ["caf", "Cafe", "v1.2", "größer als je", "mainly"] {
         machine.ok(&["tag", name]);
         assert!(machine.ok(&["show", &format!("@{name}")]).stdout.starts_with("shop@1\n"), "{name}");
     }

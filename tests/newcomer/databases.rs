@@ -63,7 +63,7 @@ fn a_snapshot_says_which_of_several_databases_is_meant() {
         &["restore-rows", "b@1", "--table", "item", "--dry-run"],
         &["tag", "v1", "b@1"],
         &["backup", "restore", ".", "old.db", "--at", "b@1"],
-        &["checkout", "b@1", "copy.db"],
+        &["checkout", "b@1", "copy.db", "-b", "try"],
     ];
     for arguments in asked {
         let ran = machine.ok(arguments);

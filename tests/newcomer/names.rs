@@ -30,7 +30,7 @@ fn a_tag_is_not_set_at_a_remote() {
 #[test]
 fn what_never_moved_has_no_reflog() {
     let (machine, _) = shop();
-    machine.run(&["reflog", "nope"]).fails(2, &["nope: no tag or line of this name has moved", "pagekeep reflog"]);
+    machine.run(&["reflog", "nope"]).fails(2, &["nothing named nope has moved", "pagekeep reflog"]);
     assert!(machine.ok(&["reflog", "main"]).stderr.contains("no tag or line has moved yet"));
     machine.ok(&["tag", "v1"]);
     assert!(machine.ok(&["reflog", "v1"]).stdout.contains("tag v1"));

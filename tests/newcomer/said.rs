@@ -58,7 +58,7 @@ fn scripts_say_on_which_line_they_failed() {
     let ran = machine.run(&["sql", "-q", "SELECT 1;\n\nSELECT 2; SELECT\n  nope;\nSELECT 3;"]);
     ran.fails(2, &["error: line 3: no such column: nope"]);
     let ran = machine.run(&["sql", "-q", "SELECT 1;\n.schema nope"]);
-    ran.fails(2, &["line 2: there is no table \"nope\"", "there are: item, note"]);
+    ran.fails(2, &["line 2: there is no table \"nope\"", "here are: item, note"]);
     machine.run(&["sql", "-q", "SELECT nope"]).fails(2, &["error: no such column"]);
     let mut child =
         machine.command(&["sql"]).stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -71,7 +71,8 @@ fn scripts_say_on_which_line_they_failed() {
 #[test]
 fn a_job_is_cancelled_either_way() {
     let (machine, _) = shop();
-    let id = machine.ok(&["call", "sp_backup_create", "--json"]).json()["rows"][0]["id"].as_str().unwrap().to_owned();
+    machine.ok(&["call", "sp_backup_create"]);
+    let id = machine.ok(&["jobs", "--json"]).json()["jobs"][0]["id"].as_str().unwrap().to_owned();
     machine.ok(&["job", &id, "--follow"]);
     assert!(machine.ok(&["job", "cancel", &id]).stderr.contains("stays so"));
     assert!(machine.ok(&["job", &id, "cancel"]).stderr.contains("stays so"));

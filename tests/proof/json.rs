@@ -134,6 +134,7 @@ fn every_command_gives_one_object() {
     machine.ok(&["user", "remove", "ann", "--json"]).json();
     left.remove("user add");
     left.remove("user remove");
+    keys(&machine, &mut left);
     // It needs a server; tests/connect.rs has it.
     left.remove("login");
     machine.ok(&["remove", "shop", "--json"]).json();
@@ -141,6 +142,20 @@ fn every_command_gives_one_object() {
     // It runs on; tests/server.rs has it.
     left.remove("serve");
     assert!(left.is_empty(), "these were not tried: {left:?}");
+}
+
+/// The keys of an encrypted remote, each command with the password that opens it.
+fn keys(machine: &Machine, left: &mut BTreeSet<String>) {
+    let mut run = |words: usize, arguments: &[&str]| {
+        left.remove(&arguments[..words].join(" "));
+        machine.ok(&[arguments, &["--json", "--password-file", "password"]].concat()).json()
+    };
+    std::fs::write(machine.path("second"), "another long password\n").unwrap();
+    run(2, &["backup", "add", "safe", "safe", "--encrypt"]);
+    let added = run(2, &["key", "add", "safe", "--new-password-file", "second"]);
+    assert_eq!(run(2, &["key", "list", "safe"])["keys"].as_array().map(Vec::len), Some(2));
+    run(2, &["key", "remove", added["added"].as_str().unwrap(), "safe"]);
+    run(2, &["key", "rotate", "safe", "--new-password-file", "second"]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(crate) fn run(
 ) -> Result<Output, OpError> {
     let mut spec = session.context.spec(spec)?;
     let database = session.database_of(&spec)?;
-    let history = session.from_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
+    let history = session.store_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
     let options = CheckoutOptions { new_line: line.map(|line| session.name(line)).transpose()? };
     let report = ops::checkout(&session.context, &database, &history, &spec, destination, &options)?;
     let restored = &report.restored;

@@ -29,7 +29,7 @@ pub(crate) fn run(session: &Session, wanted: &Diff) -> Result<Output, OpError> {
         });
     }
     let mut spec = context.spec(&wanted.old)?;
-    let ReadFrom { store, database, .. } = session.from_for(&spec, wanted.from.as_deref().unwrap_or(".".as_ref()))?;
+    let ReadFrom { store, database, .. } = session.store_for(&spec, wanted.from.as_deref().unwrap_or(".".as_ref()))?;
     let shelf = Shelf::open(context, store, &mut spec, database)?;
     let new = wanted.new.as_ref().map(|new| context.spec(new)).transpose()?;
     let take = |pair: &Pair<'_>, names| show(session, wanted, pair, names);

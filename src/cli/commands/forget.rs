@@ -29,7 +29,7 @@ pub(crate) fn run(session: &Session, wanted: Forget) -> Result<Output, OpError> 
         return recall(session, from.unwrap_or(OsStr::new(LOCAL)), &specs);
     }
     let reports = if let Some(first) = specs.first() {
-        let from = session.from_for(first, from.unwrap_or(OsStr::new(LOCAL)))?;
+        let from = session.store_for(first, from.unwrap_or(OsStr::new(LOCAL)))?;
         retention::forget(&session.context, &from, &specs, &options)?
     } else if apply_retention {
         by_configured(session, from, &options)?
@@ -61,7 +61,7 @@ fn by_configured(
 }
 
 fn recall(session: &Session, from: &OsStr, specs: &[Spec]) -> Result<Output, OpError> {
-    let from = session.from_for(specs.first().unwrap_or(&Spec::latest()), from)?;
+    let from = session.store_for(specs.first().unwrap_or(&Spec::latest()), from)?;
     let recalled = retention::recall(&session.context, &from, specs)?;
     let titles: Vec<String> =
         recalled.iter().map(|(database, name)| title(database, &name.line, name.number)).collect();
@@ -73,7 +73,7 @@ pub(crate) fn delete(session: &Session, wanted: &Delete) -> Result<Output, OpErr
     let Delete { specs, yes, from, reason } = wanted;
     let specs = specs.iter().map(|spec| session.context.spec(spec)).collect::<Result<Vec<_>, _>>()?;
     let place = from.as_deref().unwrap_or(OsStr::new(LOCAL));
-    let from = session.from_for(specs.first().unwrap_or(&Spec::latest()), place)?;
+    let from = session.store_for(specs.first().unwrap_or(&Spec::latest()), place)?;
     let options = ForgetOptions { dry_run: true, reason: reason.clone() };
     let plan = retention::forget(&session.context, &from, &specs, &options)?;
     if !yes && !agreed(session, &plan)? {

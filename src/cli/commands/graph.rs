@@ -18,7 +18,7 @@ pub(crate) fn run(
     draw: bool,
 ) -> Result<Output, OpError> {
     let mut spec = spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let history = session.from_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
+    let history = session.store_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
     let mut rows = ops::graph(&history, all, if all { limit } else { usize::MAX })?.rows;
     if !all {
         let newest = history.resolve(&spec)?.header.number;

@@ -12,7 +12,7 @@ use crate::ops::{self, Listed, OpError, Spec, Whereabouts, title};
 pub(crate) fn log(session: &Session, spec: Option<&str>, from: Option<&str>, limit: usize) -> Result<Output, OpError> {
     let named = spec.is_some();
     let mut spec = spec.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let history = session.from_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
+    let history = session.store_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
     let found = history.list_from(&spec, limit)?;
     if found.is_empty() && named {
         // A name that stands for nothing is told as that.

@@ -92,7 +92,7 @@ fn named(session: &Session, spec: Option<&str>) -> Result<Spec, OpError> {
 /// The history and the snapshot that a command speaks of; the newest when no spec is given.
 fn meant(session: &Session, spec: Option<&str>, from: Option<&str>) -> Result<(History, Spec), OpError> {
     let mut spec = named(session, spec)?;
-    let history = session.from_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
+    let history = session.store_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
     Ok((history, spec))
 }
 

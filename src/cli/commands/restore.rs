@@ -18,7 +18,7 @@ pub(super) fn run(
     force: bool,
 ) -> Result<Output, OpError> {
     let spec = at.map(|text| session.context.spec(text)).transpose()?.unwrap_or_else(Spec::latest);
-    let from = session.from_for(&spec, from)?;
+    let from = session.store_for(&spec, from)?;
     let (name, report) = from.restore(&session.context, &spec, destination, force)?;
 
     Ok(told(name, report))

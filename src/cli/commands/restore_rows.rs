@@ -13,7 +13,7 @@ use crate::ops::{OpError, ReadFrom};
 pub(crate) fn run(session: &Session, wanted: &RestoreRows) -> Result<Output, OpError> {
     let context = &session.context;
     let mut spec = context.spec(&wanted.spec)?;
-    let ReadFrom { store, database, .. } = session.from_for(&spec, wanted.from.as_deref().unwrap_or(".".as_ref()))?;
+    let ReadFrom { store, database, .. } = session.store_for(&spec, wanted.from.as_deref().unwrap_or(".".as_ref()))?;
     let shelf = Shelf::open(context, store, &mut spec, database)?;
     let snapshot = shelf.snapshot(&spec, wanted.file.as_deref())?;
     let options = RestoreRowsOptions {

@@ -82,7 +82,7 @@ pub(super) fn mark_json(database: &Name, one: &Marked) -> Value {
 
 pub(crate) fn hold(session: &Session, wanted: &Hold) -> Result<Output, OpError> {
     let spec = session.context.spec(&wanted.spec)?;
-    let from = session.from_for(&spec, wanted.from.as_deref().unwrap_or(OsStr::new(LOCAL)))?;
+    let from = session.store_for(&spec, wanted.from.as_deref().unwrap_or(OsStr::new(LOCAL)))?;
     let report = retention::hold(&session.context, &from, &spec, wanted.reason.as_deref())?;
     let said = if report.changed { "is held" } else { "was held already" };
     Ok(marked(&report, said, from.is_local() && has_remotes(session)))
@@ -90,7 +90,7 @@ pub(crate) fn hold(session: &Session, wanted: &Hold) -> Result<Output, OpError> 
 
 pub(crate) fn release(session: &Session, wanted: &Release) -> Result<Output, OpError> {
     let spec: Spec = session.context.spec(&wanted.spec)?;
-    let from = session.from_for(&spec, wanted.from.as_deref().unwrap_or(OsStr::new(LOCAL)))?;
+    let from = session.store_for(&spec, wanted.from.as_deref().unwrap_or(OsStr::new(LOCAL)))?;
     let report = retention::release(&session.context, &from, &spec)?;
     let said = if report.changed { "is not held any more" } else { "was not held" };
     Ok(marked(&report, said, report.changed && from.is_local() && has_remotes(session)))

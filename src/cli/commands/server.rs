@@ -236,7 +236,7 @@ impl There<'_> {
         let elapsed = started.elapsed();
         let (fetched, name) = (size(done.size_bytes), done.kept.snapshot.clone());
         let said = format!(
-            "Downloaded {fetched} of {fetched}, restored {name} ({fetched}, 1 files) to {} in {}",
+            "Downloaded {fetched} of {fetched}, restored {name} ({fetched}, 1 file) to {} in {}",
             done.path.display(),
             time(elapsed)
         );

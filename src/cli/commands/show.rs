@@ -14,7 +14,7 @@ use crate::ops::{ErrorKind, History, Listed, OpError, Refs, title};
 
 pub(crate) fn show(session: &Session, spec: &str, from: Option<&str>) -> Result<Output, OpError> {
     let mut spec = session.context.spec(spec)?;
-    let history = session.from_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
+    let history = session.store_for(&spec, from.unwrap_or("."))?.history(&mut spec)?;
     let record = history.resolve(&spec)?;
     let one = Listed::of(&record);
     let state = State::load(&history.store, record)?;

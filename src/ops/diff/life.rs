@@ -103,6 +103,7 @@ pub fn life(
     }
     match last {
         Some((newest, _)) if !known => Err(no_table(&newest, table)?),
+        None => is_somewhere(shelf, file).map(|()| moments),
         _ => Ok(moments),
     }
 }
@@ -116,6 +117,14 @@ fn no_table(newest: &SnapshotRows, name: &str) -> Result<OpError, OpError> {
         return Ok(DiffError::IsVirtual { name: name.to_owned(), keeps }.into());
     }
     Ok(DiffError::NoTable { name: name.to_owned(), known }.into())
+}
+
+/// When no snapshot has the file that was asked for, the newest says which there are.
+fn is_somewhere(shelf: &Shelf, file: Option<&Path>) -> Result<(), OpError> {
+    let Some(newest) = shelf.history().tip()? else { return Ok(()) };
+    let history = shelf.history();
+    let record = history.store.record(&history.database, &newest.line, newest.number)?;
+    shelf.rows(State::load(&history.store, record)?, file, None).map(drop)
 }
 
 fn alike((a, old): &(TableSide, Row), (b, new): &(TableSide, Row)) -> bool {
@@ -190,6 +199,9 @@ pub fn find(
     let Some((mut at, mut found)) = older else {
         let newest = if known { None } else { names.first() };
         let newest = newest.map(|name| load(shelf, name, file, None)).transpose()?.flatten();
+        if newest.is_none() && !known {
+            is_somewhere(shelf, file)?;
+        }
         return newest.map_or(Ok(None), |newest| Err(no_table(&newest, table)?));
     };
     while let Some(without) = newer.filter(|without| without + 1 < at) {

@@ -7,7 +7,7 @@ use crate::format::refs::{MAX_REF_BYTES, RefHeader, RefKind, RefName, RefRecord,
 use crate::ops::retention::{self, RetentionError};
 use crate::ops::spec::{Spec, Version, title};
 use crate::ops::{Context, Database, History, OpError};
-use crate::store::{CreatedRef, Store, StoreError, keys};
+use crate::store::{CreatedRef, Store, keys};
 use crate::workspace::Workspace;
 
 /// What moved, from where to where.
@@ -153,7 +153,7 @@ pub(in crate::ops) fn unmade(context: &Context, database: &Database, name: &RefN
     let local = database.local_store(context)?;
     let Some(last) = local.newest_ref(&database.name, name)? else { return Ok(()) };
     let key = keys::ref_record(&database.name, name, last.header.number);
-    Ok(local.remote().delete(&key).map_err(StoreError::from)?)
+    Ok(local.remote().delete(&key)?)
 }
 
 /// Deletes a line's name. Its snapshots stay.

@@ -128,8 +128,8 @@ pub fn reflog(store: &Store, database: &Name, name: Option<&Name>) -> Result<Vec
         && !store.lines(database)?.contains(name)
     {
         return Err(OpError::Ref {
-            what: name.to_string(),
-            reason: "no tag or line of this name has moved".into(),
+            what: "reflog".into(),
+            reason: format!("nothing named {name} has moved"),
             next: "`pagekeep reflog` shows what moved".into(),
         });
     }

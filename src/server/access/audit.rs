@@ -1,7 +1,7 @@
 //! Who did what, from where, and what came of it: a line of JSON for each change and each refusal.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +10,8 @@ use serde::Serialize;
 
 /// A file that is longer is put aside, and the one put aside before goes.
 const MOST_BYTES: u64 = 16 << 20;
+/// Bytes from the end in which the newest lines are looked for.
+const TAIL: u64 = 256 << 10;
 
 /// The log.
 #[derive(Debug)]
@@ -41,6 +43,21 @@ impl Audit {
         if let Err(error) = self.append(&line) {
             tracing::error!("the audit log {:?} cannot be written: {error}", self.path);
         }
+    }
+
+    /// The newest lines of the file, newest first. What cannot be read is left out.
+    pub(crate) fn newest(&self, most: usize) -> Vec<serde_json::Value> {
+        let tail = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(&self.path)?;
+            let len = file.metadata()?.len();
+            file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
+            let mut bytes = Vec::new();
+            file.take(TAIL).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let bytes = tail().unwrap_or_default();
+        let lines = bytes.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.filter_map(|line| serde_json::from_slice(line).ok()).take(most).collect()
     }
 
     fn append(&self, line: &[u8]) -> std::io::Result<()> {

@@ -16,8 +16,8 @@ use super::sessions::Sessions;
 use super::throttle::Throttle;
 use super::{Account, Scope};
 use crate::base::Name;
-use crate::server::Server;
 use crate::server::answer::Failure;
+use crate::server::{Server, pages};
 
 /// The cookie of a session.
 const COOKIE: &str = "pagekeep_session";
@@ -44,7 +44,7 @@ pub(crate) struct Who {
 pub(crate) struct Gate {
     pub(crate) sessions: Sessions,
     throttle: Throttle,
-    audit: Audit,
+    pub(crate) audit: Audit,
     hashes: tokio::sync::Semaphore,
 }
 
@@ -119,7 +119,7 @@ pub(crate) async fn gate(
             request.extensions_mut().insert(who);
             next.run(request).await
         }
-        Err(_) if PUBLIC.contains(&path.as_str()) => next.run(request).await,
+        Err(_) if is_public(&path) => next.run(request).await,
         Err(failure) => failure.into_response(),
     };
     let status = response.status();
@@ -243,6 +243,10 @@ fn is_loopback_name(host: &str) -> bool {
     };
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn is_public(path: &str) -> bool {
+    PUBLIC.contains(&path) || pages::PUBLIC.contains(&path)
 }
 
 fn is_harmless(method: &Method) -> bool {

@@ -24,69 +24,69 @@ const MOST: usize = 1000;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Page {
+pub(crate) struct Page {
     /// Only those after this name.
-    after: Option<String>,
+    pub(crate) after: Option<String>,
     /// So many at most; 100 when not said, 1000 at most.
     #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
 }
 
 /// A page of databases.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Databases {
-    databases: Vec<Summary>,
+pub(crate) struct Databases {
+    pub(crate) databases: Vec<Summary>,
     /// What `after` is for the next page; null on the last.
-    next: Option<String>,
+    pub(crate) next: Option<String>,
     /// How many there are in all.
-    total: usize,
+    pub(crate) total: usize,
 }
 
 /// What is known of a database without a look at its store.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Summary {
+pub(crate) struct Summary {
     /// Its name here.
-    name: String,
+    pub(crate) name: String,
     /// Its name in stores.
-    stored_as: String,
+    pub(crate) stored_as: String,
     /// `sqlite` or `directory`.
-    kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Its path.
-    path: String,
+    pub(crate) path: String,
     /// The newest snapshot, like `shop@3`.
-    snapshot: Option<String>,
+    pub(crate) snapshot: Option<String>,
     /// When it was made.
-    snapshot_at: Option<String>,
+    pub(crate) snapshot_at: Option<String>,
     /// Its age.
-    snapshot_age_s: Option<i64>,
+    pub(crate) snapshot_age_s: Option<i64>,
     /// When it is backed up by itself, in words.
-    schedule: Option<String>,
+    pub(crate) schedule: Option<String>,
     /// The next run.
-    next_run: Option<String>,
+    pub(crate) next_run: Option<String>,
     /// Whether a job waits or is at work.
-    busy: bool,
+    pub(crate) busy: bool,
     /// What a restore that is not finished puts it back to; it takes no other job meanwhile.
-    restoring: Option<String>,
-    remotes: Vec<Remote>,
+    pub(crate) restoring: Option<String>,
+    pub(crate) remotes: Vec<Remote>,
 }
 
 /// What is known of a remote without asking it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Remote {
-    name: String,
+pub(crate) struct Remote {
+    pub(crate) name: String,
     /// The newest snapshot it is known to have.
-    newest: Option<u32>,
+    pub(crate) newest: Option<u32>,
     /// The last sync that ended well.
-    synced_at: Option<String>,
+    pub(crate) synced_at: Option<String>,
     /// Why the last sync failed.
-    failing: Option<String>,
+    pub(crate) failing: Option<String>,
     /// Whether it has the newest snapshot.
-    up_to_date: bool,
+    pub(crate) up_to_date: bool,
 }
 
 /// The databases, a page at a time.
 #[utoipa::path(get, path = "/api/v1/databases", tag = "databases", params(Page), responses((status = 200, body = Success<Databases>)))]
-pub(super) async fn list(State(server): Shared, who: Who, Asked(page): Asked<Page>) -> Answer<Databases> {
+pub(crate) async fn list(State(server): Shared, who: Who, Asked(page): Asked<Page>) -> Answer<Databases> {
     who.may(Scope::Read)?;
     let shared = Arc::clone(&server);
     let found = server.pool.run(move || Ok::<_, Failure>(shared.databases(&who, &page))).await?;
@@ -95,7 +95,7 @@ pub(super) async fn list(State(server): Shared, who: Who, Asked(page): Asked<Pag
 
 /// One database.
 #[utoipa::path(get, path = "/api/v1/databases/{database}", tag = "databases", params(("database" = String, Path)), responses((status = 200, body = Success<Summary>)))]
-pub(super) async fn one(State(server): Shared, who: Who, At(name): At<String>) -> Answer<Summary> {
+pub(crate) async fn one(State(server): Shared, who: Who, At(name): At<String>) -> Answer<Summary> {
     let shared = Arc::clone(&server);
     let found = server.pool.run(move || {
         let place = shared.place(&who, Scope::Read, &name)?;
@@ -106,35 +106,35 @@ pub(super) async fn one(State(server): Shared, who: Who, At(name): At<String>) -
 
 /// What a database's snapshots take.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Stats {
+pub(crate) struct Stats {
     /// Snapshots of its line that are known here.
-    snapshots: u64,
+    pub(crate) snapshots: u64,
     /// Bytes of the newest state.
-    size_bytes: u64,
+    pub(crate) size_bytes: u64,
     /// Bytes of all states together, as if each were a file.
-    raw_bytes: u64,
+    pub(crate) raw_bytes: u64,
     /// Bytes that all snapshots together added to stores.
-    stored_bytes: u64,
+    pub(crate) stored_bytes: u64,
     /// `raw_bytes` for each byte stored.
-    ratio: f64,
+    pub(crate) ratio: f64,
     /// The newest snapshots, newest first: what each added.
-    newest: Vec<Added>,
+    pub(crate) newest: Vec<Added>,
 }
 
 /// What a snapshot added.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Added {
-    snapshot: String,
-    at: String,
-    size_bytes: u64,
-    added_bytes: u64,
-    changed_chunks: u64,
-    chunks: u64,
+pub(crate) struct Added {
+    pub(crate) snapshot: String,
+    pub(crate) at: String,
+    pub(crate) size_bytes: u64,
+    pub(crate) added_bytes: u64,
+    pub(crate) changed_chunks: u64,
+    pub(crate) chunks: u64,
 }
 
 /// What a database's snapshots take.
 #[utoipa::path(get, path = "/api/v1/databases/{database}/stats", tag = "databases", params(("database" = String, Path)), responses((status = 200, body = Success<Stats>)))]
-pub(super) async fn stats(State(server): Shared, who: Who, At(name): At<String>) -> Answer<Stats> {
+pub(crate) async fn stats(State(server): Shared, who: Who, At(name): At<String>) -> Answer<Stats> {
     let shared = Arc::clone(&server);
     let found = server.pool.run(move || {
         let place = shared.place(&who, Scope::Read, &name)?;

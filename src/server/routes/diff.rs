@@ -1,5 +1,6 @@
 //! What changed between two snapshots, or since one, row by row.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,10 @@ use super::Shared;
 use super::place::Place;
 use crate::base::Progress;
 use crate::ops::diff::{
-    Counts, DiffOptions, DiffSink, RowChange, SchemaChange, Shelf, Table, TableSide, diff as compare, row_json,
+    Counts, DiffOptions, DiffSink, Patch, RowChange, SchemaChange, Shelf, Table, TableSide, diff as compare, row_json,
 };
 use crate::ops::{ErrorKind, OpError};
+use crate::server::Server;
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, Success, done};
 use crate::server::input::{Asked, At};
@@ -32,72 +34,82 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// The snapshot before, by any of its names.
-    a: String,
+    pub(crate) a: String,
     /// The snapshot after; the live database when not said.
-    b: Option<String>,
+    pub(crate) b: Option<String>,
     /// Only this table.
-    table: Option<String>,
+    pub(crate) table: Option<String>,
     /// Which SQLite file of a directory.
-    file: Option<String>,
+    pub(crate) file: Option<String>,
     /// So many rows at most; 1000 when not said, 10 000 at most. All are counted.
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
 }
 
 /// What changed.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct Difference {
-    from: String,
-    to: String,
+pub(crate) struct Difference {
+    pub(crate) from: String,
+    pub(crate) to: String,
     /// Definitions that changed.
-    schema: Vec<Definition>,
-    tables: Vec<TableChanges>,
+    pub(crate) schema: Vec<Definition>,
+    pub(crate) tables: Vec<TableChanges>,
     /// Whether there are more rows than are shown.
-    truncated: bool,
+    pub(crate) truncated: bool,
 }
 
 /// A definition that changed; `old` is null for a new one, `new` for one that is gone.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Definition {
-    kind: String,
-    name: String,
-    table: String,
-    old: Option<String>,
-    new: Option<String>,
+pub(crate) struct Definition {
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) table: String,
+    pub(crate) old: Option<String>,
+    pub(crate) new: Option<String>,
 }
 
 /// What changed in a table.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct TableChanges {
-    table: String,
-    added: u64,
-    removed: u64,
-    changed: u64,
-    rows: Vec<Change>,
+pub(crate) struct TableChanges {
+    pub(crate) table: String,
+    pub(crate) added: u64,
+    pub(crate) removed: u64,
+    pub(crate) changed: u64,
+    pub(crate) rows: Vec<Change>,
 }
 
 /// A row that changed.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Change {
+pub(crate) struct Change {
     /// added, removed or changed.
-    change: &'static str,
+    pub(crate) change: &'static str,
     /// The columns that changed.
-    columns: Vec<String>,
+    pub(crate) columns: Vec<String>,
     #[schema(value_type = Object)]
-    old: Value,
+    pub(crate) old: Value,
     #[schema(value_type = Object)]
-    new: Value,
+    pub(crate) new: Value,
 }
 
 /// What changed between two snapshots of a database, or since one.
 #[utoipa::path(get, path = "/api/v1/databases/{database}/diff", tag = "snapshots", params(("database" = String, Path), Wanted), responses((status = 200, body = Success<Difference>)))]
-pub(super) async fn diff(
+pub(crate) async fn diff(
     State(server): Shared,
     who: Who,
     At(name): At<String>,
     Asked(wanted): Asked<Wanted>,
 ) -> Answer<Difference> {
+    done(in_time(server, who, name, move |place| difference(place, &wanted)).await?)
+}
+
+/// Compares, and stops when it takes too long.
+pub(crate) async fn in_time<T: Send + 'static>(
+    server: Arc<Server>,
+    who: Who,
+    name: String,
+    compare: impl FnOnce(&Place) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     let progress = Arc::new(Progress::new());
     let (shared, stop) = (Arc::clone(&server), Arc::clone(&progress));
     let alarm = tokio::spawn(async move {
@@ -107,11 +119,22 @@ pub(super) async fn diff(
     let found = server.pool.run(move || {
         let mut place = shared.place(&who, Scope::Read, &name)?;
         place.caller.context.progress = progress;
-        difference(&place, &wanted)
+        compare(&place)
     });
     let found = found.await;
     alarm.abort();
-    done(found?)
+    found
+}
+
+/// A comparison that was stopped, as the reason why.
+fn told(error: OpError) -> Failure {
+    match error.kind() {
+        ErrorKind::Interrupted => {
+            let told = format!("the comparison was stopped after {} s", PATIENCE.as_secs());
+            Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "too_slow", told).hint("name one table")
+        }
+        _ => error.into(),
+    }
 }
 
 fn difference(place: &Place, wanted: &Wanted) -> Result<Difference, Failure> {
@@ -133,13 +156,7 @@ fn difference(place: &Place, wanted: &Wanted) -> Result<Difference, Failure> {
         compare(pair, &options, &context.progress, &mut shown)?;
         Ok(Difference { from, to, ..shown.found })
     });
-    found.map_err(|error: OpError| match error.kind() {
-        ErrorKind::Interrupted => {
-            let told = format!("the comparison was stopped after {} s", PATIENCE.as_secs());
-            Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "too_slow", told).hint("name one table")
-        }
-        _ => error.into(),
-    })
+    found.map_err(told)
 }
 
 #[derive(Default)]
@@ -197,6 +214,59 @@ impl DiffSink for Shown {
         if !counts.is_empty() {
             self.found.tables.push(TableChanges { table: table.name.clone(), added, removed, changed, rows });
         }
+        Ok(())
+    }
+}
+
+/// Bytes of statements that are answered.
+const SQL_BYTES: usize = 32 << 20;
+
+/// The statements that make the second state of the first.
+pub(crate) fn as_sql(place: &Place, wanted: &Wanted) -> Result<String, Failure> {
+    let context = &place.caller.context;
+    let mut old = place.spec(&wanted.a)?;
+    let new = wanted.b.as_deref().map(|text| place.spec(text)).transpose()?;
+    if new.is_none() {
+        place.is_whole(&Task::Create { note: None })?;
+    }
+    let store = place.database.local_store(context)?;
+    let shelf = Shelf::open(context, store, &mut old, Some(place.database.clone()))?;
+    let tables: Vec<String> = wanted.table.iter().cloned().collect();
+    let whole = tables.is_empty();
+    let options = DiffOptions { tables, for_patch: true, ..DiffOptions::default() };
+    let file = wanted.file.as_deref().map(std::path::Path::new);
+    let scratch = place.database.workspace.scratch()?;
+    let mut text = Bounded(Vec::new());
+    let made = shelf.compare(context, &old, new, file, |pair, [from, to]| {
+        let mut patch = Patch::new(pair, &scratch, whole)?;
+        compare(pair, &options, &context.progress, &mut patch)?;
+        // What is too long is told below, whatever the error is that ended it.
+        let _ = writeln!(text, "-- pagekeep: {from} to {to}");
+        patch.finish(&mut text)
+    });
+    if text.0.len() > SQL_BYTES {
+        let told = format!("the statements are longer than {} MiB", SQL_BYTES >> 20);
+        let command = format!("pagekeep diff {} {} --sql", wanted.a, wanted.b.as_deref().unwrap_or_default());
+        let failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "too_large", told);
+        return Err(failure.hint(format!("choose one table, or run where the database is: {}", command.trim_end())));
+    }
+    made.map_err(told)?;
+    String::from_utf8(text.0).map_err(|_| Failure::ours("the statements are no text"))
+}
+
+/// As many bytes as are answered, and no more.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        match self.0.len() > SQL_BYTES {
+            true => Err(std::io::ErrorKind::FileTooLarge.into()),
+            false => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
 }

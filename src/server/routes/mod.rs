@@ -2,21 +2,21 @@
 //! gives its result; who may ask what is said in its first lines.
 
 mod cluster;
-mod databases;
-mod diff;
+pub(crate) mod databases;
+pub(crate) mod diff;
 mod download;
-mod place;
+pub(crate) mod place;
 mod procedures;
-mod query;
-mod refs;
-mod remotes;
-mod schedules;
-mod session;
+pub(crate) mod query;
+pub(crate) mod refs;
+pub(crate) mod remotes;
+pub(crate) mod schedules;
+pub(crate) mod session;
 mod short;
-mod snapshots;
+pub(crate) mod snapshots;
 mod system;
 mod upload;
-mod work;
+pub(crate) mod work;
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use utoipa_axum::routes;
 
 use super::answer::Failure;
 use super::input::MOST_JSON;
-use super::{Server, access, http};
+use super::{Server, access, http, pages};
 
 /// What the document says besides its routes.
 #[derive(OpenApi)]
@@ -112,6 +112,7 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
     let (router, document) = all().split_for_parts();
     let text = document.to_json().expect("BUG: the description is expressible in JSON");
     let router: Router<Arc<Server>> = router
+        .merge(pages::routes())
         .route("/api/v1/openapi.json", axum::routing::get(system::openapi))
         .fallback(|| async { Failure::not_found("there is nothing here").hint("see GET /api/v1/openapi.json") })
         .method_not_allowed_fallback(|| async {
@@ -120,6 +121,7 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
         .layer(Extension(system::Document(text.into())))
         .layer(DefaultBodyLimit::max(MOST_JSON))
         .layer(from_fn_with_state(Arc::clone(server), access::gate))
+        .layer(from_fn_with_state(Arc::clone(server), pages::dress))
         .layer(from_fn_with_state(Arc::clone(server), http::watch));
     router.with_state(Arc::clone(server))
 }

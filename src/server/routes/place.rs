@@ -18,16 +18,16 @@ use crate::workspace::{Root, Task, is_job_id};
 
 /// Somebody who asks about a database.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The database's name here.
-    pub(super) name: Name,
-    pub(super) database: Database,
-    pub(super) caller: Caller,
+    pub(crate) name: Name,
+    pub(crate) database: Database,
+    pub(crate) caller: Caller,
 }
 
 impl Server {
     /// The database of this name, for somebody with this scope. Blocks, on files of its folder only.
-    pub(super) fn place(&self, who: &Who, scope: Scope, name: &str) -> Result<Place, Failure> {
+    pub(crate) fn place(&self, who: &Who, scope: Scope, name: &str) -> Result<Place, Failure> {
         let known = Name::new(name).ok().filter(|known| self.catalog.entries().contains_key(known) && who.sees(known));
         // Whoever may not see a database does not learn that it is there.
         let Some(name) = known else {
@@ -42,7 +42,7 @@ impl Server {
     }
 
     /// The database that is meant when a request names one or none: the only one that there is.
-    pub(super) fn place_or_only(&self, who: &Who, scope: Scope, name: Option<&str>) -> Result<Place, Failure> {
+    pub(crate) fn place_or_only(&self, who: &Who, scope: Scope, name: Option<&str>) -> Result<Place, Failure> {
         if let Some(name) = name {
             return self.place(who, scope, name);
         }
@@ -62,7 +62,7 @@ impl Place {
     ///
     /// # Errors
     /// When it names another database's, or none.
-    pub(super) fn spec_text(&self, text: &str) -> Result<String, Failure> {
+    pub(crate) fn spec_text(&self, text: &str) -> Result<String, Failure> {
         let text = text.trim();
         if text.len() > 200 {
             return Err(Failure::usage("a snapshot's name has 200 bytes at most"));
@@ -90,7 +90,7 @@ impl Place {
     }
 
     /// The same, understood. The id of a job stands for its snapshot.
-    pub(super) fn spec(&self, text: &str) -> Result<Spec, Failure> {
+    pub(crate) fn spec(&self, text: &str) -> Result<Spec, Failure> {
         let text = self.spec_text(text)?;
         if is_job_id(&text) {
             let job = self.database.workspace.job(&text)?;
@@ -125,7 +125,7 @@ impl Place {
     }
 
     /// The database's own line in the local store.
-    pub(super) fn history(&self) -> Result<History, OpError> {
+    pub(crate) fn history(&self) -> Result<History, OpError> {
         let store = self.database.local_store(&self.caller.context)?;
         History::find_for(store, &mut Spec::latest(), Some(&self.database))
     }
@@ -140,7 +140,7 @@ impl Place {
     ///
     /// # Errors
     /// When it is not, and the task is none.
-    pub(super) fn is_whole(&self, task: &Task) -> Result<(), Failure> {
+    pub(crate) fn is_whole(&self, task: &Task) -> Result<(), Failure> {
         let restores = matches!(task, Task::Call { name, .. } if name == "sp_backup_restore");
         let Some(restoring) = unfinished_restore(&self.database).filter(|_| !restores) else { return Ok(()) };
         let told = format!("'{}' is being restored to {} ({})", self.name, restoring.to, restoring.phase);
@@ -150,12 +150,12 @@ impl Place {
     }
 
     /// Calls a procedure that only looks.
-    pub(super) fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<Rows, Failure> {
+    pub(crate) fn call(&self, name: &str, arguments: Map<String, Value>) -> Result<Rows, Failure> {
         Ok(Call::from_json(name, &arguments)?.run(&self.caller)?)
     }
 
     /// A procedure's call as a job, which reaches no more than whoever asks.
-    pub(super) fn task(&self, name: &str, arguments: Map<String, Value>) -> Task {
+    pub(crate) fn task(&self, name: &str, arguments: Map<String, Value>) -> Task {
         let (roots, addresses) = match &self.caller.context.reach {
             Reach::Everywhere => (None, true),
             Reach::Within { roots, addresses } => (Some(roots.iter().cloned().map(Root).collect()), *addresses),
@@ -170,7 +170,7 @@ fn short(text: &str) -> String {
 }
 
 /// Arguments by name, without those that are not given.
-pub(super) fn arguments<const N: usize>(pairs: [(&str, Option<Value>); N]) -> Map<String, Value> {
+pub(crate) fn arguments<const N: usize>(pairs: [(&str, Option<Value>); N]) -> Map<String, Value> {
     let given = pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     given.collect()
 }

@@ -30,44 +30,44 @@ const TIME_MS: [u64; 2] = [10_000, 60_000];
 /// What is asked.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Question {
+pub(crate) struct Question {
     /// The statements; of several, those that give rows each give a result.
-    sql: String,
+    pub(crate) sql: String,
     /// The snapshot, by any of its names; the newest when not said.
     #[serde(default)]
-    snapshot: Option<String>,
+    pub(crate) snapshot: Option<String>,
     /// In a snapshot of a directory, the path of the database.
     #[serde(default)]
-    file: Option<String>,
+    pub(crate) file: Option<String>,
     /// So many rows at most; 1000 when not said, 100 000 at most.
     #[serde(default)]
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     /// So many milliseconds at most; 10 000 when not said, 60 000 at most.
     #[serde(default)]
-    timeout_ms: Option<u64>,
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 /// What it gave.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     /// The snapshot that was asked.
-    snapshot: String,
-    results: Vec<ResultSet>,
+    pub(crate) snapshot: String,
+    pub(crate) results: Vec<ResultSet>,
     /// Whether there were more rows, or more bytes of them, than wanted.
-    truncated: bool,
+    pub(crate) truncated: bool,
 }
 
 /// The rows of a statement. A blob is `{"blob": "hexadecimal digits"}`.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct ResultSet {
-    columns: Vec<String>,
+pub(crate) struct ResultSet {
+    pub(crate) columns: Vec<String>,
     #[schema(value_type = Vec<Vec<Object>>)]
-    rows: Vec<Vec<Value>>,
+    pub(crate) rows: Vec<Vec<Value>>,
 }
 
 /// Asks a snapshot with SQL.
 #[utoipa::path(post, path = "/api/v1/databases/{database}/query", tag = "snapshots", params(("database" = String, Path)), request_body = Question, responses((status = 200, body = Success<Reply>)))]
-pub(super) async fn query(
+pub(crate) async fn query(
     State(server): Shared,
     who: Who,
     At(name): At<String>,

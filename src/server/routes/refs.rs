@@ -17,7 +17,7 @@ use crate::server::input::{At, Body};
 /// Tag or line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Which {
+pub(crate) enum Which {
     /// A name for a snapshot.
     #[default]
     Tag,
@@ -28,32 +28,32 @@ pub(super) enum Which {
 /// A tag or line to be.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct New {
+pub(crate) struct New {
     #[serde(default)]
-    kind: Which,
-    name: String,
+    pub(crate) kind: Which,
+    pub(crate) name: String,
     /// The snapshot, by any of its names; the newest when not said.
     #[serde(default)]
-    snapshot: Option<String>,
+    pub(crate) snapshot: Option<String>,
     /// What is said about a tag.
     #[serde(default)]
-    note: Option<String>,
+    pub(crate) note: Option<String>,
     /// Whether a tag is moved when it stands for another snapshot.
     #[serde(default)]
-    force: bool,
+    pub(crate) force: bool,
 }
 
 /// What became of a tag or line.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Moved {
-    kind: Which,
-    name: String,
+pub(crate) struct Moved {
+    pub(crate) kind: Which,
+    pub(crate) name: String,
     /// The snapshot before.
-    from: Option<String>,
+    pub(crate) from: Option<String>,
     /// The snapshot now.
-    to: Option<String>,
+    pub(crate) to: Option<String>,
     /// Whether anything had to be done.
-    changed: bool,
+    pub(crate) changed: bool,
 }
 
 impl Moved {
@@ -71,7 +71,7 @@ impl Moved {
 
 /// The tags, each with its snapshot, and the lines, each with its newest: the rows of `backup_refs`.
 #[utoipa::path(get, path = "/api/v1/databases/{database}/refs", tag = "refs", params(("database" = String, Path)), responses((status = 200, body = Success<Vec<Cells>>)))]
-pub(super) async fn list(State(server): Shared, who: Who, At(name): At<String>) -> Answer<Vec<Cells>> {
+pub(crate) async fn list(State(server): Shared, who: Who, At(name): At<String>) -> Answer<Vec<Cells>> {
     let shared = Arc::clone(&server);
     let rows = server.pool.run(move || {
         let place = shared.place(&who, Scope::Read, &name)?;
@@ -82,7 +82,7 @@ pub(super) async fn list(State(server): Shared, who: Who, At(name): At<String>) 
 
 /// Names a snapshot, or starts a line at one.
 #[utoipa::path(post, path = "/api/v1/databases/{database}/refs", tag = "refs", params(("database" = String, Path)), request_body = New, responses((status = 200, body = Success<Moved>)))]
-pub(super) async fn set(State(server): Shared, who: Who, At(name): At<String>, Body(new): Body<New>) -> Answer<Moved> {
+pub(crate) async fn set(State(server): Shared, who: Who, At(name): At<String>, Body(new): Body<New>) -> Answer<Moved> {
     let shared = Arc::clone(&server);
     let moved = server.pool.run(move || {
         let place = shared.place(&who, Scope::Backup, &name)?;
@@ -104,7 +104,7 @@ pub(super) async fn set(State(server): Shared, who: Who, At(name): At<String>, B
 
 /// Takes a tag or a line away; the snapshots stay, and `undo` brings it back.
 #[utoipa::path(delete, path = "/api/v1/databases/{database}/refs/{kind}/{name}", tag = "refs", params(("database" = String, Path), ("kind" = Which, Path), ("name" = String, Path)), responses((status = 200, body = Success<Moved>)))]
-pub(super) async fn delete(
+pub(crate) async fn delete(
     State(server): Shared,
     who: Who,
     At((name, kind, called)): At<(String, Which, String)>,

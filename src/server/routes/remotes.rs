@@ -18,28 +18,28 @@ use crate::server::input::{Asked, At, Body};
 /// A remote to be.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct New {
-    name: String,
+pub(crate) struct New {
+    pub(crate) name: String,
     /// file:///path below one of the roots, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.
-    url: String,
+    pub(crate) url: String,
     /// A database there whose history this one, a copy of it, goes on with.
     #[serde(default)]
-    join: Option<String>,
+    pub(crate) join: Option<String>,
 }
 
 /// How to sync.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct How {
+pub(crate) struct How {
     /// What is said about a snapshot, if one is made.
-    note: Option<String>,
+    pub(crate) note: Option<String>,
     /// When another machine wrote first: go on after its snapshots.
-    rebase: bool,
+    pub(crate) rebase: bool,
 }
 
 /// The remotes, with what is known of each without asking it: the rows of `backups`.
 #[utoipa::path(get, path = "/api/v1/databases/{database}/remotes", tag = "remotes", params(("database" = String, Path)), responses((status = 200, body = Success<Vec<Cells>>)))]
-pub(super) async fn list(State(server): Shared, who: Who, At(name): At<String>) -> Answer<Vec<Cells>> {
+pub(crate) async fn list(State(server): Shared, who: Who, At(name): At<String>) -> Answer<Vec<Cells>> {
     let shared = Arc::clone(&server);
     let rows = server.pool.run(move || {
         let place = shared.place(&who, Scope::Read, &name)?;
@@ -50,7 +50,7 @@ pub(super) async fn list(State(server): Shared, who: Who, At(name): At<String>) 
 
 /// Begins to add a remote: it is contacted and probed, and a store is made there when there is none.
 #[utoipa::path(post, path = "/api/v1/databases/{database}/remotes", tag = "remotes", params(("database" = String, Path), Beginning), request_body = New, responses((status = 202, body = Success<JobView>)))]
-pub(super) async fn add(
+pub(crate) async fn add(
     State(server): Shared,
     who: Who,
     At(name): At<String>,
@@ -68,7 +68,7 @@ pub(super) async fn add(
 
 /// Forgets a remote; what lies there stays.
 #[utoipa::path(delete, path = "/api/v1/databases/{database}/remotes/{remote}", tag = "remotes", params(("database" = String, Path), ("remote" = String, Path)), responses((status = 200, body = Success<Cells>)))]
-pub(super) async fn remove(State(server): Shared, who: Who, At((name, remote)): At<(String, String)>) -> Answer<Cells> {
+pub(crate) async fn remove(State(server): Shared, who: Who, At((name, remote)): At<(String, String)>) -> Answer<Cells> {
     let shared = Arc::clone(&server);
     let gone = server.pool.run(move || {
         let mut place = shared.place(&who, Scope::Admin, &name)?;
@@ -80,7 +80,7 @@ pub(super) async fn remove(State(server): Shared, who: Who, At((name, remote)): 
 
 /// Begins to sync with a remote: a snapshot if anything changed, then the remote is up to date.
 #[utoipa::path(post, path = "/api/v1/databases/{database}/remotes/{remote}/sync", tag = "remotes", params(("database" = String, Path), ("remote" = String, Path), Beginning), request_body = How, responses((status = 202, body = Success<JobView>)))]
-pub(super) async fn sync(
+pub(crate) async fn sync(
     State(server): Shared,
     who: Who,
     At((name, remote)): At<(String, String)>,

@@ -20,43 +20,43 @@ const RUNS: usize = 5;
 /// What is said about a schedule; what is not said stays as it is.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Change {
+pub(crate) struct Change {
     /// Whether it counts; yes when not said.
-    enabled: Option<bool>,
+    pub(crate) enabled: Option<bool>,
     /// Five fields, like `0 2 * * *`, in place of a time between runs.
     #[serde(alias = "cron")]
-    schedule: Option<String>,
+    pub(crate) schedule: Option<String>,
     /// A time between runs, like `10m`, in place of a pattern.
-    every: Option<String>,
+    pub(crate) every: Option<String>,
     /// The zone in which the pattern is meant, like `Europe/Berlin`.
-    timezone: Option<String>,
+    pub(crate) timezone: Option<String>,
     /// How many snapshots are to stay.
-    retention: Option<u32>,
+    pub(crate) retention: Option<u32>,
     /// Whether it runs whenever the server starts, too.
-    on_start: Option<bool>,
+    pub(crate) on_start: Option<bool>,
     /// By how much runs may be put off, like `5m`.
-    jitter: Option<String>,
+    pub(crate) jitter: Option<String>,
 }
 
 /// A schedule, and what follows from it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ScheduleView {
-    database: String,
-    enabled: bool,
-    cron: Option<String>,
-    every: Option<String>,
-    timezone: Option<String>,
-    retention: Option<u32>,
-    on_start: bool,
-    jitter: Option<String>,
+pub(crate) struct ScheduleView {
+    pub(crate) database: String,
+    pub(crate) enabled: bool,
+    pub(crate) cron: Option<String>,
+    pub(crate) every: Option<String>,
+    pub(crate) timezone: Option<String>,
+    pub(crate) retention: Option<u32>,
+    pub(crate) on_start: bool,
+    pub(crate) jitter: Option<String>,
     /// The next runs.
-    next: Vec<String>,
+    pub(crate) next: Vec<String>,
     /// The last run that was due and was seen to.
-    last: Option<String>,
+    pub(crate) last: Option<String>,
 }
 
 impl Change {
-    pub(super) fn options(self) -> ScheduleOptions {
+    pub(crate) fn options(self) -> ScheduleOptions {
         let Self { enabled, schedule, every, timezone, retention, on_start, jitter } = self;
         ScheduleOptions { enabled, cron: schedule, every, timezone, retention, on_start, jitter }
     }
@@ -64,7 +64,7 @@ impl Change {
 
 impl Server {
     /// The schedule of a database.
-    pub(super) fn schedule(&self, place: &Place) -> Result<Option<ScheduleView>, Failure> {
+    pub(crate) fn schedule(&self, place: &Place) -> Result<Option<ScheduleView>, Failure> {
         let workspace = &place.database.workspace;
         let Some(schedule) = workspace.config.schedules.get(&place.database.handle) else { return Ok(None) };
         let table = schedule.timetable(place.name.as_str(), &self.base.context.zone).map_err(Failure::usage)?;
@@ -86,7 +86,7 @@ impl Server {
     }
 
     /// Changes the schedule of a database.
-    pub(super) fn set_schedule(&self, place: &mut Place, change: Change) -> Result<ScheduleView, Failure> {
+    pub(crate) fn set_schedule(&self, place: &mut Place, change: Change) -> Result<ScheduleView, Failure> {
         ops::configure_schedule(&place.caller.context, &mut place.database, &change.options())?;
         self.schedules_changed.notify_one();
         self.schedule(place)?.ok_or_else(|| Failure::ours("the schedule that was set is not there"))
@@ -95,7 +95,7 @@ impl Server {
 
 /// All schedules, with their next runs.
 #[utoipa::path(get, path = "/api/v1/schedules", tag = "schedules", responses((status = 200, body = Success<Vec<ScheduleView>>)))]
-pub(super) async fn list(State(server): Shared, who: Who) -> Answer<Vec<ScheduleView>> {
+pub(crate) async fn list(State(server): Shared, who: Who) -> Answer<Vec<ScheduleView>> {
     who.may(Scope::Read)?;
     let shared = Arc::clone(&server);
     let all = server.pool.run(move || {
@@ -113,7 +113,7 @@ pub(super) async fn list(State(server): Shared, who: Who) -> Answer<Vec<Schedule
 
 /// The schedule of a database.
 #[utoipa::path(get, path = "/api/v1/databases/{database}/schedule", tag = "schedules", params(("database" = String, Path)), responses((status = 200, body = Success<ScheduleView>)))]
-pub(super) async fn one(State(server): Shared, who: Who, At(name): At<String>) -> Answer<ScheduleView> {
+pub(crate) async fn one(State(server): Shared, who: Who, At(name): At<String>) -> Answer<ScheduleView> {
     let shared = Arc::clone(&server);
     let found = server.pool.run(move || shared.schedule(&shared.place(&who, Scope::Read, &name)?)).await?;
     done(found.ok_or_else(|| Failure::not_found("this database has no schedule"))?)
@@ -121,7 +121,7 @@ pub(super) async fn one(State(server): Shared, who: Who, At(name): At<String>) -
 
 /// Gives a database a schedule, or changes it.
 #[utoipa::path(post, path = "/api/v1/databases/{database}/schedule", tag = "schedules", params(("database" = String, Path)), request_body = Change, responses((status = 200, body = Success<ScheduleView>)))]
-pub(super) async fn set(
+pub(crate) async fn set(
     State(server): Shared,
     who: Who,
     At(name): At<String>,
@@ -134,7 +134,7 @@ pub(super) async fn set(
 
 /// Takes a database's schedule away; tells whether it had one.
 #[utoipa::path(delete, path = "/api/v1/databases/{database}/schedule", tag = "schedules", params(("database" = String, Path)), responses((status = 200, body = Success<bool>)))]
-pub(super) async fn remove(State(server): Shared, who: Who, At(name): At<String>) -> Answer<bool> {
+pub(crate) async fn remove(State(server): Shared, who: Who, At(name): At<String>) -> Answer<bool> {
     let shared = Arc::clone(&server);
     let had = server.pool.run(move || {
         let had = ops::remove_schedule(&mut shared.place(&who, Scope::Admin, &name)?.database)?;

@@ -18,42 +18,42 @@ use crate::server::input::Body;
 
 /// Who asks.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Me {
+pub(crate) struct Me {
     /// The user, or the token.
-    name: String,
+    pub(crate) name: String,
     /// What they may do.
-    scope: Scope,
+    pub(crate) scope: Scope,
     /// With which databases; with all when none is named.
     #[schema(value_type = Vec<String>)]
-    databases: Vec<Name>,
+    pub(crate) databases: Vec<Name>,
 }
 
 /// A user's name and password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LogIn {
-    name: String,
-    password: String,
+pub(crate) struct LogIn {
+    pub(crate) name: String,
+    pub(crate) password: String,
 }
 
 /// A session that was begun.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Begun {
+pub(crate) struct Begun {
     /// The user.
-    name: String,
+    pub(crate) name: String,
     /// What every change must bring in the header `X-CSRF-Token`.
-    csrf: String,
+    pub(crate) csrf: String,
 }
 
 /// Who asks, and what they may do.
 #[utoipa::path(get, path = "/api/v1/session", tag = "session", responses((status = 200, body = Success<Me>)))]
-pub(super) async fn me(who: Who) -> Answer<Me> {
+pub(crate) async fn me(who: Who) -> Answer<Me> {
     done(Me { name: who.name, scope: who.scope, databases: who.databases })
 }
 
 /// Begins a session: the cookie comes in a header.
 #[utoipa::path(post, path = "/api/v1/session", tag = "session", request_body = LogIn, responses((status = 200, body = Success<Begun>)))]
-pub(super) async fn log_in(
+pub(crate) async fn log_in(
     State(server): Shared,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     Body(given): Body<LogIn>,
@@ -74,7 +74,7 @@ pub(super) async fn log_in(
 
 /// Ends the session.
 #[utoipa::path(delete, path = "/api/v1/session", tag = "session", responses((status = 200, body = Success<bool>)))]
-pub(super) async fn log_out(State(server): Shared, headers: HeaderMap, _who: Who) -> impl IntoResponse {
+pub(crate) async fn log_out(State(server): Shared, headers: HeaderMap, _who: Who) -> impl IntoResponse {
     if let Some(secret) = cookie(&headers) {
         server.gate.sessions.close(&secret);
     }

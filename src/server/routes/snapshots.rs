@@ -23,25 +23,25 @@ const PAGE: usize = 100;
 
 /// A snapshot.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Snapshot {
+pub(crate) struct Snapshot {
     /// Like `shop@3`.
-    snapshot: String,
-    number: u32,
+    pub(crate) snapshot: String,
+    pub(crate) number: u32,
     /// The hash of what it records.
-    id: String,
+    pub(crate) id: String,
     /// Its name as a file, like `shop-20261121-020000.db`.
-    file_name: String,
-    created_at: String,
-    host: String,
-    note: Option<String>,
+    pub(crate) file_name: String,
+    pub(crate) created_at: String,
+    pub(crate) host: String,
+    pub(crate) note: Option<String>,
     #[schema(value_type = Object)]
-    labels: std::collections::BTreeMap<String, String>,
-    size_bytes: u64,
+    pub(crate) labels: std::collections::BTreeMap<String, String>,
+    pub(crate) size_bytes: u64,
     /// Bytes it added to stores.
-    added_bytes: u64,
-    chunks: u64,
-    changed_chunks: u64,
-    new_chunks: u64,
+    pub(crate) added_bytes: u64,
+    pub(crate) chunks: u64,
+    pub(crate) changed_chunks: u64,
+    pub(crate) new_chunks: u64,
 }
 
 impl Snapshot {
@@ -69,17 +69,17 @@ impl Snapshot {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// The newest to show, by any of its names; the newest there is when not said.
-    at: Option<String>,
+    pub(crate) at: Option<String>,
     /// So many at most; 100 when not said.
     #[param(minimum = 1, maximum = 10000)]
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
 }
 
 /// A database's snapshots, newest first.
 #[utoipa::path(get, path = "/api/v1/databases/{database}/snapshots", tag = "snapshots", params(("database" = String, Path), Wanted), responses((status = 200, body = Success<Vec<Snapshot>>)))]
-pub(super) async fn list(
+pub(crate) async fn list(
     State(server): Shared,
     who: Who,
     At(name): At<String>,
@@ -100,7 +100,7 @@ pub(super) async fn list(
 
 /// One snapshot.
 #[utoipa::path(get, path = "/api/v1/databases/{database}/snapshots/{snapshot}", tag = "snapshots", params(("database" = String, Path), ("snapshot" = String, Path)), responses((status = 200, body = Success<Snapshot>)))]
-pub(super) async fn one(
+pub(crate) async fn one(
     State(server): Shared,
     who: Who,
     At((name, snapshot)): At<(String, String)>,
@@ -119,16 +119,16 @@ pub(super) async fn one(
 /// What is to be made.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct New {
+pub(crate) struct New {
     /// What is said about it.
-    note: Option<String>,
+    pub(crate) note: Option<String>,
     /// Whether all remotes are brought up to date, and nothing is made when nothing changed.
-    sync: bool,
+    pub(crate) sync: bool,
 }
 
 /// Begins to make a snapshot.
 #[utoipa::path(post, path = "/api/v1/databases/{database}/snapshots", tag = "snapshots", params(("database" = String, Path), Beginning), request_body = New, responses((status = 202, body = Success<JobView>)))]
-pub(super) async fn create(
+pub(crate) async fn create(
     State(server): Shared,
     who: Who,
     At(name): At<String>,
@@ -149,14 +149,14 @@ pub(super) async fn create(
 /// What a database is put back to.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Back {
+pub(crate) struct Back {
     /// The snapshot, by any of its names.
-    snapshot: String,
+    pub(crate) snapshot: String,
 }
 
 /// Begins to put a database back to a snapshot, while programs use it. Its present state is kept first.
 #[utoipa::path(post, path = "/api/v1/databases/{database}/restore", tag = "snapshots", params(("database" = String, Path), Beginning), request_body = Back, responses((status = 202, body = Success<JobView>)))]
-pub(super) async fn restore(
+pub(crate) async fn restore(
     State(server): Shared,
     who: Who,
     At(name): At<String>,
@@ -173,7 +173,7 @@ pub(super) async fn restore(
 }
 
 /// The job that puts a database back, once it is sure that the snapshot is there.
-pub(super) fn restoring(place: &Place, snapshot: &str) -> Result<Task, Failure> {
+pub(crate) fn restoring(place: &Place, snapshot: &str) -> Result<Task, Failure> {
     let spec = place.spec(snapshot)?;
     let mut history = place.history()?;
     history.line = spec.line.clone().unwrap_or(history.line);

@@ -31,47 +31,47 @@ const LOG_BYTES: u64 = 64 << 10;
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct JobView {
+pub(crate) struct JobView {
     /// Its id.
-    id: String,
+    pub(crate) id: String,
     /// The database.
-    database: String,
+    pub(crate) database: String,
     /// What it does: backup, create, or a procedure's name.
-    task: String,
+    pub(crate) task: String,
     /// pending, in_progress, completed, failed, cancelled or interrupted.
-    state: &'static str,
+    pub(crate) state: &'static str,
     /// What it is doing.
-    phase: Option<String>,
+    pub(crate) phase: Option<String>,
     /// Bytes looked at so far.
-    done_bytes: u64,
+    pub(crate) done_bytes: u64,
     /// Bytes there are to look at; 0 while unknown.
-    total_bytes: u64,
+    pub(crate) total_bytes: u64,
     /// Stored bytes handed to a store.
-    moved_bytes: u64,
+    pub(crate) moved_bytes: u64,
     /// Whether somebody asked it to stop.
-    cancel_requested: bool,
-    created_at: String,
-    started_at: Option<String>,
-    finished_at: Option<String>,
+    pub(crate) cancel_requested: bool,
+    pub(crate) created_at: String,
+    pub(crate) started_at: Option<String>,
+    pub(crate) finished_at: Option<String>,
     /// The snapshot that holds the state, once there is one.
-    snapshot: Option<String>,
+    pub(crate) snapshot: Option<String>,
     /// What a procedure gave: columns and rows.
     #[schema(value_type = Option<Object>)]
-    result: Option<serde_json::Value>,
+    pub(crate) result: Option<serde_json::Value>,
     /// Why it failed.
-    error: Option<Failed>,
+    pub(crate) error: Option<Failed>,
 }
 
 /// Why a job failed.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Failed {
-    code: String,
-    message: String,
-    hint: Option<String>,
+pub(crate) struct Failed {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
 }
 
 impl JobView {
-    pub(super) fn of(workspace: &Workspace, name: &Name, job: &Job) -> Self {
+    pub(crate) fn of(workspace: &Workspace, name: &Name, job: &Job) -> Self {
         let progress = &job.progress;
         let phase = (!job.state.is_finished() && !progress.phase.is_empty()).then(|| progress.phase.clone());
         Self {
@@ -101,7 +101,7 @@ impl JobView {
 /// Whether a job that cannot begin at once waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum IfBusy {
+pub(crate) enum IfBusy {
     /// It waits for its turn.
     #[default]
     Wait,
@@ -112,23 +112,23 @@ pub(super) enum IfBusy {
 /// How a job is begun.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Beginning {
+pub(crate) struct Beginning {
     /// Whether it waits when another is at work on the database: `wait` or `refuse`.
     #[serde(default)]
     #[param(inline)]
-    pub(super) if_busy: IfBusy,
+    pub(crate) if_busy: IfBusy,
 }
 
 /// A job that was found.
-pub(super) struct Found {
-    pub(super) name: Name,
-    pub(super) workspace: Workspace,
-    pub(super) job: Job,
+pub(crate) struct Found {
+    pub(crate) name: Name,
+    pub(crate) workspace: Workspace,
+    pub(crate) job: Job,
 }
 
 impl Server {
     /// Begins a job. Blocks for moments.
-    pub(super) fn begin(&self, place: &Place, task: Task, if_busy: IfBusy) -> Result<Job, Failure> {
+    pub(crate) fn begin(&self, place: &Place, task: Task, if_busy: IfBusy) -> Result<Job, Failure> {
         let workspace = &place.database.workspace;
         place.is_whole(&task)?;
         if if_busy == IfBusy::Refuse {
@@ -146,7 +146,7 @@ impl Server {
     }
 
     /// Waits for a job's end, but not longer than asked.
-    pub(super) async fn wait(self: &Arc<Self>, workspace: &Workspace, id: &str, seconds: u64) -> Result<Job, Failure> {
+    pub(crate) async fn wait(self: &Arc<Self>, workspace: &Workspace, id: &str, seconds: u64) -> Result<Job, Failure> {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(seconds.min(LONGEST_WAIT));
         let (mut changes, mut stopping) = (self.runner.changes(), self.stopping.subscribe());
         loop {
@@ -164,7 +164,7 @@ impl Server {
     }
 
     /// A job by its id, wherever it is kept.
-    pub(super) fn find_job(&self, who: &Who, id: &str) -> Result<Found, Failure> {
+    pub(crate) fn find_job(&self, who: &Who, id: &str) -> Result<Found, Failure> {
         let missing = || WorkspaceError::NoJob { id: id.chars().take(80).collect() };
         if !crate::workspace::is_job_id(id) {
             return Err(missing().into());
@@ -197,7 +197,7 @@ impl Server {
 }
 
 impl Found {
-    pub(super) fn view(&self) -> JobView {
+    pub(crate) fn view(&self) -> JobView {
         JobView::of(&self.workspace, &self.name, &self.job)
     }
 }
@@ -206,19 +206,19 @@ impl Found {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// Those of one database, of the last 30 days; when not said, those that this server began since it runs.
-    database: Option<String>,
+    pub(crate) database: Option<String>,
     /// Only those in this state.
-    state: Option<String>,
+    pub(crate) state: Option<String>,
     /// So many at most; 100 when not said.
     #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
 }
 
 /// Jobs, newest first.
 #[utoipa::path(get, path = "/api/v1/jobs", tag = "jobs", params(Wanted), responses((status = 200, body = Success<Vec<JobView>>)))]
-pub(super) async fn list(State(server): Shared, who: Who, Asked(wanted): Asked<Wanted>) -> Answer<Vec<JobView>> {
+pub(crate) async fn list(State(server): Shared, who: Who, Asked(wanted): Asked<Wanted>) -> Answer<Vec<JobView>> {
     who.may(Scope::Read)?;
     let shared = Arc::clone(&server);
     let found = server.pool.run(move || {
@@ -239,7 +239,7 @@ pub(super) async fn list(State(server): Shared, who: Who, Asked(wanted): Asked<W
 
 /// One job.
 #[utoipa::path(get, path = "/api/v1/jobs/{id}", tag = "jobs", params(("id" = String, Path)), responses((status = 200, body = Success<JobView>)))]
-pub(super) async fn one(State(server): Shared, who: Who, At(id): At<String>) -> Answer<JobView> {
+pub(crate) async fn one(State(server): Shared, who: Who, At(id): At<String>) -> Answer<JobView> {
     who.may(Scope::Read)?;
     let shared = Arc::clone(&server);
     done(server.pool.run(move || Ok::<_, Failure>(shared.find_job(&who, &id)?.view())).await?)
@@ -247,7 +247,7 @@ pub(super) async fn one(State(server): Shared, who: Who, At(id): At<String>) -> 
 
 /// Asks a job to stop, which it does at its next safe point; nothing half done is visible then.
 #[utoipa::path(post, path = "/api/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = String, Path)), responses((status = 200, body = Success<JobView>)))]
-pub(super) async fn cancel(State(server): Shared, who: Who, At(id): At<String>) -> Answer<JobView> {
+pub(crate) async fn cancel(State(server): Shared, who: Who, At(id): At<String>) -> Answer<JobView> {
     who.may(Scope::Backup)?;
     let shared = Arc::clone(&server);
     let found = server.pool.run(move || {
@@ -261,7 +261,7 @@ pub(super) async fn cancel(State(server): Shared, who: Who, At(id): At<String>) 
 
 /// What a job's process said, from its end.
 #[utoipa::path(get, path = "/api/v1/jobs/{id}/log", tag = "jobs", params(("id" = String, Path)), responses((status = 200, body = Success<String>)))]
-pub(super) async fn log(State(server): Shared, who: Who, At(id): At<String>) -> Answer<String> {
+pub(crate) async fn log(State(server): Shared, who: Who, At(id): At<String>) -> Answer<String> {
     who.may(Scope::Read)?;
     let shared = Arc::clone(&server);
     let text = server.pool.run(move || {
@@ -273,7 +273,7 @@ pub(super) async fn log(State(server): Shared, who: Who, At(id): At<String>) -> 
 
 /// A job as server-sent events: one named `job` whenever it is another than before, until it has ended.
 #[utoipa::path(get, path = "/api/v1/jobs/{id}/events", tag = "jobs", params(("id" = String, Path)), responses((status = 200, body = String, content_type = "text/event-stream")))]
-pub(super) async fn events(State(server): Shared, who: Who, At(id): At<String>) -> Result<impl IntoResponse, Failure> {
+pub(crate) async fn events(State(server): Shared, who: Who, At(id): At<String>) -> Result<impl IntoResponse, Failure> {
     who.may(Scope::Read)?;
     let shared = Arc::clone(&server);
     let found = server.pool.run(move || shared.find_job(&who, &id)).await?;
@@ -308,7 +308,7 @@ fn follow(
 }
 
 /// The words of the life of a restore: queued, running, completed, failed, cancelled.
-pub(super) fn task_state(server: &Server, job: &Job) -> &'static str {
+pub(crate) fn task_state(server: &Server, job: &Job) -> &'static str {
     match job.state {
         JobState::Pending => "queued",
         JobState::InProgress if server.runner.is_waiting(&job.id) => "queued",
@@ -318,7 +318,7 @@ pub(super) fn task_state(server: &Server, job: &Job) -> &'static str {
 }
 
 /// What came of a job that a request waited for: its result; or its failure, as the operation itself would have failed.
-pub(super) fn outcome(job: &Job) -> Result<Option<serde_json::Value>, Failure> {
+pub(crate) fn outcome(job: &Job) -> Result<Option<serde_json::Value>, Failure> {
     match (job.state, &job.error) {
         (JobState::Completed, _) => Ok(job.result.clone()),
         (JobState::Failed, Some(error)) => Err(Failure::of_job(error)),
