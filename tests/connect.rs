@@ -77,6 +77,9 @@ fn the_life_of_a_backup_is_told_as_if_it_were_done_here() {
     // The address may be said each time, as a word of its own too.
     let far = here.ok(&["backup", "list", "--server", &url(&served)]);
     assert_eq!(far.stdout, there.ok(&["backup", "list"]).stdout);
+    // Also before the verb.
+    assert_eq!(here.ok(&["backup", "--server", "list"]).stdout, far.stdout);
+    assert_eq!(here.ok(&["backup", "--server", &url(&served), "list"]).stdout, far.stdout);
     let (far, near) = (here.ok(&["--json", "backup", "list", "--server"]), there.ok(&["--json", "backup", "list"]));
     for (far, near) in
         far.json()["snapshots"].as_array().unwrap().iter().zip(near.json()["snapshots"].as_array().unwrap())
@@ -100,7 +103,7 @@ fn the_life_of_a_backup_is_told_as_if_it_were_done_here() {
 
     let before = rows(&path);
     let open = Connection::open(&path).unwrap();
-    let back = here.ok(&["backup", "restore", "@1", "--server"]);
+    let back = here.ok(&["backup", "--server", "restore", "@1"]);
     assert_eq!((back.stdout.as_str(), rows(&path)), ("shop@1\n", before - 5));
     let undo = back.stderr.rsplit("go back: pagekeep ").next().unwrap().trim().to_owned();
     here.ok(&undo.split(' ').collect::<Vec<_>>());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -111,8 +111,8 @@ pub(crate) async fn gate(
     next: Next,
 ) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let host = host(&request);
-    let found = ask(&server, from, host.as_deref(), &method, request.headers()).await;
+    name_host(&mut request);
+    let found = ask(&server, from, &method, request.headers()).await;
     let name = found.as_ref().map_or_else(|_| "somebody".to_owned(), |who| who.name.clone());
     let response = match found {
         Ok(who) => {
@@ -134,23 +134,17 @@ pub(crate) async fn gate(
     response
 }
 
-/// Whom the request is for: HTTP/2 has it in the address, and no header.
-fn host(request: &Request) -> Option<String> {
-    match request.headers().get(header::HOST) {
-        Some(host) => host.to_str().ok().map(str::to_owned),
-        None => request.uri().authority().map(ToString::to_string),
+/// Whom a request is for, HTTP/2 says in the address; from here on it is a header, as in HTTP/1.1.
+fn name_host(request: &mut Request) {
+    let named = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    if let (None, Some(host)) = (request.headers().get(header::HOST), named) {
+        request.headers_mut().insert(header::HOST, host);
     }
 }
 
-async fn ask(
-    server: &Arc<Server>,
-    from: SocketAddr,
-    host: Option<&str>,
-    method: &Method,
-    headers: &HeaderMap,
-) -> Result<Who, Failure> {
+async fn ask(server: &Arc<Server>, from: SocketAddr, method: &Method, headers: &HeaderMap) -> Result<Who, Failure> {
     if server.access.is_empty()? {
-        is_from_here(from, host, method, headers)?;
+        is_from_here(from, method, headers)?;
         return Ok(Who::anybody());
     }
     if let Some(given) = headers.get(header::AUTHORIZATION) {
@@ -221,9 +215,10 @@ async fn of_pair(server: &Arc<Server>, name: &str, password: &str) -> Result<Opt
 
 /// While nobody has to prove anything, only this machine is heard, and no page of another site in a browser on it: neither
 /// one that sends requests here, nor one whose name was made to lead here.
-fn is_from_here(from: SocketAddr, host: Option<&str>, method: &Method, headers: &HeaderMap) -> Result<(), Failure> {
+fn is_from_here(from: SocketAddr, method: &Method, headers: &HeaderMap) -> Result<(), Failure> {
     let told = "no user is configured, so only programs on this machine are heard";
     let refused = || Failure::forbidden(told).hint("make a user: pagekeep user add NAME --scope admin");
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     if !from.ip().to_canonical().is_loopback() || !host.is_some_and(is_loopback_name) {
         return Err(refused());
     }
