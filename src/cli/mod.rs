@@ -23,7 +23,7 @@ use session::Session;
 
 /// Runs one command line and returns the exit code. `docs/EXIT-CODES.md` lists them.
 pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings) -> u8 {
-    let arguments: Vec<OsString> = with_server(with_query(arguments)).collect();
+    let arguments = with_server(with_query(arguments));
     // Whoever asked for JSON reads no other text, also when nothing else of the line is understood.
     let asked_json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
     let arguments = match Arguments::try_parse_from(arguments) {
@@ -64,11 +64,12 @@ fn with_query(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item =
     })
 }
 
-/// `--server URL`, as people write it; what follows `--server` otherwise is a word of its own.
-fn with_server(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
+/// `backup --server URL restore app@3`, as people write it: the address is a word of its own, and the flag comes before the
+/// verb, whose other arguments depend on it.
+fn with_server(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments = arguments.peekable();
-    std::iter::from_fn(move || {
-        let mut argument = arguments.next()?;
+    let (mut all, mut moved) = (Vec::new(), Vec::new());
+    while let Some(mut argument) = arguments.next_if(|argument| argument != "--") {
         let is_address = |next: &OsString| next.to_str().is_some_and(crate::remote::is_web_address);
         if argument == "--server"
             && let Some(address) = arguments.next_if(is_address)
@@ -76,8 +77,13 @@ fn with_server(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item 
             argument.push("=");
             argument.push(address);
         }
-        Some(argument)
-    })
+        let is_server = argument == "--server" || argument.as_encoded_bytes().starts_with(b"--server=");
+        let place = if is_server && all.iter().any(|word| word == "backup") { &mut moved } else { &mut all };
+        place.push(argument);
+    }
+    all.append(&mut moved);
+    all.extend(arguments);
+    all
 }
 
 fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::OpError> {
