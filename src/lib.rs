@@ -6,6 +6,7 @@
 
 pub mod base;
 pub mod cli;
+pub mod client;
 pub mod format;
 pub mod map;
 pub mod ops;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 15] = [
     "base",
     "format",
     "rows",
@@ -17,6 +17,7 @@ const LAYERS: [&str; 14] = [
     "query",
     "procedures",
     "server",
+    "client",
     "cli",
 ];
 /// Where `unsafe` may be: calls to SQLite that its safe wrapper lacks.

@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod backup;
+pub(crate) mod connect;
 mod key;
 mod live;
 mod proof;
@@ -89,8 +90,10 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "PATH|NAME")]
         databases: Vec<OsString>,
     },
-    /// Remotes and snapshots; alone: the named remotes
+    /// Remotes and snapshots, here or on a server; alone: the named remotes
     Backup {
+        #[command(flatten)]
+        there: connect::There,
         #[command(subcommand)]
         command: Option<Backup>,
     },
@@ -343,6 +346,14 @@ pub(crate) enum Command {
     },
     /// Serve databases over HTTP, and run their schedules
     Serve(serve::Serve),
+    /// Get to know another machine's server, on which `backup … --server` works; alone: the servers that are known
+    Connect(connect::Connect),
+    /// Log in to a server, with a token or a user's password
+    ///
+    /// It is asked for, or read from a file, from standard input, or from PAGEKEEP_TOKEN, or PAGEKEEP_SERVER_USER and
+    /// PAGEKEEP_SERVER_PASSWORD; never from the command line, which others on this machine can see. What is given is tried, and kept beside your settings, in
+    /// servers.toml, which only you can read.
+    Login(connect::Login),
     /// Users of the server
     User {
         #[command(flatten)]

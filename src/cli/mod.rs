@@ -23,7 +23,7 @@ use session::Session;
 
 /// Runs one command line and returns the exit code. `docs/EXIT-CODES.md` lists them.
 pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings) -> u8 {
-    let arguments: Vec<OsString> = with_query(arguments).collect();
+    let arguments = with_server(with_query(arguments));
     // Whoever asked for JSON reads no other text, also when nothing else of the line is understood.
     let asked_json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
     let arguments = match Arguments::try_parse_from(arguments) {
@@ -64,12 +64,37 @@ fn with_query(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item =
     })
 }
 
+/// `backup --server URL restore app@3`, as people write it: the address is a word of its own, and the flag comes before the
+/// verb, whose other arguments depend on it.
+fn with_server(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments = arguments.peekable();
+    let (mut all, mut moved) = (Vec::new(), Vec::new());
+    while let Some(mut argument) = arguments.next_if(|argument| argument != "--") {
+        let is_address = |next: &OsString| next.to_str().is_some_and(crate::remote::is_web_address);
+        if argument == "--server"
+            && let Some(address) = arguments.next_if(is_address)
+        {
+            argument.push("=");
+            argument.push(address);
+        }
+        let is_server = argument == "--server" || argument.as_encoded_bytes().starts_with(b"--server=");
+        let place = if is_server && all.iter().any(|word| word == "backup") { &mut moved } else { &mut all };
+        place.push(argument);
+    }
+    all.append(&mut moved);
+    all.extend(arguments);
+    all
+}
+
 fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::OpError> {
     let address = |given: Option<OsString>| given.map(|given| session.address(&given)).transpose();
     match command {
         Command::Init { paths, name } => commands::init::run(session, &paths, name),
         Command::Remove { databases } => commands::remove::run(session, &databases),
-        Command::Backup { command } => commands::backup::run(session, command),
+        Command::Backup { there, command } => match &there.server {
+            Some(server) => commands::server::run(session, server, there.no_wait, command),
+            None => commands::backup::run(session, command),
+        },
         Command::Log { spec, from, limit, graph, all } if graph || all => {
             commands::graph::run(session, spec.as_deref(), address(from)?.as_deref(), limit, all, graph)
         }
@@ -127,6 +152,8 @@ fn dispatch(session: &Session, command: Command) -> Result<Output, crate::ops::O
         Command::Job { id, follow, command } => commands::jobs::one(session, id, follow, command),
         Command::Schedule { count } => commands::schedule::list(session, count),
         Command::Serve(wanted) => commands::serve::run(session, wanted),
+        Command::Connect(wanted) => commands::connect::connect(session, wanted),
+        Command::Login(wanted) => commands::connect::login(session, wanted),
         Command::User { place, command } => commands::serve::user(session, place, command),
         Command::Token { place, command } => commands::serve::token(session, place, command),
         Command::Config { command } => commands::config::run(session, command),

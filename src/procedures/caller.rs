@@ -66,7 +66,10 @@ impl Caller {
 
     /// A backup by its id: a job's, which stands for the snapshot it made, or any name of a snapshot, of which `@` may be
     /// left out.
-    pub(super) fn backup(&self, id: &str) -> Result<Spec, OpError> {
+    ///
+    /// # Errors
+    /// When there is no such job, it has no snapshot, or the text names none.
+    pub fn backup(&self, id: &str) -> Result<Spec, OpError> {
         let id = id.trim();
         if !is_job_id(id) {
             return self.context.spec(&if id.contains('@') { id.to_owned() } else { format!("@{id}") });

@@ -299,7 +299,7 @@ fn upload(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
 }
 
 /// The name of a downloaded backup: the database's, and what tells the backup from others.
-fn file_name(database: &Name, backup: &str) -> PathBuf {
+pub fn file_name(database: &Name, backup: &str) -> PathBuf {
     let mark: String = backup.rsplit('@').next().unwrap_or_default().replace(|c: char| !c.is_alphanumeric(), "-");
     PathBuf::from(format!("{}-{}.db", database.to_key(), mark.trim_start_matches("job-")))
 }

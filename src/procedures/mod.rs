@@ -27,6 +27,7 @@ pub use bad_call::no_procedure;
 pub use call::Call;
 pub use caller::Caller;
 pub use help::{markdown, text};
+pub use managed::file_name;
 pub use procedure::{Argument, Constant, Effect, Kind, Procedure};
 pub use registry::{all, named};
 pub use rows::{Column, Row, Rows, Value, shown};

@@ -15,6 +15,7 @@ mod read;
 mod requests;
 mod runtime;
 pub mod url;
+mod web;
 mod webhook;
 
 use std::fmt;
@@ -33,6 +34,7 @@ pub use local::LocalObject;
 pub use open::{OpenError, OpenOptions, OpenedStore, create_folder, open};
 pub use requests::{RequestCounts, Requests};
 pub use url::{AzureAddress, GcsAddress, RemoteKind, RemoteUrl, S3Address, UrlError};
+pub use web::{WebAnswer, WebBody, WebClient, WebError};
 pub use webhook::{is_web_address, post};
 
 /// Whether a conditional put created the object.

@@ -68,6 +68,7 @@ pub use runs::{Failing, RunMemory, RunVerb};
 pub use schedule::{SHORTEST, Schedule, Timetable};
 pub use settings::{KEYS, Keep, Key, Origin, Settings, byte_size, duration};
 pub use uploads::{UploadedChunks, Uploads};
+pub use user::user_folder;
 
 /// A folder with a `.pagekeep` in it.
 #[derive(Clone, Debug)]

@@ -94,6 +94,12 @@ fn every_command_gives_one_object() {
     machine.run(&["job", &id, "--follow"]);
     run(1, &["job", &id]);
     run(2, &["job", "cancel", &id]);
+    run(2, &["backup", "status", &id]);
+    run(2, &["backup", "cancel", &id]);
+    run(2, &["backup", "history"]);
+    run(2, &["backup", "download", "shop@1", "copy.db"]);
+    run(2, &["backup", "upload", "copy.db"]);
+    run(1, &["connect"]);
     run(2, &["config", "show"]);
     run(2, &["config", "set", "level", "5"]);
     run(2, &["config", "hook", "after_sync", "true"]);
@@ -128,11 +134,28 @@ fn every_command_gives_one_object() {
     machine.ok(&["user", "remove", "ann", "--json"]).json();
     left.remove("user add");
     left.remove("user remove");
+    keys(&machine, &mut left);
+    // It needs a server; tests/connect.rs has it.
+    left.remove("login");
     machine.ok(&["remove", "shop", "--json"]).json();
     left.remove("remove");
     // It runs on; tests/server.rs has it.
     left.remove("serve");
     assert!(left.is_empty(), "these were not tried: {left:?}");
+}
+
+/// The keys of an encrypted remote, each command with the password that opens it.
+fn keys(machine: &Machine, left: &mut BTreeSet<String>) {
+    let mut run = |words: usize, arguments: &[&str]| {
+        left.remove(&arguments[..words].join(" "));
+        machine.ok(&[arguments, &["--json", "--password-file", "password"]].concat()).json()
+    };
+    std::fs::write(machine.path("second"), "another long password\n").unwrap();
+    run(2, &["backup", "add", "safe", "safe", "--encrypt"]);
+    let added = run(2, &["key", "add", "safe", "--new-password-file", "second"]);
+    assert_eq!(run(2, &["key", "list", "safe"])["keys"].as_array().map(Vec::len), Some(2));
+    run(2, &["key", "remove", added["added"].as_str().unwrap(), "safe"]);
+    run(2, &["key", "rotate", "safe", "--new-password-file", "second"]);
 }
 
 #[test]

@@ -67,11 +67,15 @@ pub(crate) enum Backup {
         about: About,
     },
     /// Rebuild a snapshot as a file (or directory), byte for byte
+    ///
+    /// With --server, put the database there back to a snapshot, in service: pagekeep backup restore app@3 --server
     Restore {
-        /// A remote's name, an address, or . for the local store
-        from: OsString,
+        /// A remote's name, an address, or . for the local store; with --server, the snapshot
+        #[arg(required_unless_present = "server")]
+        from: Option<OsString>,
         /// The path to make; with --live, the database
-        destination: PathBuf,
+        #[arg(required_unless_present = "server")]
+        destination: Option<PathBuf>,
         /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00; the newest when not said
         #[arg(long, value_name = "SPEC")]
         at: Option<String>,
@@ -81,9 +85,38 @@ pub(crate) enum Backup {
         #[command(flatten)]
         live: Live,
     },
+    /// Write a snapshot as a plain SQLite file, from wherever its content is
+    Download {
+        /// The snapshot, like app@3, @latest~1 or @2026-11-01T10:00, or the id of the job that made it
+        snapshot: String,
+        /// The file to make; one in this folder, named after the snapshot, when not said
+        path: Option<PathBuf>,
+        /// Replace what is there
+        #[arg(long)]
+        force: bool,
+        /// In a snapshot of a directory, the path of the database; with --server only
+        #[arg(long, value_name = "PATH", requires = "server")]
+        file: Option<String>,
+    },
+    /// Make a database file the next snapshot, after SQLite found no fault in it; the database itself is not touched
+    Upload {
+        /// The file
+        path: PathBuf,
+        /// A note
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Ask a job to stop; nothing half done is visible then
+    Cancel {
+        /// Its id
+        id: String,
+    },
+    /// The jobs of a database, newest first
+    History,
     /// Forget snapshots that are named; asks first
     ///
     /// As `pagekeep forget`, which takes it back with --undo until `pagekeep prune` removes them.
+    #[command(visible_alias = "drop")]
     Delete(Delete),
     /// Empty a database, after its state was kept and brought to every remote
     Reset(Reset),
@@ -93,6 +126,9 @@ pub(crate) enum Backup {
     Configure(super::serve::Configure),
     /// How old and how complete each remote is; exit code 6 when one is too old
     Status {
+        /// The id of a job, of which it is told where it stands
+        #[arg(value_name = "JOB")]
+        id: Option<String>,
         /// The oldest a remote may be
         #[arg(long, default_value = "26h", value_name = "TIME")]
         max_age: String,

@@ -50,6 +50,12 @@ impl Live {
         !self.live && self.migrating.migrations.is_some()
     }
 
+    /// Whether anything was said about how.
+    pub(crate) fn is_more(&self) -> bool {
+        let commands = [&self.quiesce, &self.release, &self.after_restore];
+        commands.iter().any(|command| command.is_some()) || self.migrating.migrations.is_some()
+    }
+
     pub(crate) fn options(&self) -> LiveOptions {
         LiveOptions {
             quiesce: self.quiesce.clone(),

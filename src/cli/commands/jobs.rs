@@ -19,6 +19,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(crate) fn list(session: &Session) -> Result<Output, OpError> {
     let workspace = session.workspace()?;
     let found = workspace.jobs()?;
+    Ok(table(&found, |job| json_of(&workspace, job)))
+}
+
+/// The jobs of one database.
+pub(super) fn history(session: &Session) -> Result<Output, OpError> {
+    let database = session.database(false)?;
+    let workspace = &database.workspace;
+    let found: Vec<Job> = workspace.jobs()?.into_iter().filter(|job| job.database == database.handle).collect();
+    Ok(table(&found, |job| json_of(workspace, job)))
+}
+
+/// Jobs side by side.
+pub(super) fn table(found: &[Job], json_of: impl Fn(&Job) -> Value) -> Output {
     let rows = found.iter().map(|job| {
         let about = job.error.as_ref().map(|error| error.message.clone());
         vec![
@@ -31,9 +44,8 @@ pub(crate) fn list(session: &Session) -> Result<Output, OpError> {
         ]
     });
     let text = rows_or_nothing(&["ID", "DATABASE", "STATE", "DONE", "CREATED", "RESULT"], rows.collect());
-    let json = json!({"jobs": found.iter().map(|job| json_of(&workspace, job)).collect::<Vec<_>>()});
-    let output = Output::new(text, json);
-    Ok(if found.is_empty() { output.say("no job yet; begin one: pagekeep call sp_backup_create") } else { output })
+    let output = Output::new(text, json!({"jobs": found.iter().map(json_of).collect::<Vec<_>>()}));
+    if found.is_empty() { output.say("no job yet; begin one: pagekeep call sp_backup_create") } else { output }
 }
 
 pub(crate) fn one(
@@ -81,14 +93,19 @@ fn exit_code(job: &Job) -> u8 {
     }
 }
 
-fn cancel(session: &Session, id: &str) -> Result<Output, OpError> {
+pub(super) fn cancel(session: &Session, id: &str) -> Result<Output, OpError> {
     let workspace = session.workspace()?;
     let (job, asked) = jobs::cancel(&workspace, id)?;
-    let said = match asked {
-        true => format!("{id} is asked to stop; see whether it did: pagekeep job {id}"),
-        false => format!("{id} is {} and stays so", job.state.name()),
-    };
+    let said = asked_to_stop(&job, asked, &format!("pagekeep job {id}"));
     Ok(Output::new(String::new(), json_of(&workspace, &job)).say(said))
+}
+
+/// What became of the wish that a job stops, and the command that shows whether it did.
+pub(super) fn asked_to_stop(job: &Job, asked: bool, look: &str) -> String {
+    match asked {
+        true => format!("{} is asked to stop; see whether it did: {look}", job.id),
+        false => format!("{} is {} and stays so", job.id, job.state.name()),
+    }
 }
 
 /// Does a job, in the process started for it.
@@ -108,7 +125,8 @@ fn far(job: &Job) -> String {
     }
 }
 
-fn lines(job: &Job) -> Vec<String> {
+/// Everything about a job.
+pub(super) fn lines(job: &Job) -> Vec<String> {
     let mut lines =
         vec![job.id.clone(), format!("database {}", job.database), format!("state    {}", job.state.name())];
     if !job.state.is_finished() && !job.progress.phase.is_empty() {

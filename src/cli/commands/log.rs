@@ -1,5 +1,6 @@
 //! `pagekeep log`, `pagekeep backup list`.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::remotes::rows_or_nothing;
@@ -39,26 +40,50 @@ pub(crate) fn list(session: &Session, from: Option<&str>) -> Result<Output, OpEr
         Some(database) => ops::whereabouts(database, &found).iter().map(place).collect(),
         None => vec![from.store.remote().name().to_owned(); found.len()],
     };
-    let rows = found.iter().zip(&places).map(|(one, place)| {
+    let lines = found.iter().zip(places).map(|(one, place)| {
         let header = &one.header;
+        let mut json = json_of(one);
+        json["where"] = json!(place);
+        Line {
+            id: title(&header.database, &header.line, header.number),
+            name: header.labels.get("name").cloned().unwrap_or_default(),
+            size_bytes: header.totals.size_bytes,
+            created_at: header.created_at,
+            place,
+            json,
+        }
+    });
+    Ok(table(lines.collect()))
+}
+
+/// A snapshot in a list.
+pub(super) struct Line {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) size_bytes: u64,
+    pub(super) created_at: Timestamp,
+    /// Where its content is.
+    pub(super) place: String,
+    /// The same for programs, and more.
+    pub(super) json: Value,
+}
+
+/// Snapshots side by side.
+pub(super) fn table(lines: Vec<Line>) -> Output {
+    let rows = lines.iter().map(|one| {
         vec![
-            title(&header.database, &header.line, header.number),
-            header.labels.get("name").cloned().unwrap_or_default(),
+            one.id.clone(),
+            one.name.clone(),
             "complete".into(),
-            size(header.totals.size_bytes),
-            moment(header.created_at),
-            place.clone(),
+            size(one.size_bytes),
+            moment(one.created_at),
+            one.place.clone(),
         ]
     });
     let text = rows_or_nothing(&["ID", "NAME", "STATUS", "SIZE", "CREATED", "WHERE"], rows.collect());
-    let json = found.iter().zip(&places).map(|(one, place)| {
-        let mut value = json_of(one);
-        value["where"] = json!(place);
-        value
-    });
-    let json = json!({"snapshots": json.collect::<Vec<_>>()});
-    let output = Output::new(text, json);
-    Ok(if found.is_empty() { output.say("no snapshot yet; make one: pagekeep backup create") } else { output })
+    let none = lines.is_empty();
+    let output = Output::new(text, json!({"snapshots": lines.into_iter().map(|one| one.json).collect::<Vec<_>>()}));
+    if none { output.say("no snapshot yet; make one: pagekeep backup create") } else { output }
 }
 
 fn place(found: &Whereabouts) -> String {

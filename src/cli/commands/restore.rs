@@ -1,12 +1,14 @@
 //! `pagekeep backup restore`.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use serde_json::json;
 
 use crate::cli::output::{Output, counted, size, time};
 use crate::cli::session::Session;
-use crate::ops::{OpError, Spec};
+use crate::ops::{self, Database, OpError, RestoreReport, Spec};
+use crate::procedures::file_name;
 
 pub(super) fn run(
     session: &Session,
@@ -19,6 +21,21 @@ pub(super) fn run(
     let from = session.store_for(&spec, from)?;
     let (name, report) = from.restore(&session.context, &spec, destination, force)?;
 
+    Ok(told(name, report))
+}
+
+/// A snapshot from wherever its content is; without a path in this folder, named after it.
+pub(super) fn download(session: &Session, snapshot: &str, path: Option<&Path>, force: bool) -> Result<Output, OpError> {
+    let spec = session.caller().backup(snapshot)?;
+    let named = spec.database.as_ref().map(|name| OsStr::new(name.as_str()));
+    let wanted = session.globals.db.as_deref().or(named);
+    let database = Database::find(&session.context, wanted, &session.settings, false)?;
+    let path = path.map_or_else(|| file_name(&database.name, &spec.text), Path::to_owned);
+    let (name, report) = ops::restore_kept(&session.context, &database, &spec, &path, force)?;
+    Ok(told(name, report))
+}
+
+fn told(name: String, report: RestoreReport) -> Output {
     let fetched = size(report.requests.received_bytes);
     let said = format!(
         "Downloaded {fetched} of {fetched}, restored {name} ({}, {}) to {} in {}",
@@ -45,5 +62,5 @@ pub(super) fn run(
     for path in &report.set_aside {
         output = output.say(format!("what was there before is in {}", path.display()));
     }
-    Ok(output)
+    output
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::remotes::rows_or_nothing;
-use crate::base::Name;
+use crate::base::{Name, SnapshotNumber};
 use crate::cli::exit;
 use crate::cli::output::{Output, age, counted, moment, size};
 use crate::cli::session::Session;
@@ -14,28 +14,9 @@ pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
     let database = session.database(false)?;
     let max_age = duration(max_age).map_err(|reason| WorkspaceError::Setting { reason })?;
     let all = ops::status(&session.context, &database, max_age)?;
-    let rows = all.iter().map(|one| {
-        vec![
-            one.name.to_string(),
-            one.age.map_or("never".into(), age),
-            one.newest.map_or("-".into(), |number| database.title(number)),
-            to_move(one),
-            state(one).into(),
-        ]
-    });
-    let text = rows_or_nothing(&["NAME", "AGE", "NEWEST", "TO MOVE", "STATE"], rows.collect());
-    let stale = all.iter().any(|one| one.stale);
     let troubles = ops::troubles(&database);
-    let json = json!({
-        "remotes": all.iter().map(json_of).collect::<Vec<_>>(),
-        "stale": stale,
-        "troubles": troubles.iter().map(trouble_json).collect::<Vec<_>>(),
-    });
-    let mut output = Output::new(text, json);
-    if all.is_empty() {
-        output = output.say("no remote yet; add one: pagekeep backup add NAME URL");
-    }
-    output = complaints(&all, output);
+    let mut output = table(&all, |number| database.title(number));
+    output.json["troubles"] = troubles.iter().map(trouble_json).collect();
     for one in &troubles {
         output = told(one, output);
     }
@@ -44,9 +25,33 @@ pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
     if let Some(restoring) = &unfinished {
         output = unfinished_restore(&database, restoring, output);
     }
-    let is_well = !stale && !failing && !all.is_empty() && unfinished.is_none();
-    output.exit = if is_well { exit::OK } else { exit::STALE };
+    if failing || unfinished.is_some() {
+        output.exit = exit::STALE;
+    }
     Ok(output)
+}
+
+/// Remotes side by side, and what is wrong with them; with the exit code that this has.
+pub(super) fn table(all: &[RemoteStatus], title: impl Fn(SnapshotNumber) -> String) -> Output {
+    let rows = all.iter().map(|one| {
+        vec![
+            one.name.to_string(),
+            one.age.map_or("never".into(), age),
+            one.newest.map_or("-".into(), &title),
+            to_move(one),
+            state(one).into(),
+        ]
+    });
+    let text = rows_or_nothing(&["NAME", "AGE", "NEWEST", "TO MOVE", "STATE"], rows.collect());
+    let stale = all.iter().any(|one| one.stale);
+    let json = json!({"remotes": all.iter().map(json_of).collect::<Vec<_>>(), "stale": stale});
+    let mut output = Output::new(text, json);
+    if all.is_empty() {
+        output = output.say("no remote yet; add one: pagekeep backup add NAME URL");
+    }
+    output = complaints(all, output);
+    output.exit = if stale || all.is_empty() { exit::STALE } else { exit::OK };
+    output
 }
 
 /// The remotes with address, last sync, age, and whether they are up to date.

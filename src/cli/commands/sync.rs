@@ -1,5 +1,7 @@
 //! `pagekeep backup sync`, `backup sync-url`.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use crate::base::Name;
@@ -70,25 +72,34 @@ fn output(session: &Session, database: &Database, report: &SyncReport) -> Output
     output
 }
 
-/// The closing line, in Dolt's words.
 fn closing_line(report: &SyncReport, name: &str) -> String {
-    let sent = size(report.requests.sent_bytes);
-    let elapsed = time(report.elapsed);
-    match (&report.outcome, report.pushed.is_empty()) {
-        (Outcome::Unchanged { .. }, true) if !report.pushed_refs.is_empty() => {
-            let names: Vec<String> = report.pushed_refs.iter().map(ToString::to_string).collect();
-            format!("Nothing changed since {name}, uploaded {} ({elapsed})", names.join(", "))
+    let made = match &report.outcome {
+        Outcome::Created(snapshot) => Some((snapshot.new_chunks, snapshot.chunks)),
+        Outcome::Unchanged { .. } => None,
+    };
+    if made.is_none() && report.pushed.is_empty() && !report.pushed_refs.is_empty() {
+        let names: Vec<String> = report.pushed_refs.iter().map(ToString::to_string).collect();
+        return format!("Nothing changed since {name}, uploaded {} ({})", names.join(", "), time(report.elapsed));
+    }
+    closing(name, &report.remote, report.requests.sent_bytes, made, report.pushed.len(), report.elapsed)
+}
+
+/// The closing line, in Dolt's words. `made` is of a snapshot that was made: its new chunks, and all.
+pub(super) fn closing(
+    name: &str,
+    remote: &str,
+    sent_bytes: u64,
+    made: Option<(u64, u64)>,
+    pushed: usize,
+    elapsed: Duration,
+) -> String {
+    let (sent, elapsed) = (size(sent_bytes), time(elapsed));
+    match made {
+        Some((new, all)) => {
+            format!("Uploaded {sent} of {sent} ({} of {} chunks new) in {elapsed}", count(new), count(all))
         }
-        (Outcome::Unchanged { .. }, true) => {
-            format!("Nothing changed since {name}, {} is up to date ({elapsed})", report.remote)
-        }
-        (Outcome::Created(snapshot), _) => {
-            let (new, all) = (count(snapshot.new_chunks), count(snapshot.chunks));
-            format!("Uploaded {sent} of {sent} ({new} of {all} chunks new) in {elapsed}")
-        }
-        (Outcome::Unchanged { .. }, false) => {
-            format!("Uploaded {sent} of {sent} ({}) in {elapsed}", counted(report.pushed.len() as u64, "snapshot"))
-        }
+        None if pushed == 0 => format!("Nothing changed since {name}, {remote} is up to date ({elapsed})"),
+        None => format!("Uploaded {sent} of {sent} ({}) in {elapsed}", counted(pushed as u64, "snapshot")),
     }
 }
 

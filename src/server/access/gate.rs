@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -111,6 +111,7 @@ pub(crate) async fn gate(
     next: Next,
 ) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    name_host(&mut request);
     let found = ask(&server, from, &method, request.headers()).await;
     let name = found.as_ref().map_or_else(|_| "somebody".to_owned(), |who| who.name.clone());
     let response = match found {
@@ -131,6 +132,14 @@ pub(crate) async fn gate(
         server.gate.audit.write(&deed);
     }
     response
+}
+
+/// Whom a request is for, HTTP/2 says in the address; from here on it is a header, as in HTTP/1.1.
+fn name_host(request: &mut Request) {
+    let named = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    if let (None, Some(host)) = (request.headers().get(header::HOST), named) {
+        request.headers_mut().insert(header::HOST, host);
+    }
 }
 
 async fn ask(server: &Arc<Server>, from: SocketAddr, method: &Method, headers: &HeaderMap) -> Result<Who, Failure> {

@@ -1,0 +1,3 @@
+module pagekeep
+
+go 1.19
