@@ -33,6 +33,8 @@ pub(super) struct JobView {
     finished_at: Option<Timestamp>,
     snapshot: Option<String>,
     result: Option<serde_json::Value>,
+    #[serde(default)]
+    remarks: Vec<String>,
     error: Option<Told>,
 }
 
@@ -47,7 +49,7 @@ impl From<JobView> for Job {
     fn from(view: JobView) -> Self {
         let task = match view.task.as_str() {
             "create" => Task::Create { note: None },
-            "backup" => Task::Backup { note: None },
+            "backup" => Task::Backup { note: None, run: None },
             _ => Task::Call { name: view.task, arguments: BTreeMap::new(), roots: None, addresses: false },
         };
         let error = view.error.map(|told| JobError { kind: told.code, message: told.message, hint: told.hint });
@@ -67,6 +69,8 @@ impl From<JobView> for Job {
                 moved_bytes: view.moved_bytes,
             },
             snapshot: view.snapshot,
+            lease: None,
+            remarks: view.remarks,
             error,
             result: view.result,
         }
