@@ -3,17 +3,19 @@
 //! So it is with the first snapshot of a line, after a number that a prune took, and after snapshots that were forgotten
 //! before they were pushed. Nothing is taken for granted: what its map and chain name is looked for at the remote.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::OpError;
 use super::prune::whole_map;
 use super::push::Push;
-use crate::base::Nonce;
+use crate::base::{Nonce, PackId, SlotNumber};
 use crate::format::bundle::FormerHome;
-use crate::format::pack::{Home, PackRef};
+use crate::format::map::Place;
+use crate::format::pack::{Home, PackRef, PackTable};
 use crate::format::record::{Record, SnapshotName};
 use crate::map::State;
-use crate::store::{BundleWriter, Packs, Store, StoreError, first_of, keys};
+use crate::store::{BundleWriter, OpenPack, Packs, Store, StoreError, damaged, first_of, keys};
 
 /// A bundle is stored when it has grown so far.
 const BUNDLE_BYTES: usize = 16 << 20;
@@ -25,19 +27,22 @@ impl Push<'_> {
         let state = first_of(self.from, |store| State::load(store, record.clone()))?;
         let packs = Packs::new(self.from.to_vec(), self.database.name.clone());
         let mut bundle = BundleWriter::default();
-        for pack in needed(&state, &packs)? {
+        let needed = needed(&state, &packs)?;
+        let slots = slots(&state, &packs, &needed)?;
+        let open = |pack: &PackRef| open_whole(&packs, pack, slots.get(&pack.id));
+        for pack in needed {
             self.context.progress.check()?;
             match &pack.home {
                 Home::Object => {
                     if !self.there.contains(&pack.id) && !to.keeps_pack(&pack.id)? {
-                        self.put_object(to, &packs, &pack)?;
+                        self.put_object(to, open(&pack)?.as_ref())?;
                     }
                     self.there.insert(pack.id);
                 }
                 Home::Record { line, number } => {
                     let home = SnapshotName { line: line.clone(), number: *number };
                     if home != own && !self.rides_there(to, &home, &pack)? {
-                        self.add(&mut bundle, &packs, &pack, Some(home))?;
+                        self.add(&mut bundle, open(&pack)?.as_ref(), Some(home))?;
                     }
                 }
             }
@@ -52,33 +57,25 @@ impl Push<'_> {
     }
 
     /// Stores a pack of the local store as an object; what is left of one that was moved goes into a bundle.
-    fn put_object(&self, to: &Store, packs: &Packs, pack: &PackRef) -> Result<(), OpError> {
-        let open = packs.open(pack)?;
+    fn put_object(&self, to: &Store, open: &OpenPack) -> Result<(), OpError> {
         if open.table.is_sparse {
             let mut bundle = BundleWriter::default();
-            self.add(&mut bundle, packs, pack, None)?;
+            self.add(&mut bundle, open, None)?;
             bundle.finish(to)?;
             return Ok(());
         }
         let bytes = open.whole()?;
-        to.put_pack(&pack.id, bytes)?;
+        to.put_pack(&open.table.id, bytes)?;
         Ok(())
     }
 
-    fn add(
-        &self,
-        bundle: &mut BundleWriter,
-        packs: &Packs,
-        pack: &PackRef,
-        home: Option<SnapshotName>,
-    ) -> Result<(), OpError> {
-        let open = packs.open(pack)?;
+    fn add(&self, bundle: &mut BundleWriter, open: &OpenPack, home: Option<SnapshotName>) -> Result<(), OpError> {
         let bytes = open.whole()?;
         let from = home.map(|snapshot| FormerHome { database: self.database.name.clone(), snapshot });
         let from = from.into_iter().collect();
         match open.table.is_sparse {
-            true => bundle.add_sparse(pack.id, open.table.slot_count(), &bytes, from),
-            false => bundle.add_whole(pack.id, &bytes, from).map_err(OpError::Inconsistent)?,
+            true => bundle.add_sparse(open.table.id, open.table.slot_count(), &bytes, from),
+            false => bundle.add_whole(open.table.id, &bytes, from).map_err(OpError::Inconsistent)?,
         }
         Ok(())
     }
@@ -113,6 +110,49 @@ impl Push<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Slots by the pack they lie in.
+type Slots = HashMap<PackId, BTreeSet<SlotNumber>>;
+
+/// The slots a snapshot is made of, those of bases included; none where every pack is whole, and nothing has to be asked.
+fn slots(state: &State, packs: &Packs, needed: &[PackRef]) -> Result<Slots, OpError> {
+    let mut slots = Slots::new();
+    let mut is_sparse = false;
+    for pack in needed {
+        is_sparse |= packs.open(pack)?.table.is_sparse;
+    }
+    if !is_sparse {
+        return Ok(slots);
+    }
+    for extent in state.files.keys().flat_map(|file| state.map.extents(*file)) {
+        if let Place::Slots { pack, first } = extent.place {
+            let own = (first.0..first.0 + extent.count).map(SlotNumber);
+            slots.entry(state.map.pack(pack).id).or_default().extend(own);
+        }
+    }
+    for pack in state.map.live_packs() {
+        let own = slots.get(&pack.id).cloned().unwrap_or_default();
+        let table = &open_whole(packs, &pack, Some(&own))?.table;
+        for slot in own {
+            let frame = &table.frames[table.frame_of(slot).map_err(OpError::Inconsistent)?];
+            let bases = if frame.is_delta { table.delta(frame, slot).bases } else { &[] };
+            for base in bases {
+                slots.entry(table.base_packs[base.pack as usize].id).or_default().insert(base.slot);
+            }
+        }
+    }
+    Ok(slots)
+}
+
+/// Opens a pack where it has all these slots: what a prune left of it at one place may lack what another place has.
+fn open_whole(packs: &Packs, pack: &PackRef, slots: Option<&BTreeSet<SlotNumber>>) -> Result<Arc<OpenPack>, OpError> {
+    let lacks = |table: &PackTable| slots.into_iter().flatten().find_map(|slot| table.frame_of(*slot).err());
+    let open = packs.open_where(pack, |table| lacks(table).is_none())?;
+    match lacks(&open.table) {
+        None => Ok(open),
+        Some(error) => Err(damaged(&open, error).into()),
     }
 }
 

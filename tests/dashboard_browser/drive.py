@@ -7,6 +7,7 @@ With a folder for SHOTS it also takes pictures of the pages there: at 1280 and 3
 """
 
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -138,7 +139,7 @@ def back_up(browser, url):
 
 
 def change(path, statements):
-    with sqlite3.connect(path, timeout=20) as database:
+    with contextlib.closing(sqlite3.connect(path, timeout=20)) as database:
         database.executescript(statements)
 
 
@@ -191,7 +192,7 @@ def steps(browser, url, name, password, path):
     browser.has("The present state is kept first")
     browser.button("Restore shop@1")
     browser.until(lambda: "completed" in browser.text("dl.facts"), "the restore's end")
-    with sqlite3.connect(path) as database:
+    with contextlib.closing(sqlite3.connect(path)) as database:
         assert database.execute("SELECT count(*) FROM item WHERE id = 3").fetchone() == (1,)
         assert database.execute("SELECT count(*) FROM item WHERE name = 'fresh'").fetchone() == (0,)
     print("restore, with its plan")

@@ -115,12 +115,14 @@ impl Twins for Router<Arc<Server>> {
 pub(super) async fn dress(State(_server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let wants_page = wants_page(&method, uri.path(), request.headers());
-    let had_session = cookie(request.headers()).is_some();
+    let has_cookie = cookie(request.headers()).is_some();
     let back = request.headers().get(header::REFERER).and_then(|from| from.to_str().ok()).and_then(path_of);
     let request = match with_secret(request).await {
         Ok(request) => request,
         Err(failure) => return failure.into_response(),
     };
+    // Who logged out in another tab has no cookie any more, but a page with a form's secret.
+    let had_session = has_cookie || request.headers().contains_key(&CSRF);
     let response = next.run(request).await;
     let Some(told) = response.extensions().get::<Told>().filter(|_| wants_page).cloned() else { return response };
     let status = response.status();
