@@ -21,16 +21,24 @@ import scenes_diff
 import scenes_long
 import scenes_query
 import scenes_s3
+import scenes_trust
 from bench import HERE, Bench, git_commit
 from make_db import DEFAULT_BYTES
 from measure import CommandFailed, run
 from peers import PEERS
 from s3 import Seaweed, find_weed
 
-SCENES = scenes.SCENES | scenes_diff.SCENES | scenes_s3.SCENES | scenes_query.SCENES | scenes_long.SCENES
+SCENES = (
+    scenes.SCENES
+    | scenes_diff.SCENES
+    | scenes_s3.SCENES
+    | scenes_query.SCENES
+    | scenes_trust.SCENES
+    | scenes_long.SCENES
+)
 LARGE = "large"
 NEEDS_S3 = set(scenes_s3.SCENES) | set(scenes_query.SCENES) | {"s3-diff"}
-PAGEKEEP_ALONE = NEEDS_S3 | set(scenes_long.SCENES) | set(scenes_diff.SCENES) | {"over"}
+PAGEKEEP_ALONE = NEEDS_S3 | set(scenes_long.SCENES) | set(scenes_diff.SCENES) | set(scenes_trust.SCENES) | {"over"}
 TOOL_NAMES = [peer.program for peer in PEERS] + ["pagekeep"]
 DOCUMENT = HERE.parent / "docs" / "BENCHMARKS.md"
 

@@ -9,11 +9,13 @@ from running import NAME as RUNNING
 from scenes_diff import DIFF_NAME, LIVE_NAME, SQLDIFF
 from scenes_long import CHAIN_NAME, FRESH_NAME
 from scenes_s3 import COUNTED_NAME, FILE_NAME, NO_BASES_NAME, S3_NAME
+from scenes_trust import PLAIN_NAME, PRUNE_NAME, SEALED_NAME
 
 PAGEKEEP, ZSTD = "pagekeep", "zstd -3 -T2"
 MB = 1e6
 PEAK_LIMIT_BYTES = 160 * MB
 PEAK_GROWTH_LIMIT = 1.2
+PRUNE_PEAK_LIMIT_BYTES = 200 * MB
 TEN_ROWS_LIMIT_BYTES = 20_000
 RECORD_LIMIT_BYTES = 2_000
 LOOKUP_LIMIT_BYTES = 1_000_000
@@ -107,6 +109,7 @@ def judge(results):
         *diff_rows(results),
         *s3_rows(results),
         *query_rows(results),
+        *trust_rows(results),
         *peak_rows(results),
     ]
 
@@ -293,6 +296,14 @@ def query_rows(results):
         yield limit_row(f"{what}, requests", request_total(results, scene, COUNTED_NAME), limit, str)
     fetched = results.last("query-lookup", COUNTED_NAME, "fetched_bytes")
     yield limit_row("one row by its key, bytes", fetched, LOOKUP_LIMIT_BYTES)
+
+
+def trust_rows(results):
+    for what, scene in (("encrypted first full sync", "sealed-full"), ("encrypted restore", "sealed-restore")):
+        theirs = results.median(scene, PLAIN_NAME, "seconds")
+        yield ratio_row(what, results.median(scene, SEALED_NAME, "seconds"), PLAIN_NAME, theirs, 1.15)
+    for scene in ("prune-dry", "prune", "prune-again"):
+        yield limit_row(f"peak memory: {scene}", results.peak(scene, PRUNE_NAME), PRUNE_PEAK_LIMIT_BYTES)
 
 
 def requests_text(requests):

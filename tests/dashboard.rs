@@ -457,7 +457,13 @@ fn configuring_shows_what_would_go_before_anything_does() {
     assert_eq!(synced["state"], "completed", "{synced}");
     assert_eq!(browser.twin("/remotes.json")[0]["remote"]["up_to_date"], 1);
     let space = browser.twin("/databases/shop/remotes/far.json?space=yes");
-    assert!(space["space"]["stored_bytes"].as_u64().unwrap() > 0, "{space}");
+    let stored = space["space"]["stored_bytes"].as_u64().unwrap();
+    assert!(stored > 0 && space["space"]["cost"] == json!(null), "{space}");
+    let priced = browser.twin("/databases/shop/remotes/far.json?space=yes&price-gb=2000&price-put=");
+    let month = priced["space"]["cost"]["month"].as_f64().unwrap();
+    assert!((month - stored as f64 / 1e9 * 2000.0).abs() < 1e-9, "{priced}");
+    let wrong = browser.get("/databases/shop/remotes/far?space=yes&price-get=cheap");
+    assert!(wrong.status == 400 && text(&wrong).contains("is a number, like 0.023"), "{wrong}");
     let doctor = browser.send("/databases/shop/doctor?remote=far", &[]);
     assert!(doctor.status == 200 && text(&doctor).contains("Doctor"), "{doctor}");
     assert_eq!(

@@ -123,6 +123,32 @@ fn tasks_of_a_cluster_have_request_ids() {
 }
 
 #[test]
+fn a_backup_is_deleted_by_its_file_name() {
+    let (machine, path, served) = served();
+    machine.ok(&["backup", "create"]);
+    machine.insert(&path, 3);
+    // A file's name tells the second: of several, the newest is meant.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    machine.ok(&["backup", "create"]);
+    let listed = || served.get("/api/v1/databases/shop/snapshots").data();
+    let file = |number: u64| {
+        let all = listed();
+        let one = all.as_array().unwrap().iter().find(|one| one["number"] == number).unwrap().clone();
+        format!("/backup/{}", one["file_name"].as_str().unwrap())
+    };
+    let (first, second) = (file(1), file(2));
+    served.send("DELETE", "/backup/shop-20010101-000000.db", &[], b"").refused(404, "not_found", "no snapshot");
+    served.send("DELETE", "/backup/..%2f..%2fetc", &[], b"").refused(400, "usage", "does not name a snapshot");
+    let gone = served.send("DELETE", &first, &[], b"");
+    assert_eq!(gone.status, 202, "{gone}");
+    assert_eq!(served.ended(gone.data()["id"].as_str().unwrap())["state"], "completed");
+    assert_eq!(listed().as_array().unwrap().len(), 1);
+    let newest = served.send("DELETE", &second, &[], b"");
+    let ended = served.ended(newest.data()["id"].as_str().unwrap());
+    assert!(ended["state"] == "failed" && ended["error"]["message"].as_str().unwrap().contains("newest"), "{ended}");
+}
+
+#[test]
 fn a_database_that_a_restore_left_unfinished_takes_nothing_but_a_restore() {
     let (machine, path, served) = served();
     machine.ok(&["backup", "create"]);

@@ -67,11 +67,14 @@ fn view(visit: &Visit, home: &Home) -> Markup {
             },
         );
     }
-    let needy = home.databases.iter().filter(|card| condition(card).0 == "bad").count();
+    let count = |kind| home.databases.iter().filter(|card| condition(card).0 == kind).count();
+    let (needy, behind) = (count("bad"), count("late"));
     html! {
         p.summary {
             (many(home.total as u64, "database"))
-            @if needy > 0 { ", " span.wrong-text { (needy) " need attention" } } @else { ", all as they should be" }
+            @if needy > 0 { ", " span.wrong-text { (needy) " need attention" } }
+            @if behind > 0 { ", " (behind) " to bring up to date" }
+            @if needy + behind == 0 { ", all as they should be" }
         }
         @if home.total > 8 { label.filter { span.sr { "Filter" } input type="search" placeholder="Filter  /" data-filter="#databases tbody tr"; } }
         div.scroll { table #databases.stack data-busy[home.databases.iter().any(|card| card.summary.busy)] {

@@ -8,7 +8,7 @@ use super::layout::{Page, Section, button};
 use super::parts::{badge, empty, fact, moment, moment_or_none};
 use super::visit::{Form, Visit, go};
 use super::words::{self, count, many, shell, size};
-use crate::ops::{self, DoctorState, ReadFrom};
+use crate::ops::{self, DoctorState, Prices, ReadFrom};
 use crate::server::access::Scope;
 use crate::server::answer::{Cells, Failure};
 use crate::server::input::{Asked, At, Body};
@@ -102,6 +102,36 @@ pub(super) struct Space {
     month_snapshots: u64,
     month_puts: u64,
     restore_gets: u64,
+    /// What a month and a restore cost at the prices that were given.
+    cost: Option<Cost>,
+}
+
+/// In the currency of the prices.
+#[derive(Serialize)]
+pub(super) struct Cost {
+    month: f64,
+    restore: f64,
+}
+
+/// The prices of a gigabyte for a month, and of a thousand writes and reads: their fields, and what these ask for.
+const PRICES: [(&str, &str); 3] =
+    [("price-gb", "a gigabyte for a month"), ("price-put", "1 000 writes"), ("price-get", "1 000 reads")];
+
+/// The prices a visitor asks with; none where no field has a number.
+fn prices(visit: &Visit) -> Result<Option<Prices>, Failure> {
+    let [gb_month, put_1000, get_1000] = PRICES.map(|(field, what)| match visit.asked.text(field) {
+        None => Ok(None),
+        Some(text) => match text.trim().parse::<f64>() {
+            Ok(price) if price.is_finite() && price >= 0.0 => Ok(Some(price)),
+            _ => Err(Failure::usage(format!("the price of {what} is a number, like 0.023"))),
+        },
+    });
+    let (gb_month, put_1000, get_1000) = (gb_month?, put_1000?, get_1000?);
+    if gb_month.or(put_1000).or(get_1000).is_none() {
+        return Ok(None);
+    }
+    let or_nothing = Option::unwrap_or_default;
+    Ok(Some(Prices { gb_month: or_nothing(gb_month), put_1000: or_nothing(put_1000), get_1000: or_nothing(get_1000) }))
 }
 
 /// One remote.
@@ -113,7 +143,8 @@ pub(super) async fn one(visit: Visit) -> Result<Response, Failure> {
     let remote = remote.ok_or_else(missing)?;
     let mut space = None;
     if visit.asked.get("space").is_some() {
-        let found = visit.find(|visit| {
+        let prices = prices(&visit)?;
+        let found = visit.find(move |visit| {
             let place = visit.server.place(&visit.who, Scope::Read, &visit.part(0))?;
             let caller = &place.caller;
             let from = ReadFrom::open(&caller.context, &visit.part(1), caller.database.as_deref(), &caller.settings)?;
@@ -127,6 +158,7 @@ pub(super) async fn one(visit: Visit) -> Result<Response, Failure> {
                 month_snapshots: report.month_snapshots,
                 month_puts: report.month_puts,
                 restore_gets: report.restore_gets,
+                cost: prices.map(|at| Cost { month: report.month_cost(&at), restore: report.restore_cost(&at) }),
             })
         });
         space = Some(found.await?);
@@ -138,12 +170,14 @@ pub(super) async fn one(visit: Visit) -> Result<Response, Failure> {
             (button(visit, &format!("{}/doctor?remote={}", words::database(&data.database), words::segment(name)), "Doctor", ""))
             (button(visit, &format!("{base}/sync"), "Sync now", "primary"))
         };
+        let given = PRICES.iter().filter_map(|(field, _)| Some(format!(" --{field} {}", visit.asked.text(field)?)));
+        let prices: String = if data.space.is_some() { given.collect() } else { String::new() };
         Page::new(Section::Remotes, format!("{name} of {}", data.database), view(visit, data, &base))
             .below("Remotes", "/remotes")
             .below(&data.database, words::database(&data.database))
             .deeds(deeds)
             .command(format!("pagekeep --db {} backup sync {}", shell(&data.database), shell(name)))
-            .command(format!("pagekeep --db {} stats {}", shell(&data.database), shell(name)))
+            .command(format!("pagekeep --db {} stats {}{prices}", shell(&data.database), shell(name)))
     }))
 }
 
@@ -162,13 +196,23 @@ fn view(visit: &Visit, data: &View, base: &str) -> Markup {
         h2 { "Space" }
         @match &data.space {
             None => p { a.button href={ (base) "?space=yes" } { "Ask what it takes" } span.muted { " One listing, and the records it does not have here." } },
-            Some(space) => dl.facts {
+            Some(space) => { dl.facts {
                 (fact("Stored", html! { (size(space.stored_bytes)) p.muted { (many(space.objects, "object")) } }))
                 (fact("Raw", html! { (size(space.raw_bytes)) p.muted { (many(space.snapshots as u64, "snapshot")) } }))
                 (fact("A month", html! { (many(space.month_puts, "write")) p.muted { (many(space.month_snapshots, "snapshot")) } }))
                 (fact("A restore", html! { (many(space.restore_gets, "read")) }))
                 (fact("Forgotten", html! { (count(space.forgotten)) p.muted { "not removed yet" } }))
-            },
+                @if let Some(cost) = &space.cost {
+                    (fact("Cost", html! { (format!("{:.4}", cost.month)) " a month" p.muted { (format!("{:.4}", cost.restore)) " the reads of a restore" } }))
+                }
+            }
+            form.fields method="get" action=(base) {
+                input type="hidden" name="space" value="yes";
+                @for (field, what) in PRICES {
+                    label { span { "Price of " (what) } input name=(field) inputmode="decimal" size="8" value=[visit.asked.text(field)]; }
+                }
+                button type="submit" { "What it costs" }
+            } },
         }
         h2 { "Forget the remote" }
         p.hint { "It is no longer synced with. What lies there stays." }

@@ -14,7 +14,6 @@ use super::work::{IfBusy, task_state};
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, Success, done};
 use crate::server::input::{At, Body};
-use crate::server::names::FileName;
 use crate::workspace::Task as Work;
 
 /// What is to be backed up.
@@ -93,16 +92,7 @@ pub(super) async fn restore(
     let shared = Arc::clone(&server);
     let job = server.pool.run(move || {
         let text = wanted.file_path.as_str();
-        let named = || {
-            if crate::workspace::is_job_id(text) {
-                return shared.find_job(&who, text).ok().map(|found| found.name.to_string());
-            }
-            let in_file = FileName::parse(text).map(|file| file.database.to_string());
-            let in_spec = text.split_once('@').map(|(place, _)| place.split(':').next().unwrap_or_default().to_owned());
-            in_file.or(in_spec).filter(|name| !name.is_empty())
-        };
-        let name = wanted.database.clone().or_else(named);
-        let place = shared.place_or_only(&who, Scope::Restore, name.as_deref())?;
+        let place = shared.place_of(&who, Scope::Restore, wanted.database.as_deref(), text)?;
         shared.begin(&place, restoring(&place, text)?, IfBusy::Wait)
     });
     Ok((StatusCode::ACCEPTED, done(Accepted { request_id: job.await?.id })))

@@ -188,7 +188,7 @@ pub(super) async fn release(
 
 /// Arguments about one snapshot of this database. One that is not in the local store is refused at once; what a remote has is
 /// for the job to find out.
-fn about(
+pub(super) fn about(
     place: &Place,
     called: &str,
     snapshot: &str,

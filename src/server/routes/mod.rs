@@ -108,6 +108,7 @@ fn all() -> OpenApiRouter<Arc<Server>> {
         .routes(routes!(cluster::task))
         .routes(routes!(short::now))
         .routes(routes!(short::config))
+        .routes(routes!(short::forget))
 }
 
 /// The description of every route, as JSON.

@@ -64,6 +64,26 @@ impl Server {
                 .hint("list what there is: GET /api/v1/databases")),
         }
     }
+
+    /// The database of a snapshot: the one that is said, or else that of which the snapshot's name tells, or the only one.
+    pub(crate) fn place_of(
+        &self,
+        who: &Who,
+        scope: Scope,
+        name: Option<&str>,
+        snapshot: &str,
+    ) -> Result<Place, Failure> {
+        let told = || {
+            if is_job_id(snapshot) {
+                return self.find_job(who, snapshot).ok().map(|found| found.name.to_string());
+            }
+            let in_file = FileName::parse(snapshot).map(|file| file.database.to_string());
+            let in_spec = snapshot.split_once('@').map(|(at, _)| at.split(':').next().unwrap_or_default().to_owned());
+            in_file.or(in_spec).filter(|name| !name.is_empty())
+        };
+        let told = name.map(str::to_owned).or_else(told);
+        self.place_or_only(who, scope, told.as_deref())
+    }
 }
 
 impl Place {
