@@ -36,7 +36,7 @@ use jiff::Timestamp;
 use crate::base::Nonce;
 use crate::format::FormatError;
 use crate::format::bundle::BundleIndex;
-use crate::format::husk::{Husk, is_husk_len};
+use crate::format::husk::is_husk_len;
 use crate::format::new_map::NewMap;
 use crate::format::store_file::{Encryption, MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteError, RemoteErrorKind};
@@ -348,7 +348,7 @@ impl Store {
         let damaged = |source| self.damaged(key, source);
         if let Some((database, line, number)) = keys::parse_snapshot(key) {
             match is_husk_len(object.size) {
-                true => drop(Husk::decode(&bytes).map_err(damaged)?),
+                true => drop(self.decode_husk(key, number, &bytes)?),
                 false => drop(self.decode_record(&database, &line, number, &bytes)?),
             }
         }

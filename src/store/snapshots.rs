@@ -96,11 +96,15 @@ impl Store {
     /// When nothing is there, or something else.
     pub fn husk(&self, database: &Name, line: &Name, number: SnapshotNumber) -> Result<Husk, StoreError> {
         let key = keys::snapshot(database, line, number);
-        let husk =
-            Husk::decode(&self.remote().get(&key, SEALED_HUSK_BYTES)?).map_err(|source| self.damaged(&key, source))?;
+        self.decode_husk(&key, number, &self.remote().get(&key, SEALED_HUSK_BYTES)?)
+    }
+
+    /// A husk that says the number under which it lies.
+    pub(super) fn decode_husk(&self, key: &str, number: SnapshotNumber, bytes: &[u8]) -> Result<Husk, StoreError> {
+        let husk = Husk::decode(bytes).map_err(|source| self.damaged(key, source))?;
         if husk.number != number {
             let detail = format!("it is that of number {}", husk.number);
-            return Err(self.damaged(&key, FormatError::Inconsistent { what: "the husk", detail }));
+            return Err(self.damaged(key, FormatError::Inconsistent { what: "the husk", detail }));
         }
         Ok(husk)
     }
@@ -166,7 +170,7 @@ impl Store {
     /// The numbers of a line's snapshots, newest first; at most `count`.
     ///
     /// # Errors
-    /// When the remote cannot be listed.
+    /// When the remote cannot be listed, and when what is listed above the newest record only looks like a husk.
     pub fn numbers(&self, database: &Name, line: &Name, count: usize) -> Result<Vec<SnapshotNumber>, StoreError> {
         let folder = keys::line_folder(database, line);
         let parse = |listed: Vec<crate::remote::Listed>| -> Vec<SnapshotNumber> {
@@ -183,8 +187,23 @@ impl Store {
         let listed = self.remote().list_first(&folder, asked)?;
         let wanted = listed.len().min(count);
         let numbers = parse(listed);
-        // Something that is not ours lies among the records: look behind it.
-        if numbers.len() < wanted { Ok(parse(self.remote().list(&folder)?)) } else { Ok(numbers) }
+        // Husks, or something that is not ours, lie among the records: look behind them.
+        if numbers.len() == wanted {
+            return Ok(numbers);
+        }
+        let listed = self.remote().list(&folder)?;
+        self.check_newest(&listed)?;
+        Ok(parse(listed))
+    }
+
+    /// Whoever asks for the newest must not get an older one because something as short as a husk lies in its place: those
+    /// above the newest record are read. There are few: numbers that a prune took from writers that slept.
+    fn check_newest(&self, listed: &[crate::remote::Listed]) -> Result<(), StoreError> {
+        let named = listed.iter().filter_map(|object| Some((keys::parse_snapshot(&object.key)?, object.size)));
+        for ((database, line, number), _) in named.take_while(|(_, size)| is_husk_len(*size)) {
+            self.husk(&database, &line, number)?;
+        }
+        Ok(())
     }
 
     /// The newest snapshot's number, if there is one: one listing request.

@@ -20,6 +20,9 @@ struct Matrix {
     right: BTreeMap<&'static str, String>,
     /// The states the database had.
     states: Vec<Vec<u8>>,
+    /// An old snapshot, a tagged one, and the newest.
+    numbers: [usize; 3],
+    is_pruned: bool,
 }
 
 fn read(root: &Path) -> Objects {
@@ -36,7 +39,8 @@ struct Did {
 }
 
 impl Matrix {
-    fn new() -> Self {
+    /// A store of so many snapshots. In one that was pruned the old one, the tagged one and the last three are left.
+    fn new(snapshots: usize, is_pruned: bool) -> Self {
         let machine = Machine::new();
         let path = machine.database("shop.db", "delete");
         machine.insert(&path, 40_000);
@@ -44,19 +48,37 @@ impl Matrix {
         machine.ok(&["config", "set", "keep", "all"]);
         machine.ok(&["backup", "add", "usb", "usb"]);
         let mut states = Vec::new();
-        for n in 1..=4 {
-            let change = format!("UPDATE item SET price = price + {n} WHERE id % 50 = 0");
+        for n in 1..=snapshots {
+            let change = match is_pruned {
+                false => format!("UPDATE item SET price = price + {n} WHERE id % 50 = 0"),
+                // What is left needs some of what came with what went, and some of it from a large pack.
+                true => {
+                    let every = if n % 7 == 5 { 2 } else { 1500 };
+                    format!(
+                        "UPDATE item SET price = {n}, name = hex(randomblob(40)) WHERE id % {every} = {}",
+                        n % every
+                    )
+                }
+            };
             rusqlite::Connection::open(&path).unwrap().execute_batch(&change).unwrap();
             machine.ok(&["backup", "create"]);
             states.push(fs::read(&path).unwrap());
         }
+        let [old, tagged, side] = if is_pruned { [7, 9, snapshots] } else { [1, 2, 3] };
         machine.ok(&["tag", "v1", "shop@1"]);
-        machine.ok(&["tag", "v1", "shop@2", "--force"]);
-        machine.ok(&["branch", "side", "shop@3"]);
+        machine.ok(&["tag", "v1", &format!("shop@{tagged}"), "--force"]);
+        machine.ok(&["branch", "side", &format!("shop@{side}")]);
         machine.ok(&["backup", "sync", "usb"]);
+        if is_pruned {
+            machine.ok(&["hold", &format!("shop@{old}"), "--from", "usb"]);
+            machine.ok(&["forget", "--keep-last", "3", "--from", "usb"]);
+            machine.ok(&["prune", "usb", "--alone", "--grace", "0s"]);
+            machine.ok(&["prune", "usb", "--alone", "--grace", "0s"]);
+        }
         fs::create_dir(machine.path("elsewhere")).unwrap();
         let sound = read(&machine.path("usb"));
-        let mut matrix = Self { machine, sound, right: BTreeMap::new(), states };
+        let mut matrix =
+            Self { machine, sound, right: BTreeMap::new(), states, numbers: [old, tagged, snapshots], is_pruned };
         for command in COMMANDS {
             let did = matrix.run(command);
             assert_eq!(did.code, 0, "{command}");
@@ -87,12 +109,13 @@ impl Matrix {
     /// known.
     fn run(&self, command: &str) -> Did {
         let elsewhere = self.machine.path("elsewhere");
+        let [old, _, newest] = self.numbers.map(|number| format!("shop@{number}"));
         let arguments: &[&str] = match command {
             "restore" => &["backup", "restore", "../usb", "out.db"],
-            "old" => &["backup", "restore", "../usb", "out.db", "--at", "shop@1"],
+            "old" => &["backup", "restore", "../usb", "out.db", "--at", &old],
             "tagged" => &["backup", "restore", "../usb", "out.db", "--at", "shop@v1"],
             "query" => &["query", "shop@latest", "SELECT sum(price), count(*) FROM item", "--from", "../usb"],
-            "diff" => &["diff", "shop@1", "shop@4", "--from", "../usb"],
+            "diff" => &["diff", &old, &newest, "--from", "../usb"],
             "log" => &["log", "shop", "--from", "../usb"],
             "show" => &["show", "shop@latest", "--from", "../usb"],
             "clone" => &["clone", "../usb", "cloned"],
@@ -132,8 +155,7 @@ impl Matrix {
         self.put(key, bytes);
         let did = self.run(command);
         if command == "repair" {
-            let now = read(&self.machine.path("usb"));
-            let healed = self.sound.iter().all(|(key, good)| now.get(key) == Some(good) || key == "store.json");
+            let healed = if self.is_pruned { self.is_whole() } else { self.is_as_it_was() };
             assert_eq!(healed, did.code == 0, "{what}: {command} says {} of what it made", did.code);
             return if healed { "healed".into() } else { did.code.to_string() };
         }
@@ -159,11 +181,24 @@ impl Matrix {
         "older".into()
     }
 
+    fn is_as_it_was(&self) -> bool {
+        let now = read(&self.machine.path("usb"));
+        self.sound.iter().all(|(key, good)| now.get(key) == Some(good) || key == "store.json")
+    }
+
+    /// What a prune wrote is made anew by a repair, in other objects.
+    fn is_whole(&self) -> bool {
+        ["scrub", "restore", "old", "tagged"].into_iter().all(|command| {
+            let did = self.run(command);
+            did.code == 0 && (command == "scrub" || self.is_right(command, &did.gave))
+        })
+    }
+
     fn is_right(&self, command: &str, gave: &[u8]) -> bool {
         match command {
-            "restore" | "clone" => gave == self.states[3],
-            "old" => gave == self.states[0],
-            "tagged" => gave == self.states[1],
+            "restore" | "clone" => gave == self.states[self.numbers[2] - 1],
+            "old" => gave == self.states[self.numbers[0] - 1],
+            "tagged" => gave == self.states[self.numbers[1] - 1],
             _ => false,
         }
     }
@@ -200,23 +235,17 @@ fn damages(key: &str, good: &[u8], other: &[u8]) -> Vec<(&'static str, Option<Ve
     ]
 }
 
-#[test]
-fn every_object_damaged_in_every_way_under_every_command() {
-    let matrix = Matrix::new();
-    let named = |part: &str| matrix.sound.keys().find(|key| key.contains(part)).unwrap_or_else(|| panic!("no {part}"));
-    // In another's place, and what it is.
-    let kinds = [
-        ("description", "store.json", "snapshots/shop/main/fffffffe-1"),
-        ("pack", "packs/", "snapshots/shop/main/fffffffe-1"),
-        ("first record", "main/fffffffe-1", "main/fffffffd-2"),
-        ("middle record", "main/fffffffd-2", "main/fffffffc-3"),
-        ("newest record", "main/fffffffb-4", "main/fffffffc-3"),
-        ("tag", "tags/v1/fffffffd-2", "tags/v1/fffffffe-1"),
-        ("line", "refs/shop/lines/side", "tags/v1/fffffffe-1"),
-    ];
+/// A kind of object, a part of the key of one, and of that of which the bytes are put in its place.
+type Kind = (&'static str, &'static str, &'static str);
+
+/// Every object in every way under every command, as a table.
+fn table(matrix: &Matrix, kinds: &[Kind]) -> String {
+    let named = |part: &str| {
+        let all = || matrix.sound.keys().collect::<Vec<_>>();
+        matrix.sound.keys().find(|key| key.contains(part)).unwrap_or_else(|| panic!("no {part} in {:#?}", all()))
+    };
     let mut table = format!("{:<14} {:<12}", "object", "damage");
     COMMANDS.iter().for_each(|command| table.push_str(&format!(" {command:<7}")));
-    let mut tried = 0;
     for (kind, part, other) in kinds {
         let (key, other) = (named(part), named(other));
         for (how, bytes) in damages(key, &matrix.sound[key], &matrix.sound[other]) {
@@ -226,11 +255,35 @@ fn every_object_damaged_in_every_way_under_every_command() {
             for command in COMMANDS {
                 let verdict = matrix.verdict(command, &what, key, bytes.as_ref());
                 table.push_str(&format!(" {verdict:<7}"));
-                tried += 1;
             }
         }
     }
-    println!("{tried} verdicts");
-    let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
-    insta::assert_snapshot!("damage_matrix", lines.join("\n"));
+    table.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_object_damaged_in_every_way_under_every_command() {
+    let kinds = [
+        ("description", "store.json", "snapshots/shop/main/fffffffe-1"),
+        ("pack", "packs/", "snapshots/shop/main/fffffffe-1"),
+        ("first record", "main/fffffffe-1", "main/fffffffd-2"),
+        ("middle record", "main/fffffffd-2", "main/fffffffc-3"),
+        ("newest record", "main/fffffffb-4", "main/fffffffc-3"),
+        ("tag", "tags/v1/fffffffd-2", "tags/v1/fffffffe-1"),
+        ("line", "refs/shop/lines/side", "tags/v1/fffffffe-1"),
+    ];
+    insta::assert_snapshot!("damage_matrix", table(&Matrix::new(4, false), &kinds));
+}
+
+#[test]
+fn every_object_of_a_pruned_store_damaged_in_every_way_under_every_command() {
+    let kinds = [
+        ("bundle", "bundles/", "main/fffffff1-14"),
+        ("index", ".idx", "bundles/"),
+        ("map", "maps/", "main/fffffff1-14"),
+        ("husk", "main/fffffffa-5", "main/fffffff9-6"),
+        ("mark", "marks/", "main/fffffff1-14"),
+        ("newest record", "main/fffffff1-14", "main/fffffffa-5"),
+    ];
+    insta::assert_snapshot!("damage_matrix_pruned", table(&Matrix::new(14, true), &kinds));
 }

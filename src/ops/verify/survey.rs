@@ -319,6 +319,9 @@ impl<'a> Survey<'a> {
             (Object::StoreFile, Look::StoreFile(file)) => self.store_id = Some(file.store_id),
             (Object::Pack(_), Look::Pack(open)) => {
                 self.looked.packs += 1;
+                if let Some(bundle) = open.bundle_key() {
+                    self.lies.insert(key.clone(), bundle.to_owned());
+                }
                 self.held.insert(key, Held::of(&open.table));
             }
             (Object::Ref(database, name, number), Look::Ref(record)) => {
