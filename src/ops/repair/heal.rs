@@ -79,7 +79,6 @@ enum Again {
 /// Reads an object a second time: a fault on the way is no damage.
 fn again(survey: &Survey<'_>, object: &Object) -> Result<Again, OpError> {
     let key = object.key();
-    let found = &survey.findings[&key];
     let error = match object.look(survey.store) {
         Err(error) => error,
         Ok((look, _)) => {
@@ -93,10 +92,18 @@ fn again(survey: &Survey<'_>, object: &Object) -> Result<Again, OpError> {
         }
     };
     let now = Finding::of(survey.store, &key, error)?;
-    Ok(match (found.kind, now.kind) {
-        (_, FindingKind::Missing) => Again::Missing,
-        _ => Again::Damaged,
-    })
+    if now.kind != FindingKind::Missing {
+        return Ok(Again::Damaged);
+    }
+    // No record is there: nothing, or what holds the place of one.
+    match object {
+        Object::Record((database, line, number)) => match survey.store.husk(database, line, *number) {
+            Ok(_) => Ok(Again::Whole),
+            Err(error) if error.is_absence() => Ok(Again::Missing),
+            Err(_) => Ok(Again::Damaged),
+        },
+        _ => Ok(Again::Missing),
+    }
 }
 
 /// Whether an object was refused because a newer pagekeep made it.
