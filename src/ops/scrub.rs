@@ -21,9 +21,12 @@ use crate::store::{Store, StoreError};
 use crate::workspace::{Health, RunVerb};
 
 pub(super) use frames::check_frames;
+use frames::check_together;
 
-/// Packs read at once: each may take as much memory as it is long.
+/// Groups of packs read at once: each may take as much memory as it is long.
 const READING_FAR: usize = 2;
+/// Small packs are read together until they are so long: what they build on is read once for all of them.
+const TOGETHER_BYTES: u64 = 24 << 20;
 
 /// How much to read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -162,25 +165,40 @@ fn read(
         threads,
         threads,
         |give| {
-            let mut given = 0;
-            for unit in units {
-                if given >= budget || until.is_some_and(|until| Instant::now() >= until) || progress.check().is_err() {
+            let (mut given, mut from) = (0, 0);
+            while from < units.len() && given < budget {
+                if until.is_some_and(|until| Instant::now() >= until) || progress.check().is_err() {
                     return;
                 }
-                given += unit.len;
-                if !give(unit) {
+                let mut together = 0;
+                let is_room = |unit: &&Unit| {
+                    let fits = together == 0 || together + unit.len <= TOGETHER_BYTES.min(budget - given);
+                    together += unit.len;
+                    fits
+                };
+                let group = &units[from..from + units[from..].iter().take_while(is_room).count()];
+                given += group.iter().map(|unit| unit.len).sum::<u64>();
+                from += group.len();
+                if !give(group) {
                     return;
                 }
             }
         },
         || (),
-        |(), unit: &Unit| {
-            let home = Object::parse(&unit.key);
-            let outcome = home.map_or(Ok(()), |home| check_frames(store, &home, &unit.id, unit.user.as_ref(), &[]));
-            Progress::add(&progress.done_bytes, unit.len);
-            (unit, outcome)
+        |(), group: &[Unit]| {
+            let homes: Vec<Option<Object>> = group.iter().map(|unit| Object::parse(&unit.key)).collect();
+            let known = group
+                .iter()
+                .zip(&homes)
+                .filter_map(|(unit, home)| Some((home.as_ref()?, &unit.id, unit.user.as_ref())));
+            let mut verdicts = check_together(store, &known.collect::<Vec<_>>(), &[]).into_iter();
+            let verdict =
+                |home: &Option<Object>| home.as_ref().map_or(Ok(()), |_| verdicts.next().expect("BUG: one for each"));
+            let outcomes: Vec<_> = homes.iter().map(verdict).collect();
+            Progress::add(&progress.done_bytes, group.iter().map(|unit| unit.len).sum());
+            (group, outcomes)
         },
-        |(unit, outcome)| take(unit, outcome),
+        |(group, outcomes)| group.iter().zip(outcomes).try_for_each(|(unit, outcome)| take(unit, outcome)),
     )?;
     Ok(context.progress.check()?)
 }

@@ -1,4 +1,6 @@
-//! All frames of one pack, each chunk decoded and hashed.
+//! All frames of packs, each chunk decoded and hashed.
+
+use std::collections::HashMap;
 
 use crate::base::{ChunkId, Name, PackId, SlotNumber};
 use crate::format::FormatError;
@@ -9,7 +11,10 @@ use crate::ops::verify::Object;
 use crate::store::{ChunkReader, DecodedFrame, OpenPack, Packs, Store, StoreError};
 
 /// The key of the object at fault, and what is wrong with it.
-type Fault = (String, StoreError);
+pub(super) type Fault = (String, StoreError);
+
+/// A pack to be read: where it lies, which it is, and a database whose snapshots use it.
+pub(in crate::ops) type Suspect<'a> = (&'a Object, &'a PackId, Option<&'a Name>);
 
 /// Reads all of the pack that lies at a home: its header, the ids of its frames, every chunk, and the id they give. Deltas
 /// are decoded when a database is known whose snapshots use the pack: their bases lie there, in the same store or in `bases`.
@@ -23,17 +28,89 @@ pub(in crate::ops) fn check_frames(
     user: Option<&Name>,
     bases: &[Store],
 ) -> Result<(), Fault> {
-    let key = home.key();
-    let (database, place) = match home {
-        Object::Record((database, line, number)) => {
-            (database.clone(), Home::Record { line: line.clone(), number: *number })
+    check_together(store, &[(home, id, user)], bases).pop().expect("BUG: one verdict for one pack")
+}
+
+/// The same for several packs, a verdict for each in their order. What they build on is read in its own order, and once for
+/// all of them: small packs of one database build on frames all over its first. Their deltas are held in memory.
+pub(in crate::ops) fn check_together(
+    store: &Store,
+    suspects: &[Suspect<'_>],
+    bases: &[Store],
+) -> Vec<Result<(), Fault>> {
+    let stores: Vec<Store> = [store].into_iter().chain(bases).cloned().collect();
+    let mut places: HashMap<Name, Packs> = HashMap::new();
+    for suspect in suspects {
+        let database = database_of(suspect);
+        places.entry(database).or_insert_with_key(|database| Packs::new(stores.clone(), database.clone()));
+    }
+    let readers: HashMap<&Name, ChunkReader<'_>> =
+        places.iter().map(|(database, packs)| (database, ChunkReader::over(packs))).collect();
+    let mut decoders = Decoders::default();
+    let mut verdicts: Vec<Result<(), Fault>> = Vec::with_capacity(suspects.len());
+    let (mut opened, mut deltas) = (Vec::new(), Vec::new());
+    for (number, suspect) in suspects.iter().enumerate() {
+        let database = database_of(suspect);
+        let found = look(store, suspect, &places[&database], &mut decoders);
+        verdicts.push(match found {
+            Ok(found) => {
+                deltas.extend(found.deltas(number, opened.len()));
+                opened.push((database, found));
+                Ok(())
+            }
+            Err(fault) => Err(fault),
+        });
+    }
+    deltas.sort_by_key(|delta: &Delta| delta.base);
+    for delta in deltas {
+        if verdicts[delta.suspect].is_ok() {
+            let (database, found) = &opened[delta.opened];
+            verdicts[delta.suspect] = found.check(store, &readers[database], database, &delta, &mut decoders);
         }
-        _ => (user.cloned().unwrap_or_else(Name::main_line), Home::Object),
+    }
+    verdicts
+}
+
+fn database_of((home, _, user): &Suspect<'_>) -> Name {
+    match home {
+        Object::Record((database, ..)) => database.clone(),
+        _ => user.cloned().unwrap_or_else(Name::main_line),
+    }
+}
+
+/// Decoders and their buffers: making one costs as much as decoding a frame.
+#[derive(Default)]
+struct Decoders {
+    frames: FrameDecoder,
+    deltas: DeltaDecoder,
+    chunk: Vec<u8>,
+}
+
+/// A pack of which everything is right but its deltas, which were not decoded yet.
+struct Found {
+    key: String,
+    open: std::sync::Arc<OpenPack>,
+    /// Frames of deltas as they are stored, with the ids of their chunks.
+    delta_frames: Vec<(Frame, bytes::Bytes, Vec<ChunkId>)>,
+}
+
+/// One delta of a pack: which, and where its first base lies.
+struct Delta {
+    suspect: usize,
+    opened: usize,
+    frame: usize,
+    slot: u32,
+    base: Option<(PackId, SlotNumber)>,
+}
+
+/// Reads everything of a pack but the content of its deltas.
+fn look(store: &Store, (home, id, user): &Suspect<'_>, packs: &Packs, decoders: &mut Decoders) -> Result<Found, Fault> {
+    let key = home.key();
+    let place = match home {
+        Object::Record((_, line, number)) => Home::Record { line: line.clone(), number: *number },
+        _ => Home::Object,
     };
-    let stores = [store].into_iter().chain(bases).cloned().collect();
-    let packs = Packs::new(stores, database.clone());
-    let at_fault = |error| (key.clone(), error);
-    let open = packs.open_for_all(&PackRef { id: *id, home: place.clone() }).map_err(at_fault)?;
+    let open = packs.open_for_all(&PackRef { id: **id, home: place.clone() }).map_err(|error| (key.clone(), error))?;
     let key = open.bundle_key().unwrap_or(&key).to_owned();
     let at_fault = |error| (key.clone(), error);
     let wrong = |source| (key.clone(), store.damaged(&key, source));
@@ -42,83 +119,81 @@ pub(in crate::ops) fn check_frames(
     check_header(&header, kind).map_err(wrong)?;
 
     let with_deltas = user.is_some() || place != Home::Object;
-    let check = Check { open: &open, reader: ChunkReader::over(&packs), database: &database, key: &key, store };
     let mut chunks = Vec::with_capacity(open.table.slot_count() as usize);
-    let (mut frames, mut deltas, mut buffer) = (FrameDecoder::new(), DeltaDecoder::new(), Vec::new());
+    let (mut delta_frames, mut buffer) = (Vec::new(), Vec::new());
     for frame in &open.table.frames {
         let end = frame.offset + u64::from(frame.stored_len);
         let stored = open.read(frame.offset..end).map_err(at_fault)?;
         let (ids, _) = frame_ids(frame, &stored).map_err(wrong)?;
+        chunks.extend_from_slice(&ids);
         if !frame.is_delta {
-            let decoded = DecodedFrame::decode(&mut frames, &open.table, frame, &stored, std::mem::take(&mut buffer));
+            let decoded =
+                DecodedFrame::decode(&mut decoders.frames, &open.table, frame, &stored, std::mem::take(&mut buffer));
             let decoded = decoded.map_err(wrong)?;
             decoded.chunks(0..ids.len()).map_err(|at| wrong(wrong_slot(frame.first_slot + at as u32)))?;
             buffer = decoded.into_buffer();
         } else if with_deltas {
-            check.deltas(frame, &stored, &ids, &mut deltas)?;
+            delta_frames.push((*frame, stored, ids));
         }
-        chunks.extend_from_slice(&ids);
     }
     // What was left out is part of the identity.
-    if open.table.is_sparse {
-        return Ok(());
+    if !open.table.is_sparse {
+        let computed = open.table.identity(&chunks);
+        if computed != **id {
+            let (found, computed) = (id.to_string(), computed.to_string());
+            return Err(wrong(FormatError::Digest { what: "the pack", found, computed }));
+        }
     }
-    let computed = open.table.identity(&chunks);
-    if computed != *id {
-        let (found, computed) = (id.to_string(), computed.to_string());
-        return Err(wrong(FormatError::Digest { what: "the pack", found, computed }));
-    }
-    Ok(())
+    Ok(Found { key, open, delta_frames })
 }
 
 fn wrong_slot(slot: u32) -> FormatError {
     FormatError::Inconsistent { what: "the pack", detail: format!("slot {slot} does not hold the chunk it should") }
 }
 
-struct Check<'a> {
-    open: &'a OpenPack,
-    reader: ChunkReader<'a>,
-    database: &'a Name,
-    key: &'a str,
-    store: &'a Store,
-}
-
-impl Check<'_> {
-    /// The deltas of a frame, in the order of their bases: neighbours share the frames they build on.
-    fn deltas(&self, frame: &Frame, stored: &[u8], ids: &[ChunkId], decoder: &mut DeltaDecoder) -> Result<(), Fault> {
-        let table = &self.open.table;
-        let mut slots: Vec<u32> = (frame.first_slot..frame.first_slot + frame.slots).collect();
-        slots
-            .sort_by_key(|slot| table.delta(frame, SlotNumber(*slot)).bases.first().map(|base| (base.pack, base.slot)));
-        let mut chunk = Vec::new();
-        for slot in slots {
-            let delta = table.delta(frame, SlotNumber(slot));
-            let mut bases = Vec::new();
-            for base in delta.bases {
-                let pack = &table.base_packs[base.pack as usize];
-                let home = || Object::home(self.database, pack).key();
-                match self.reader.whole(pack, base.slot).map_err(|error| (home(), error))? {
-                    Some(bytes) => bases.extend_from_slice(&bytes),
-                    None => {
-                        return Err(self.wrong(FormatError::Inconsistent {
-                            what: "the pack",
-                            detail: format!("slot {slot} builds on a delta"),
-                        }));
-                    }
-                }
-            }
-            let at = ids.len() * 32 + delta.offset as usize;
-            let len = table.len_of(frame, SlotNumber(slot)) as usize;
-            let bytes = &stored[at..at + delta.len as usize];
-            decoder.decode(&bases, bytes, len, &mut chunk).map_err(|source| self.wrong(source))?;
-            if ChunkId::of(&chunk) != ids[(slot - frame.first_slot) as usize] {
-                return Err(self.wrong(wrong_slot(slot)));
-            }
-        }
-        Ok(())
+impl Found {
+    /// Its deltas, for the pack of this number among all and among those that were opened.
+    fn deltas(&self, suspect: usize, opened: usize) -> impl Iterator<Item = Delta> + '_ {
+        self.delta_frames.iter().enumerate().flat_map(move |(number, (frame, ..))| {
+            (frame.first_slot..frame.first_slot + frame.slots).map(move |slot| {
+                let table = &self.open.table;
+                let first = table.delta(frame, SlotNumber(slot)).bases.first();
+                let base = first.map(|base| (table.base_packs[base.pack as usize].id, base.slot));
+                Delta { suspect, opened, frame: number, slot, base }
+            })
+        })
     }
 
-    fn wrong(&self, source: FormatError) -> Fault {
-        (self.key.to_owned(), self.store.damaged(self.key, source))
+    /// Decodes a delta and hashes what comes out.
+    fn check(
+        &self,
+        store: &Store,
+        reader: &ChunkReader<'_>,
+        database: &Name,
+        delta: &Delta,
+        decoders: &mut Decoders,
+    ) -> Result<(), Fault> {
+        let (table, slot) = (&self.open.table, delta.slot);
+        let wrong = |source| (self.key.clone(), store.damaged(&self.key, source));
+        let (frame, stored, ids) = &self.delta_frames[delta.frame];
+        let stands = table.delta(frame, SlotNumber(slot));
+        let mut bases = Vec::new();
+        for base in stands.bases {
+            let pack = &table.base_packs[base.pack as usize];
+            let home = |error| (Object::home(database, pack).key(), error);
+            let Some(bytes) = reader.whole(pack, base.slot).map_err(home)? else {
+                let detail = format!("slot {slot} builds on a delta");
+                return Err(wrong(FormatError::Inconsistent { what: "the pack", detail }));
+            };
+            bases.extend_from_slice(&bytes);
+        }
+        let at = ids.len() * 32 + stands.offset as usize;
+        let len = table.len_of(frame, SlotNumber(slot)) as usize;
+        let bytes = &stored[at..at + stands.len as usize];
+        decoders.deltas.decode(&bases, bytes, len, &mut decoders.chunk).map_err(wrong)?;
+        match ChunkId::of(&decoders.chunk) == ids[(slot - frame.first_slot) as usize] {
+            true => Ok(()),
+            false => Err(wrong(wrong_slot(slot))),
+        }
     }
 }
