@@ -7,12 +7,16 @@ mod cli;
 mod clones;
 #[path = "prune/damage.rs"]
 mod damage;
+#[path = "prune/dead.rs"]
+mod dead;
 #[path = "prune/grace.rs"]
 mod grace;
 #[path = "prune/kept.rs"]
 mod kept;
 #[path = "prune/kills.rs"]
 mod kills;
+#[path = "prune/lost.rs"]
+mod lost;
 #[path = "prune/size.rs"]
 mod size;
 

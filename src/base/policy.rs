@@ -151,7 +151,8 @@ impl Policy {
 
     /// Whether it names nothing to keep.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let has_tag = self.keep_tag.iter().any(|tag| !tag.is_empty());
+        !has_tag && Self { keep_tag: Vec::new(), ..self.clone() } == Self::default()
     }
 }
 
@@ -191,6 +192,10 @@ mod tests {
     #[test]
     fn a_policy_says_what_to_type() {
         assert!(Policy::default().is_empty());
+        assert!(
+            Policy { keep_tag: vec![String::new()], ..Policy::default() }.is_empty(),
+            "a variable that was not set"
+        );
         let policy = Policy {
             keep_last: Quota::of(3),
             keep_yearly: Quota::ALL,

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::args::Globals;
 use crate::base::progress::Phase;
 use crate::base::{Name, Progress};
-use crate::ops::{Context, Database, OpError, Passwords, Prompt, Reach, ReadFrom, Spec};
+use crate::ops::{self, Context, Database, OpError, Passwords, Prompt, Reach, ReadFrom, Spec};
 use crate::procedures::Caller;
 use crate::query::Place;
 use crate::remote::{Environment, OpenOptions, RemoteUrl};
@@ -61,6 +61,7 @@ impl Session {
             let path = around.current_folder.join(path);
             let reason = || format!("{} is not UTF-8", path.display());
             let text = path.to_str().ok_or_else(|| WorkspaceError::Setting { reason: reason() })?;
+            ops::check_metrics_file(&path)?;
             settings.set("metrics_file", text, Origin::Flag)?;
         }
         for (key, value) in &globals.set {

@@ -4,12 +4,17 @@
 //! longer written must not look young.
 
 use std::fmt::{self, Write};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::{Context, Database, OpError};
 use crate::base::Name;
-use crate::workspace::{RunMemory, RunVerb, Workspace, replace_file};
+use crate::workspace::{RunMemory, RunVerb, Workspace, WorkspaceError, replace_file};
+
+/// How such a file ends.
+const END: &str = "# EOF\n";
 
 /// Writes the file that is set, if one is.
 ///
@@ -18,8 +23,30 @@ use crate::workspace::{RunMemory, RunVerb, Workspace, replace_file};
 pub(super) fn write(context: &Context, database: &Database) -> Result<(), OpError> {
     let Some(path) = database.settings.metrics_file() else { return Ok(()) };
     let path = database.workspace.home().join(path);
+    check_file(&path)?;
     let text = text(&database.workspace, context);
     Ok(replace_file(&path, text.as_bytes())?)
+}
+
+/// Refuses to replace what is no file of metrics: whoever names their database by mistake must not lose it.
+///
+/// # Errors
+/// When something else lies there, or it cannot be read.
+pub fn check_file(path: &Path) -> Result<(), OpError> {
+    let refused = |what: &str| {
+        let reason = format!("{} is there and is {what}: it is not replaced by metrics", path.display());
+        Err(WorkspaceError::Setting { reason }.into())
+    };
+    let mut file = match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(OpError::io("look at", path)(error)),
+        Ok(there) if !there.is_file() => return refused("no file"),
+        Ok(there) if there.len() == 0 => return Ok(()),
+        Ok(_) => std::fs::File::open(path).map_err(OpError::io("open", path))?,
+    };
+    let mut end = [0; END.len()];
+    let found = file.seek(SeekFrom::End(-(END.len() as i64))).and_then(|_| file.read_exact(&mut end));
+    if found.is_ok() && end == END.as_bytes() { Ok(()) } else { refused("something else") }
 }
 
 /// A metric family: its lines stand together.
@@ -127,5 +154,5 @@ fn text(workspace: &Workspace, context: &Context) -> String {
     written.add(&[("host", &context.host)], seconds(context.now()));
     info.samples = format!("pagekeep_info{{version=\"{}\"}} 1\n", escaped(&context.tool));
     let all = [snapshot, good, since, failing, took, runs, failed, requests, sent, received, written, info];
-    all.iter().map(Family::to_string).chain(["# EOF\n".to_owned()]).collect()
+    all.iter().map(Family::to_string).chain([END.to_owned()]).collect()
 }

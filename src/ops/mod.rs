@@ -40,6 +40,7 @@ mod revert;
 mod schedule;
 mod scrub;
 mod settle;
+mod slots;
 mod snapshot;
 mod spec;
 mod stats;
@@ -77,6 +78,7 @@ pub use live::{
     Kept, LiveError, LiveOptions, LiveReport, Migrations, ResetOptions, ResetPlan, plan_reset, reset, restore_live,
     restore_live_kept, unfinished_restore,
 };
+pub use metrics::check_file as check_metrics_file;
 pub use page_map::{PageMap, page_map};
 pub use prune::{GRACE, PruneError, PruneOptions, PruneReport, Pruned, prune, prune_store};
 pub use reach::{Reach, ReachError};

@@ -76,7 +76,7 @@ impl ReadFrom {
     }
 
     /// Looks at a store that was named by its address; gets its keys when it is encrypted.
-    fn looked_at(self, context: &Context) -> Result<Self, OpError> {
+    pub(super) fn looked_at(self, context: &Context) -> Result<Self, OpError> {
         Ok(Self { store: context.look_at(self.store)?, ..self })
     }
 

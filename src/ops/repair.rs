@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use heal::{Outcome, heal};
 
-use super::scrub::check_frames;
+use super::scrub::{Suspect, check_frames};
 use super::turn::Turn;
 use super::verify::{
     Finding, Looked, Object, Survey, kind_of, note_structure, recall_health, remember_health, survey, trouble,
@@ -235,12 +235,12 @@ fn look_into_frames(context: &Context, survey: &mut Survey<'_>, health: Option<&
     let homes: Vec<_> = survey
         .homes()
         .filter(|(key, ..)| (suspect(key) || suspect(&lies_in(key))) && !survey.is_bad(&lies_in(key)))
-        .map(|(key, id, _)| (key.clone(), id, survey.users(key).next().cloned()))
+        .map(|(key, id, _)| (key.clone(), id))
         .collect();
-    for (key, id, user) in homes {
+    for (key, id) in homes {
         context.progress.check()?;
         let Some(home) = Object::parse(&key) else { continue };
-        if let Err((at, error)) = check_frames(survey.store, &home, &id, user.as_ref(), &[])
+        if let Err((at, error)) = check_frames(survey.store, &Suspect::of(survey, &home, &id), &[])
             && !(error.is_absence() && survey.may_lack(&at))
             && !survey.is_explained(&at)
         {

@@ -16,12 +16,12 @@ use super::watch::Watched;
 use super::{Context, OpError, ReadFrom, is_near};
 use crate::base::ordered::ordered;
 use crate::base::progress::Phase;
-use crate::base::{Name, PackId, Progress};
+use crate::base::{PackId, Progress};
 use crate::store::{Store, StoreError};
 use crate::workspace::{Health, RunVerb};
 
-pub(super) use frames::check_frames;
 use frames::check_together;
+pub(super) use frames::{Suspect, check_frames};
 
 /// Groups of packs read at once: each may take as much memory as it is long.
 const READING_FAR: usize = 2;
@@ -56,10 +56,8 @@ pub struct ScrubReport {
 #[derive(Clone, Debug)]
 struct Unit {
     key: String,
-    id: PackId,
+    suspect: Suspect,
     len: u64,
-    /// A database whose snapshots use it: that of its bases.
-    user: Option<Name>,
 }
 
 /// Checks a store's structure and reads its packs.
@@ -134,9 +132,10 @@ fn read_all(
 /// The packs to read: damaged ones first, then those that were not read for longest.
 fn units(survey: &Survey<'_>, health: &Health, options: ScrubOptions, now: Timestamp) -> Vec<Unit> {
     let homes = survey.homes().filter(|(key, ..)| !survey.is_bad(key));
-    let mut units: Vec<Unit> = homes
-        .map(|(key, id, len)| Unit { key: key.clone(), id, len, user: survey.users(key).next().cloned() })
-        .collect();
+    let unit = |(key, id, len): (&String, PackId, u64)| {
+        Some(Unit { key: key.clone(), suspect: Suspect::of(survey, &Object::parse(key)?, &id), len })
+    };
+    let mut units: Vec<Unit> = homes.filter_map(unit).collect();
     if let Some(age) = options.max_age.and_then(|age| SignedDuration::try_from(age).ok()) {
         units.retain(|unit| {
             let read = health.read.get(&unit.key);
@@ -186,15 +185,8 @@ fn read(
         },
         || (),
         |(), group: &[Unit]| {
-            let homes: Vec<Option<Object>> = group.iter().map(|unit| Object::parse(&unit.key)).collect();
-            let known = group
-                .iter()
-                .zip(&homes)
-                .filter_map(|(unit, home)| Some((home.as_ref()?, &unit.id, unit.user.as_ref())));
-            let mut verdicts = check_together(store, &known.collect::<Vec<_>>(), &[]).into_iter();
-            let verdict =
-                |home: &Option<Object>| home.as_ref().map_or(Ok(()), |_| verdicts.next().expect("BUG: one for each"));
-            let outcomes: Vec<_> = homes.iter().map(verdict).collect();
+            let suspects: Vec<Suspect> = group.iter().map(|unit| unit.suspect.clone()).collect();
+            let outcomes = check_together(store, &suspects, &[]);
             Progress::add(&progress.done_bytes, group.iter().map(|unit| unit.len).sum());
             (group, outcomes)
         },

@@ -223,3 +223,21 @@ fn metrics_that_cannot_be_written_are_told_and_fail_nothing() {
     let ran = machine.ok(&["backup", "sync", "usb", "--metrics-file", "nowhere/metrics.prom"]);
     assert!(ran.stderr.contains("the metrics were not written"), "{ran:?}");
 }
+
+#[test]
+fn metrics_never_take_the_place_of_something_else() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "delete");
+    machine.ok(&["init", "shop.db"]);
+    let before = std::fs::read(&path).unwrap();
+    for other in ["shop.db", ".pagekeep/config.toml", "/dev/null", "."] {
+        let ran = machine.run(&["--metrics-file", other, "backup", "create"]);
+        assert!(ran.code == 2 && ran.stderr.contains("is not replaced by metrics"), "{other}: {ran:?}");
+    }
+    assert!(std::fs::read(&path).unwrap() == before && machine.path(".pagekeep/config.toml").is_file());
+    // A setting is no reason to make no snapshot, and does no harm either.
+    let ran = machine.ok(&["--set", "metrics_file=shop.db", "backup", "create"]);
+    assert!(ran.stderr.contains("the metrics were not written") && std::fs::read(&path).unwrap() == before, "{ran:?}");
+    machine.ok(&["--metrics-file", "new.prom", "backup", "create"]);
+    machine.ok(&["--metrics-file", "new.prom", "backup", "create"]);
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::live::{Live, Way};
 use super::look::Found;
-use super::slots::Shape;
+use super::shape::Shape;
 use super::{Env, PruneError};
 use crate::base::ordered::ordered;
 use crate::base::{Name, Nonce, PackId, SlotNumber};

@@ -40,6 +40,14 @@ pub enum PruneError {
         /// Where.
         remote: String,
     },
+    /// A snapshot was there that the listing does not show.
+    #[error("{missing} was at {remote}, and is not listed there any more: nothing was removed")]
+    Lost {
+        /// The snapshot.
+        missing: String,
+        /// Where.
+        remote: String,
+    },
     /// There are packs and no snapshots.
     #[error("{remote} lists {packs} packs and no snapshot: nothing was removed")]
     NoSnapshots {
@@ -77,7 +85,7 @@ impl PruneError {
             PruneError::Unreadable { .. } | PruneError::Lacking { .. } | PruneError::Damaged { .. } => {
                 ErrorKind::Corruption
             }
-            PruneError::Gap { .. } | PruneError::NoSnapshots { .. } => ErrorKind::Corruption,
+            PruneError::Gap { .. } | PruneError::Lost { .. } | PruneError::NoSnapshots { .. } => ErrorKind::Corruption,
             PruneError::Raced { .. } => ErrorKind::Busy,
             PruneError::NeedsGrace { .. } => ErrorKind::Usage,
             PruneError::Expired { .. } => ErrorKind::Temporary,
@@ -90,6 +98,7 @@ impl PruneError {
             PruneError::Unreadable { remote, .. }
             | PruneError::Lacking { remote, .. }
             | PruneError::Damaged { remote, .. }
+            | PruneError::Lost { remote, .. }
             | PruneError::Gap { remote, .. } => {
                 format!("put it right first: pagekeep verify {remote}, then pagekeep repair {remote}")
             }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::look::Found;
-use super::slots::SlotSet;
 use super::{Env, PruneError};
 use crate::base::{Name, Nonce, PackId};
 use crate::format::map::Place;
@@ -11,6 +10,7 @@ use crate::format::pack::{Home, PackRef};
 use crate::format::record::{Record, SnapshotName};
 use crate::map::State;
 use crate::ops::OpError;
+use crate::ops::slots::SlotSet;
 use crate::ops::verify::{SnapshotPlace, States};
 use crate::store::Store;
 

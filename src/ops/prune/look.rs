@@ -34,6 +34,8 @@ pub(super) struct Found {
     pub(super) pruned: BTreeSet<SnapshotPlace>,
     /// Snapshots that tags and lines stand for.
     pub(super) named: BTreeSet<SnapshotPlace>,
+    /// By database and line: the snapshot that the line begins after.
+    starts: BTreeMap<(Name, Name), SnapshotNumber>,
 }
 
 impl Found {
@@ -62,9 +64,14 @@ impl Found {
             }
         }
         found.refs(store)?;
-        let databases: BTreeSet<&Name> = found.records.keys().map(|(database, ..)| database).collect();
+        let databases: BTreeSet<&Name> = found.records.keys().chain(&found.husks).map(|(name, ..)| name).collect();
         for database in databases {
             let marks = retention::marks(store, database)?;
+            // A record that was cut may be as short. Where it is said that the snapshot is gone, nothing is lost.
+            let of_it = found.husks.iter().filter(|place| place.0 == *database);
+            for place in of_it.filter(|place| !marks.is_pruned(&Self::name(place))) {
+                store.husk(&place.0, &place.1, place.2)?;
+            }
             let of_it = found.records.keys().filter(|place| place.0 == *database);
             for place in of_it {
                 if marks.is_forgotten(&Self::name(place)) {
@@ -116,7 +123,9 @@ impl Found {
         for ((database, name), number) in newest {
             let record = store.ref_record(&database, &name, number)?;
             if let Some(RefTarget { line, number, .. }) = record.header.target {
-                debug_assert!(matches!(name.kind, RefKind::Tag | RefKind::Line));
+                if name.kind == RefKind::Line {
+                    self.starts.insert((database.clone(), name.name.clone()), number);
+                }
                 self.named.insert((database, line, number));
             }
         }
@@ -151,6 +160,34 @@ impl Found {
             }
         }
         gaps
+    }
+
+    /// The first numbers of lines that should be there and are not: with the snapshot that is listed first instead, and that
+    /// says that it follows another.
+    pub(super) fn lost_beginnings(&self, store: &Store) -> Result<Vec<(SnapshotPlace, SnapshotPlace)>, OpError> {
+        let mut lost = Vec::new();
+        let taken: BTreeSet<&SnapshotPlace> = self.records.keys().chain(&self.husks).collect();
+        let mut before: Option<&SnapshotPlace> = None;
+        for place @ (database, line, number) in taken {
+            let is_first = before.is_none_or(|before| (&before.0, &before.1) != (database, line));
+            before = Some(place);
+            let begins = self.starts.get(&(database.clone(), line.clone())).map_or(1, |start| start.0 + 1);
+            if !is_first || number.0 <= begins {
+                continue;
+            }
+            let follows =
+                !self.records.contains_key(place) || store.record(database, line, *number)?.header.parent.is_some();
+            let missing = (database.clone(), line.clone(), SnapshotNumber(begins));
+            if follows && !retention::marks(store, database)?.is_pruned(&Self::name(&missing)) {
+                lost.push((missing, place.clone()));
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Whether a number is taken.
+    pub(super) fn has(&self, place: &SnapshotPlace) -> bool {
+        self.records.contains_key(place) || self.husks.contains(place)
     }
 
     /// The name of a snapshot in its database.

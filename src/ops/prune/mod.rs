@@ -14,7 +14,7 @@ mod look;
 mod plan;
 mod rewrite;
 mod run;
-mod slots;
+mod shape;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use super::retention;
 use super::verify::SnapshotPlace;
 use super::{Context, OpError};
 use crate::base::{Nonce, Progress};
@@ -76,8 +77,10 @@ pub(super) struct Env<'a> {
     pub(super) alone: bool,
     /// Whether packs and old records may lie at remotes only.
     pub(super) partial: bool,
-    /// Snapshots that are kept although they are forgotten: remotes lack them.
+    /// Snapshots that are kept although they are forgotten: remotes lack them, or they are held or named here.
     pub(super) spared: BTreeSet<SnapshotPlace>,
+    /// Snapshots that are known to have been there.
+    pub(super) expected: BTreeSet<SnapshotPlace>,
     /// Keys of objects that are known to be damaged.
     pub(super) damaged: HashSet<String>,
 }
@@ -126,6 +129,7 @@ pub fn prune_store(context: &Context, store: &Store, options: PruneOptions) -> R
         alone: options.alone || store.is_private(),
         partial: false,
         spared: BTreeSet::new(),
+        expected: BTreeSet::new(),
         damaged: HashSet::new(),
     };
     prune_in(&env, store, options)
@@ -238,13 +242,18 @@ fn refuse(env: &Env<'_>, store: &Store, found: &Found) -> Result<(), OpError> {
     if env.partial {
         return Ok(());
     }
-    match found.gaps().first() {
-        None => Ok(()),
-        Some((missing, after)) => {
-            let title = |(database, line, number): &SnapshotPlace| super::title(database, line, *number);
-            Err(PruneError::Gap { missing: title(missing), after: title(after), remote: remote() }.into())
+    let title = |(database, line, number): &SnapshotPlace| super::title(database, line, *number);
+    let mut gaps = found.gaps();
+    gaps.extend(found.lost_beginnings(store)?);
+    if let Some((missing, after)) = gaps.first() {
+        return Err(PruneError::Gap { missing: title(missing), after: title(after), remote: remote() }.into());
+    }
+    for place in env.expected.iter().filter(|place| !found.has(place)) {
+        if !retention::marks(store, &place.0)?.is_pruned(&Found::name(place)) {
+            return Err(PruneError::Lost { missing: title(place), remote: remote() }.into());
         }
     }
+    Ok(())
 }
 
 /// Refuses while an object that is needed is known to be damaged: repair may need what would go.

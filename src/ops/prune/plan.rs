@@ -111,6 +111,9 @@ impl Plan {
                 add(key, *bytes, Fate::Husk, Why::Forgotten);
             } else if has_pack.contains(place) {
                 add(key, *bytes, Fate::Slim, gone(&keys::snapshot(database, line, *number)));
+            } else if !live.kept.contains_key(place) && !found.pruned.contains(place) {
+                // Nothing of the record goes. Whoever sweeps must know whose snapshots these are that were condemned.
+                add(key, 0, Fate::Slim, Why::Forgotten);
             }
         }
         for (id, bytes) in &found.packs {

@@ -6,7 +6,6 @@ use super::Env;
 use super::live::Live;
 use super::look::Found;
 use super::plan::{Move, Plan};
-use super::slots::SlotSet;
 use crate::base::{Name, Nonce, SlotNumber};
 use crate::format::FormatError;
 use crate::format::bundle::FormerHome;
@@ -17,6 +16,7 @@ use crate::format::pack::{Frame, NewDelta, PackBuilder, PackTable, frame_ids};
 use crate::format::record::{Files, SnapshotName};
 use crate::map::State;
 use crate::ops::OpError;
+use crate::ops::slots::SlotSet;
 use crate::ops::verify::{SnapshotPlace, States};
 use crate::store::{BundleWriter, DecodedFrame, OpenPack, Store, damaged, wrong_chunk};
 

@@ -9,7 +9,7 @@ use crate::base::progress::Phase;
 use crate::base::{Nonce, SnapshotNumber};
 use crate::ops::turn::Turn;
 use crate::ops::verify::{SnapshotPlace, recall_health};
-use crate::ops::{Context, Database, OpError, OpenRemote, ReadFrom, lines};
+use crate::ops::{Context, Database, OpError, OpenRemote, ReadFrom, lines, retention};
 use crate::remote::RequestCounts;
 use crate::workspace::Keep;
 
@@ -34,6 +34,8 @@ pub struct PruneReport {
 /// When anything cannot be listed or read, or is not as it should be: then nothing is removed.
 pub fn prune(context: &Context, from: &ReadFrom, options: PruneOptions) -> Result<PruneReport, OpError> {
     let started = Instant::now();
+    // Whoever has no key must not take a store for an empty one.
+    let from = &from.clone().looked_at(context)?;
     let known = from.database.as_ref().filter(|_| from.is_local() || from.remote.is_some());
     let _lock = known.map(|database| database.workspace.lock(database.settings.lock_wait())).transpose()?;
     let mut store = from.store.clone().without_cache();
@@ -79,8 +81,9 @@ pub(in crate::ops) fn reclaimable_bytes(context: &Context, from: &ReadFrom) -> R
 }
 
 fn env<'a>(context: &'a Context, from: &ReadFrom, options: PruneOptions) -> Result<Env<'a>, OpError> {
-    let local = from.database.as_ref().filter(|_| from.is_local());
-    Ok(Env {
+    let here = from.database.as_ref();
+    let local = here.filter(|_| from.is_local());
+    let mut env = Env {
         context,
         progress: Arc::clone(&context.progress),
         at_once: options.at_once.max(1),
@@ -88,23 +91,60 @@ fn env<'a>(context: &'a Context, from: &ReadFrom, options: PruneOptions) -> Resu
         alone: options.alone || from.store.is_private(),
         partial: local.is_some_and(is_partial),
         spared: local.map(|database| unpushed(database, from)).transpose()?.unwrap_or_default(),
+        expected: BTreeSet::new(),
         damaged: recall_health(from).map(|health| health.damaged.into_keys().collect()).unwrap_or_default(),
-    })
+    };
+    if let (Some(database), Some(remote)) = (here, &from.remote) {
+        env.spared = wanted_here(context, database)?;
+        for (stored, lines) in database.workspace.recall_remote(remote).lines {
+            let known = lines.into_iter().map(|(line, pushed)| (stored.clone(), line, pushed.number));
+            env.expected.extend(known);
+        }
+    }
+    Ok(env)
+}
+
+/// Snapshots that are held here, or for which tags and lines stand here: that counts at each of this folder's remotes.
+fn wanted_here(context: &Context, database: &Database) -> Result<BTreeSet<SnapshotPlace>, OpError> {
+    let local = database.local_store(context)?;
+    let mut wanted = BTreeSet::new();
+    for database in every(database)? {
+        let name = &database.name;
+        let marks = retention::marks(&local, name)?;
+        let held = marks.all().filter(|(one, _)| marks.is_held(one));
+        wanted.extend(held.map(|(one, _)| (name.clone(), one.line.clone(), one.number)));
+        for (called, numbers) in local.refs(name)? {
+            let Some(newest) = numbers.first() else { continue };
+            let target = local.ref_record(name, &called, *newest)?.header.target;
+            wanted.extend(target.map(|target| (name.clone(), target.line, target.number)));
+        }
+    }
+    Ok(wanted)
+}
+
+/// Every database that is kept in a folder.
+fn every(database: &Database) -> Result<Vec<Database>, OpError> {
+    let (workspace, settings) = (&database.workspace, &database.settings);
+    let handles = workspace.config.databases.keys();
+    handles.map(|handle| Database::kept(workspace.clone(), handle.clone(), settings.clone())).collect()
 }
 
 fn is_partial(database: &Database) -> bool {
     database.settings.keep() != Keep::All && !database.workspace.config.remotes.is_empty()
 }
 
-/// Snapshots of the local store that some remote lacks: what no remote has yet is always kept.
+/// Snapshots of the local store that some remote lacks, of every database that is kept here: what no remote has yet is always
+/// kept.
 fn unpushed(database: &Database, from: &ReadFrom) -> Result<BTreeSet<SnapshotPlace>, OpError> {
     let mut spared = BTreeSet::new();
-    for name in database.remote_names() {
-        let memory = database.workspace.recall_remote(&name);
-        for line in lines::unpushed(database, &from.store, &memory)? {
-            let first = line.known.as_ref().map_or(line.first.0, |known| known.number.0.saturating_add(1));
-            for number in (first..=line.newest.0).map(SnapshotNumber) {
-                spared.insert((database.name.clone(), line.line.clone(), number));
+    for one in every(database)? {
+        for name in one.remote_names() {
+            let memory = one.workspace.recall_remote(&name);
+            for line in lines::unpushed(&one, &from.store, &memory)? {
+                let first = line.known.as_ref().map_or(line.first.0, |known| known.number.0.saturating_add(1));
+                for number in (first..=line.newest.0).map(SnapshotNumber) {
+                    spared.insert((one.name.clone(), line.line.clone(), number));
+                }
             }
         }
     }

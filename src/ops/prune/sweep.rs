@@ -19,6 +19,7 @@ use crate::format::protocol::{Condemned, Fate, SessionList, Tombstone};
 use crate::format::record::Record;
 use crate::format::refs::RefTarget;
 use crate::ops::retention::{Deed, RetentionError};
+use crate::ops::verify::SnapshotPlace;
 use crate::ops::{OpError, retention};
 use crate::store::keys::PruneStep;
 use crate::store::{MAX_RECORD_BYTES, Store, keys};
@@ -97,8 +98,7 @@ fn decide(env: &Env<'_>, store: &Store, tombstone: &Tombstone) -> Result<Decisio
     let mut live = Live::of(env, store, &found)?;
     let choice = Choice::make(env, store, &found, &mut live, &condemned)?;
     let mut needed: HashSet<String> = HashSet::new();
-    let record_key =
-        |(database, line, number): &crate::ops::verify::SnapshotPlace| keys::snapshot(database, line, *number);
+    let record_key = |(database, line, number): &SnapshotPlace| keys::snapshot(database, line, *number);
     let mut with_pack: HashSet<String> = live.kept.keys().map(record_key).collect();
     for (id, one) in &choice.packs {
         let key = one.holder.key(id);
@@ -121,14 +121,22 @@ fn decide(env: &Env<'_>, store: &Store, tombstone: &Tombstone) -> Result<Decisio
         Fate::Husk | Fate::Delete => needed.contains(&one.key),
     };
     let (taken_back, remove): (Vec<_>, Vec<_>) = tombstone.condemned.iter().cloned().partition(is_needed);
-    Ok((remove, taken_back, gone(store, &found, &live)?))
+    let going: HashSet<String> = keys_of(&remove);
+    let going =
+        found.records.keys().filter(|place| !live.kept.contains_key(*place) && going.contains(&record_key(place)));
+    let gone = gone(store, going)?;
+    Ok((remove, taken_back, gone))
 }
 
-/// The forgotten snapshots, by history: what they are made of goes.
-fn gone(store: &Store, found: &Found, live: &Live) -> Result<BTreeMap<(Name, Nonce), Vec<RefTarget>>, OpError> {
+/// The snapshots that were condemned and are forgotten still, by history: what they are made of goes. One that was forgotten
+/// later is as whole as it was, and its time of grace has not begun.
+fn gone<'a>(
+    store: &Store,
+    going: impl Iterator<Item = &'a SnapshotPlace>,
+) -> Result<BTreeMap<(Name, Nonce), Vec<RefTarget>>, OpError> {
     let mut gone: BTreeMap<(Name, Nonce), Vec<RefTarget>> = BTreeMap::new();
     let mut known = BTreeMap::new();
-    for place in found.records.keys().filter(|place| !live.kept.contains_key(*place)) {
+    for place in going {
         let (database, line, number) = place;
         if !known.contains_key(database) {
             known.insert(database.clone(), retention::marks(store, database)?);
@@ -193,7 +201,10 @@ fn remove_one(store: &Store, one: &Condemned) -> Result<(), OpError> {
                 return Ok(());
             }
             let slim = Record::without_pack(&bytes).map_err(|source| store.damaged(&one.key, source))?;
-            Ok(store.put_in_place(&one.key, slim)?)
+            if slim.len() < bytes.len() {
+                store.put_in_place(&one.key, slim)?;
+            }
+            Ok(())
         }
         _ => Err(crate::store::StoreError::Damaged {
             key: keys::TOMBSTONES.to_owned(),

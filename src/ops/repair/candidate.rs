@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use crate::base::{Name, PackId};
+use crate::base::PackId;
 use crate::format::pack::PackTable;
 use crate::format::record::Record;
 use crate::ops::OpError;
-use crate::ops::scrub::check_frames;
+use crate::ops::scrub::{Suspect, check_frames};
 use crate::ops::verify::{Finding, Object, Survey};
 use crate::remote::Remote;
 use crate::store::{MAX_RECORD_BYTES, Store, StoreError};
@@ -36,15 +36,14 @@ fn proven(survey: &Survey<'_>, source: &Store, object: &Object) -> Result<Option
         }
         Object::Pack(id) => {
             let bytes = source.pack_bytes(id)?;
-            let user = survey.users(&key).next();
-            frames_are_whole(survey, source, object, id, user, &bytes)?.then_some(bytes)
+            frames_are_whole(survey, source, object, id, &bytes)?.then_some(bytes)
         }
         Object::Record(place @ (database, line, number)) => {
             let bytes = source.remote().get(&key, MAX_RECORD_BYTES)?;
             let record = source.decode_record(database, line, *number, &bytes)?;
             let riding = riding(source, &key, &record)?;
             let whole = match riding {
-                Some(id) => frames_are_whole(survey, source, object, &id, Some(database), &bytes)?,
+                Some(id) => frames_are_whole(survey, source, object, &id, &bytes)?,
                 None => true,
             };
             (whole && survey.fits(place, &record)).then_some(bytes)
@@ -64,11 +63,11 @@ fn frames_are_whole(
     source: &Store,
     object: &Object,
     id: &PackId,
-    user: Option<&Name>,
     bytes: &Bytes,
 ) -> Result<bool, StoreError> {
     let memory = Store::assume(Remote::memory());
     memory.remote().put_new(&object.key(), bytes.clone())?;
-    let try_with = |bases: &Store| check_frames(&memory, object, id, user, std::slice::from_ref(bases));
+    let suspect = Suspect::of(survey, object, id);
+    let try_with = |bases: &Store| check_frames(&memory, &suspect, std::slice::from_ref(bases));
     Ok(try_with(source).is_ok() || try_with(survey.store).is_ok())
 }

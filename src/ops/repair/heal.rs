@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::super::scrub::check_frames;
-use super::super::verify::{Finding, FindingKind, Object, Survey};
+use super::super::scrub::{Suspect, check_frames};
+use super::super::verify::{Finding, FindingKind, Look, Object, Survey};
 use super::{Healed, candidate, rebuild};
 use crate::format::husk::{Husk, HuskReason};
 use crate::format::store_file::{Encryption, StoreFile};
@@ -81,10 +81,12 @@ fn again(survey: &Survey<'_>, object: &Object) -> Result<Again, OpError> {
     let key = object.key();
     let error = match object.look(survey.store) {
         Err(error) => error,
+        // What a prune left of it lies in a bundle, and is not enough.
+        Ok((Look::Pack(open), _)) if open.bundle_key().is_some() => return Ok(Again::Missing),
         Ok((look, _)) => {
             let pack = look.pack();
-            let user = survey.users(&key).next();
-            let frames = pack.map_or(Ok(()), |id| check_frames(survey.store, object, &id, user, &[]));
+            let frames = |id| check_frames(survey.store, &Suspect::of(survey, object, &id), &[]);
+            let frames = pack.map_or(Ok(()), frames);
             match frames {
                 Err((at, error)) if at == key => error,
                 _ => return Ok(Again::Whole),

@@ -7,16 +7,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::super::scrub::check_frames;
+use super::super::scrub::{Suspect, check_frames};
 use super::super::verify::{FindingKind, Object, Survey};
 use super::Healed;
-use crate::base::{FileNumber, Name, Nonce, PackId};
+use crate::base::{FileNumber, Name, Nonce, PackId, SlotNumber};
 use crate::format::bundle::FormerHome;
 use crate::format::pack::{Home, PackRef};
 use crate::format::record::{Record, SnapshotName};
 use crate::map::State;
 use crate::ops::OpError;
 use crate::ops::prune::whole_map;
+use crate::ops::slots::SlotSet;
 use crate::store::{BundleWriter, OpenPack, Packs, Store, StoreError, keys};
 
 /// Most numbers of files of which a map says that they are gone.
@@ -93,6 +94,8 @@ fn whole(
     slots: Option<u32>,
 ) -> Option<(Arc<OpenPack>, String)> {
     let bundle = keys::bundle(mark);
+    let mut needed = SlotSet::default();
+    homes.iter().for_each(|(home, _)| needed.join(&survey.slots(home, id)));
     for source in [survey.store].into_iter().chain(sources) {
         let is_own = std::ptr::eq(source, survey.store);
         for (home, database) in homes {
@@ -103,10 +106,15 @@ fn whole(
             };
             let packs = Packs::new(vec![source.clone()], (*database).clone());
             let Ok(open) = packs.open(&PackRef { id: *id, home: at }) else { continue };
-            let is_enough = !open.table.is_sparse || slots.is_some_and(|slots| open.table.slot_count() >= slots);
+            // As many as were there, too: others build on some of them.
+            let is_enough = !open.table.is_sparse
+                || slots.is_some_and(|slots| open.table.slot_count() >= slots)
+                    && needed.iter().all(|slot| open.table.frame_of(SlotNumber(slot)).is_ok());
             let is_it = !is_own || open.bundle_key() == Some(bundle.as_str());
             let bases = std::slice::from_ref(survey.store);
-            if is_enough && is_it && check_frames(source, &object, id, Some(database), bases).is_ok() {
+            let (user, needed) = (Some((*database).clone()), needed.clone());
+            let suspect = Suspect { home: object.clone(), id: *id, user, needed };
+            if is_enough && is_it && check_frames(source, &suspect, bases).is_ok() {
                 let place = if is_own { "what is right in it" } else { source.remote().name() };
                 return Some((open, place.to_owned()));
             }

@@ -7,41 +7,57 @@ use crate::format::FormatError;
 use crate::format::codec::{DeltaDecoder, FrameDecoder};
 use crate::format::envelope::{HEADER_LEN, ObjectKind, check_header};
 use crate::format::pack::{Frame, Home, PackRef, frame_ids};
-use crate::ops::verify::Object;
+use crate::ops::slots::SlotSet;
+use crate::ops::verify::{Object, Survey};
 use crate::store::{ChunkReader, DecodedFrame, OpenPack, Packs, Store, StoreError};
 
 /// The key of the object at fault, and what is wrong with it.
 pub(super) type Fault = (String, StoreError);
 
-/// A pack to be read: where it lies, which it is, and a database whose snapshots use it.
-pub(in crate::ops) type Suspect<'a> = (&'a Object, &'a PackId, Option<&'a Name>);
+/// A pack to be read.
+#[derive(Clone, Debug)]
+pub(in crate::ops) struct Suspect {
+    /// Where it lies.
+    pub(in crate::ops) home: Object,
+    pub(in crate::ops) id: PackId,
+    /// A database whose snapshots use it.
+    pub(in crate::ops) user: Option<Name>,
+    /// What they need of it. A prune leaves deltas that nobody needs without their bases.
+    pub(in crate::ops) needed: SlotSet,
+}
 
-/// Reads all of the pack that lies at a home: its header, the ids of its frames, every chunk, and the id they give. Deltas
-/// are decoded when a database is known whose snapshots use the pack: their bases lie there, in the same store or in `bases`.
+impl Suspect {
+    /// The pack of this id at a home, as those need it who were walked over.
+    pub(in crate::ops) fn of(survey: &Survey<'_>, home: &Object, id: &PackId) -> Self {
+        let key = home.key();
+        let user = survey.users(&key).next().cloned();
+        Self { home: home.clone(), id: *id, user, needed: survey.slots(&key, id) }
+    }
+
+    fn database(&self) -> Name {
+        match &self.home {
+            Object::Record((database, ..)) => database.clone(),
+            _ => self.user.clone().unwrap_or_else(Name::main_line),
+        }
+    }
+}
+
+/// Reads all of a pack: its header, the ids of its frames, every chunk, and the id they give. Deltas are decoded that are
+/// needed: their bases lie in the same store or in `bases`.
 ///
 /// # Errors
 /// The object at fault, which is that of a base when a base cannot be read.
-pub(in crate::ops) fn check_frames(
-    store: &Store,
-    home: &Object,
-    id: &PackId,
-    user: Option<&Name>,
-    bases: &[Store],
-) -> Result<(), Fault> {
-    check_together(store, &[(home, id, user)], bases).pop().expect("BUG: one verdict for one pack")
+pub(in crate::ops) fn check_frames(store: &Store, suspect: &Suspect, bases: &[Store]) -> Result<(), Fault> {
+    check_together(store, std::slice::from_ref(suspect), bases).pop().expect("BUG: one verdict for one pack")
 }
 
 /// The same for several packs, a verdict for each in their order. What they build on is read in its own order, and once for
 /// all of them: small packs of one database build on frames all over its first. Their deltas are held in memory.
-pub(in crate::ops) fn check_together(
-    store: &Store,
-    suspects: &[Suspect<'_>],
-    bases: &[Store],
-) -> Vec<Result<(), Fault>> {
+pub(in crate::ops) fn check_together(store: &Store, suspects: &[Suspect], bases: &[Store]) -> Vec<Result<(), Fault>> {
     let stores: Vec<Store> = [store].into_iter().chain(bases).cloned().collect();
     let mut places: HashMap<Name, Packs> = HashMap::new();
     for suspect in suspects {
-        let database = database_of(suspect);
+        let database = suspect.database();
         places.entry(database).or_insert_with_key(|database| Packs::new(stores.clone(), database.clone()));
     }
     let readers: HashMap<&Name, ChunkReader<'_>> =
@@ -50,11 +66,11 @@ pub(in crate::ops) fn check_together(
     let mut verdicts: Vec<Result<(), Fault>> = Vec::with_capacity(suspects.len());
     let (mut opened, mut deltas) = (Vec::new(), Vec::new());
     for (number, suspect) in suspects.iter().enumerate() {
-        let database = database_of(suspect);
+        let database = suspect.database();
         let found = look(store, suspect, &places[&database], &mut decoders);
         verdicts.push(match found {
             Ok(found) => {
-                deltas.extend(found.deltas(number, opened.len()));
+                deltas.extend(found.deltas(&suspect.needed, number, opened.len()));
                 opened.push((database, found));
                 Ok(())
             }
@@ -69,13 +85,6 @@ pub(in crate::ops) fn check_together(
         }
     }
     verdicts
-}
-
-fn database_of((home, _, user): &Suspect<'_>) -> Name {
-    match home {
-        Object::Record((database, ..)) => database.clone(),
-        _ => user.cloned().unwrap_or_else(Name::main_line),
-    }
 }
 
 /// Decoders and their buffers: making one costs as much as decoding a frame.
@@ -104,13 +113,14 @@ struct Delta {
 }
 
 /// Reads everything of a pack but the content of its deltas.
-fn look(store: &Store, (home, id, user): &Suspect<'_>, packs: &Packs, decoders: &mut Decoders) -> Result<Found, Fault> {
+fn look(store: &Store, suspect: &Suspect, packs: &Packs, decoders: &mut Decoders) -> Result<Found, Fault> {
+    let Suspect { home, id, needed, .. } = suspect;
     let key = home.key();
     let place = match home {
         Object::Record((_, line, number)) => Home::Record { line: line.clone(), number: *number },
         _ => Home::Object,
     };
-    let open = packs.open_for_all(&PackRef { id: **id, home: place.clone() }).map_err(|error| (key.clone(), error))?;
+    let open = packs.open_for_all(&PackRef { id: *id, home: place }).map_err(|error| (key.clone(), error))?;
     let key = open.bundle_key().unwrap_or(&key).to_owned();
     let at_fault = |error| (key.clone(), error);
     let wrong = |source| (key.clone(), store.damaged(&key, source));
@@ -118,7 +128,6 @@ fn look(store: &Store, (home, id, user): &Suspect<'_>, packs: &Packs, decoders: 
     let kind = if open.table.is_sparse { ObjectKind::SparsePack } else { ObjectKind::Pack };
     check_header(&header, kind).map_err(wrong)?;
 
-    let with_deltas = user.is_some() || place != Home::Object;
     let mut chunks = Vec::with_capacity(open.table.slot_count() as usize);
     let (mut delta_frames, mut buffer) = (Vec::new(), Vec::new());
     for frame in &open.table.frames {
@@ -132,14 +141,14 @@ fn look(store: &Store, (home, id, user): &Suspect<'_>, packs: &Packs, decoders: 
             let decoded = decoded.map_err(wrong)?;
             decoded.chunks(0..ids.len()).map_err(|at| wrong(wrong_slot(frame.first_slot + at as u32)))?;
             buffer = decoded.into_buffer();
-        } else if with_deltas {
+        } else if needed.count_in(frame.first_slot, frame.slots) > 0 {
             delta_frames.push((*frame, stored, ids));
         }
     }
     // What was left out is part of the identity.
     if !open.table.is_sparse {
         let computed = open.table.identity(&chunks);
-        if computed != **id {
+        if computed != *id {
             let (found, computed) = (id.to_string(), computed.to_string());
             return Err(wrong(FormatError::Digest { what: "the pack", found, computed }));
         }
@@ -152,10 +161,11 @@ fn wrong_slot(slot: u32) -> FormatError {
 }
 
 impl Found {
-    /// Its deltas, for the pack of this number among all and among those that were opened.
-    fn deltas(&self, suspect: usize, opened: usize) -> impl Iterator<Item = Delta> + '_ {
+    /// Its deltas that are needed, for the pack of this number among all and among those that were opened.
+    fn deltas<'s>(&'s self, needed: &'s SlotSet, suspect: usize, opened: usize) -> impl Iterator<Item = Delta> + 's {
         self.delta_frames.iter().enumerate().flat_map(move |(number, (frame, ..))| {
-            (frame.first_slot..frame.first_slot + frame.slots).map(move |slot| {
+            let slots = frame.first_slot..frame.first_slot + frame.slots;
+            slots.filter(|slot| needed.has(*slot)).map(move |slot| {
                 let table = &self.open.table;
                 let first = table.delta(frame, SlotNumber(slot)).bases.first();
                 let base = first.map(|base| (table.base_packs[base.pack as usize].id, base.slot));

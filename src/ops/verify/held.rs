@@ -5,8 +5,9 @@
 use std::ops::Range;
 
 use super::object::Object;
-use crate::base::{Name, PackId};
-use crate::format::pack::{PackRef, PackTable};
+use crate::base::{Name, PackId, SlotNumber};
+use crate::format::pack::{Frame, PackRef, PackTable};
+use crate::ops::slots::SlotSet;
 
 /// A pack that lies at some home.
 #[derive(Clone, Debug)]
@@ -15,7 +16,9 @@ pub(super) struct Held {
     pub(super) slots: u32,
     /// Bytes of the pack.
     pub(super) len: u64,
-    /// Slots that are stored whole: ascending, joined.
+    /// Slots that are there: ascending, joined. A prune may have left some.
+    there: Vec<Range<u32>>,
+    /// Those of them that are stored whole.
     whole: Vec<Range<u32>>,
     /// The packs in which its deltas' bases lie.
     pub(super) bases: Vec<PackRef>,
@@ -23,42 +26,71 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn of(table: &PackTable) -> Self {
-        let mut whole: Vec<Range<u32>> = Vec::new();
-        for frame in table.frames.iter().filter(|frame| !frame.is_delta) {
-            let end = frame.first_slot + frame.slots;
-            match whole.last_mut() {
-                Some(last) if last.end == frame.first_slot => last.end = end,
-                _ => whole.push(frame.first_slot..end),
+        let joined = |frames: &mut dyn Iterator<Item = &Frame>| {
+            let mut ranges: Vec<Range<u32>> = Vec::new();
+            for frame in frames {
+                let end = frame.first_slot + frame.slots;
+                match ranges.last_mut() {
+                    Some(last) if last.end == frame.first_slot => last.end = end,
+                    _ => ranges.push(frame.first_slot..end),
+                }
             }
-        }
+            ranges
+        };
+        let there = joined(&mut table.frames.iter());
+        let whole = joined(&mut table.frames.iter().filter(|frame| !frame.is_delta));
         let (slots, len, bases) = (table.end(), table.pack_len, table.base_packs.clone());
-        Self { id: table.id, slots, len, whole, bases }
+        Self { id: table.id, slots, len, there, whole, bases }
     }
 
     /// Whether a slot is there and stored whole.
     fn is_whole(&self, slot: u32) -> bool {
-        let after = self.whole.partition_point(|range| range.start <= slot);
-        after > 0 && self.whole[after - 1].contains(&slot)
+        contains(&self.whole, slot)
+    }
+
+    /// The first of some slots that is not there.
+    pub(super) fn lacks(&self, slots: &SlotSet) -> Option<u32> {
+        slots.iter().find(|slot| !contains(&self.there, *slot))
     }
 }
 
-/// What is wrong with the bases of a pack's deltas, when `held` knows all packs they lie in.
+fn contains(ranges: &[Range<u32>], slot: u32) -> bool {
+    let after = ranges.partition_point(|range| range.start <= slot);
+    after > 0 && ranges[after - 1].contains(&slot)
+}
+
+/// What is wrong with the bases of a pack.
+pub(super) enum WrongBase {
+    /// No whole chunk lies where one should, in a pack that is held.
+    NotWhole(String),
+    /// The pack is not held that lies, or should, at this home.
+    NotHeld(String),
+}
+
+/// What is wrong with the bases of a pack's deltas: of those that are needed, where that is known. `held` knows the packs they
+/// lie in.
 pub(super) fn wrong_base<'a>(
     database: &Name,
     table: &PackTable,
+    needed: Option<&SlotSet>,
     held: impl Fn(&str) -> Option<&'a Held>,
-) -> Option<String> {
-    let packs: Vec<_> = table.base_packs.iter().map(|base| held(&Object::home(database, base).key())).collect();
+) -> Option<WrongBase> {
+    let homes: Vec<String> = table.base_packs.iter().map(|base| Object::home(database, base).key()).collect();
+    let packs: Vec<_> = homes.iter().map(|home| held(home)).collect();
     for frame in table.frames.iter().filter(|frame| frame.is_delta) {
-        for slot in frame.first_slot..frame.first_slot + frame.slots {
-            for base in table.delta(frame, crate::base::SlotNumber(slot)).bases {
-                let Some(pack) = packs[base.pack as usize] else { continue };
-                if !pack.is_whole(base.slot.0) {
-                    let id = table.base_packs[base.pack as usize].id;
-                    return Some(format!(
-                        "slot {slot} builds on slot {} of pack {id}, which holds no whole chunk there",
-                        base.slot
-                    ));
+        let slots = frame.first_slot..frame.first_slot + frame.slots;
+        for slot in slots.filter(|slot| needed.is_none_or(|needed| needed.has(*slot))) {
+            for base in table.delta(frame, SlotNumber(slot)).bases {
+                match packs[base.pack as usize] {
+                    None => return Some(WrongBase::NotHeld(homes[base.pack as usize].clone())),
+                    Some(pack) if pack.is_whole(base.slot.0) => {}
+                    Some(_) => {
+                        let id = table.base_packs[base.pack as usize].id;
+                        return Some(WrongBase::NotWhole(format!(
+                            "slot {slot} builds on slot {} of pack {id}, which holds no whole chunk there",
+                            base.slot
+                        )));
+                    }
                 }
             }
         }

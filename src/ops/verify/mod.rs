@@ -25,7 +25,7 @@ use crate::store::{Store, StoreError, keys};
 use crate::workspace::{Health, Keep, RunVerb};
 
 pub use finding::{Finding, FindingKind};
-pub(super) use object::{Object, SnapshotPlace};
+pub(super) use object::{Look, Object, SnapshotPlace};
 pub(super) use states::States;
 pub use survey::Looked;
 pub(super) use survey::Survey;

@@ -25,6 +25,13 @@ pub(super) struct Moved {
     unknown: Option<String>,
 }
 
+impl Moved {
+    /// The key of an index that cannot be read, or is not there.
+    pub(super) fn unknown(&self) -> Option<String> {
+        self.unknown.clone()
+    }
+}
+
 impl Survey<'_> {
     /// Takes in what holds the place of a record; whether it was one.
     pub(super) fn take_husk(&mut self, listed: &Listed) -> Result<bool, OpError> {
@@ -78,7 +85,8 @@ impl Survey<'_> {
             self.lies.insert(home.to_owned(), lies);
             return Ok(true);
         }
-        let lost = self.named_at(home).find_map(|id| moved.lost.get(&id).cloned()).or_else(|| moved.unknown.clone());
+        let unknown = || moved.unknown.clone().filter(|_| self.is_needed(home));
+        let lost = self.named_at(home).find_map(|id| moved.lost.get(&id).cloned()).or_else(unknown);
         let is_known = lost.is_some();
         if let Some(lies) = lost {
             self.lies.insert(home.to_owned(), lies);

@@ -3,28 +3,29 @@
 use std::collections::BTreeSet;
 
 use super::finding::{Finding, FindingKind};
-use super::held::wrong_base;
+use super::held::{WrongBase, wrong_base};
+use super::moved::Moved;
 use super::object::{Look, Object};
 use super::survey::{Role, Survey};
 use crate::base::Name;
 use crate::format::map::{MapPart, Place};
+use crate::format::pack::PackTable;
 use crate::ops::OpError;
+use crate::ops::slots::SlotSet;
 use crate::store::keys;
 
 impl Survey<'_> {
     /// Notes the slots that a map needs.
     pub(super) fn refer(&mut self, database: &Name, map: &MapPart) {
-        let mut ends = vec![0u32; map.packs.len()];
+        let mut needed = vec![SlotSet::default(); map.packs.len()];
         for extent in map.files.iter().flat_map(|file| &file.extents) {
             if let Place::Slots { pack, first } = extent.place {
-                let end = &mut ends[pack as usize];
-                *end = (*end).max(first.0 + extent.count);
+                needed[pack as usize].add(first.0, extent.count);
             }
         }
-        for (pack, end) in map.packs.iter().zip(ends).filter(|(_, end)| *end > 0) {
+        for (pack, slots) in map.packs.iter().zip(needed).filter(|(_, slots)| !slots.is_empty()) {
             let home = Object::home(database, pack).key();
-            let known = self.uses.entry((home, pack.id, database.clone())).or_insert(0);
-            *known = (*known).max(end);
+            self.uses.entry((home, pack.id, database.clone())).or_default().join(&slots);
         }
     }
 
@@ -42,7 +43,7 @@ impl Survey<'_> {
                     continue;
                 }
                 for base in held.bases.clone() {
-                    self.uses.entry((Object::home(&database, &base).key(), base.id, database.clone())).or_insert(0);
+                    self.uses.entry((Object::home(&database, &base).key(), base.id, database.clone())).or_default();
                 }
                 if keys::parse_pack(&home).is_some() {
                     self.unchecked.insert((home, database));
@@ -68,25 +69,25 @@ impl Survey<'_> {
     /// Each use against the pack that lies there.
     fn compare(&mut self) {
         let mut wrong = Vec::new();
-        for ((home, pack, _), end) in &self.uses {
+        for ((home, pack, _), slots) in &self.uses {
             if self.is_bad(home) {
                 continue;
             }
             match self.held.get(home) {
-                Some(held) if held.id == *pack && *end <= held.slots => {}
                 Some(held) if held.id == *pack => {
-                    wrong.push(Finding::new(
-                        home,
-                        FindingKind::Damaged,
-                        format!("a map names slot {} of pack {pack}, which has {}", end - 1, held.slots),
-                    ));
+                    let Some(slot) = held.lacks(slots) else { continue };
+                    let (at, detail) = match self.lies.get(home) {
+                        Some(bundle) => (bundle, format!("slot {slot} of pack {pack} is needed and not in it")),
+                        None => (home, format!("a map names slot {slot} of pack {pack}, which has {}", held.slots)),
+                    };
+                    wrong.push(Finding::new(at, FindingKind::Damaged, detail));
                 }
                 Some(held) => wrong.push(Finding::new(
                     home,
                     FindingKind::Damaged,
                     format!("it holds pack {}, where {pack} should be", held.id),
                 )),
-                None if self.partial || self.lies.contains_key(home) => {}
+                None if self.partial || self.lies.contains_key(home) || self.doubtful.contains_key(home) => {}
                 None => {
                     wrong.push(Finding::new(home, FindingKind::Missing, format!("pack {pack} does not ride in it")));
                 }
@@ -95,12 +96,15 @@ impl Survey<'_> {
         wrong.into_iter().for_each(|finding| self.add(finding));
     }
 
-    /// Reads tables once more whose bases were not all known when they were read first.
+    /// Reads tables once more in which a base was not where it should be: now it is known which of the deltas are needed.
     fn check_bases(&mut self) -> Result<(), OpError> {
         for (key, database) in std::mem::take(&mut self.unchecked) {
             let Some(object) = Object::parse(&key).filter(|_| !self.is_bad(&key)) else { continue };
-            let wrong = |table| wrong_base(&database, table, |home| self.held.get(home));
-            let detail = match object.look(self.store) {
+            let wrong = |table: &PackTable| {
+                let needed = self.uses.get(&(key.clone(), table.id, database.clone())).cloned().unwrap_or_default();
+                wrong_base(&database, table, Some(&needed), |home| self.held.get(home))
+            };
+            let wrong = match object.look(self.store) {
                 Ok((Look::Record(_, Some(table)), _)) => wrong(&table),
                 Ok((Look::Pack(open), _)) => wrong(&open.table),
                 Ok(_) => None,
@@ -109,10 +113,25 @@ impl Survey<'_> {
                     None
                 }
             };
-            if let Some(detail) = detail {
-                self.add(Finding::new(&key, FindingKind::Damaged, detail));
+            match wrong {
+                None => {}
+                Some(WrongBase::NotWhole(detail)) => self.add(Finding::new(&key, FindingKind::Damaged, detail)),
+                Some(WrongBase::NotHeld(home)) => self.lacks_base(&home)?,
             }
         }
+        self.note_lone_bundles();
         Ok(())
+    }
+
+    /// A delta that is needed builds on a pack that is not there.
+    fn lacks_base(&mut self, home: &str) -> Result<(), OpError> {
+        let Some(error) = self.doubtful.remove(home) else { return Ok(()) };
+        match self.moved.as_ref().and_then(Moved::unknown) {
+            Some(index) => {
+                self.lies.insert(home.to_owned(), index);
+                Ok(())
+            }
+            None => self.failed(home, error),
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::base::{Name, Nonce, PackId, RefNumber, SnapshotId};
 use crate::format::marks::Marks;
 use crate::format::record::{Record, SnapshotName};
 use crate::format::refs::{RefKind, RefName, RefTarget};
+use crate::ops::slots::SlotSet;
 use crate::ops::{Context, OpError};
 use crate::store::{Store, StoreError, keys, read_slots};
 
@@ -71,8 +72,10 @@ pub(in crate::ops) struct Survey<'a> {
     /// By home: the object in which the pack lies that left it, or lay, as far as that can be known.
     pub(super) lies: BTreeMap<String, String>,
     pub(super) held: HashMap<String, Held>,
-    /// What maps and bases name: the home's key, the pack, and the database; with the first slot that is not needed.
-    pub(super) uses: BTreeMap<(String, PackId, Name), u32>,
+    /// What maps and bases name: the home's key, the pack, and the database; with the slots that maps need.
+    pub(super) uses: BTreeMap<(String, PackId, Name), SlotSet>,
+    /// Homes that are not there and serve as bases only: nothing is lost where the deltas are not needed.
+    pub(super) doubtful: BTreeMap<String, StoreError>,
     /// Packs whose bases are checked when all are known.
     pub(super) unchecked: BTreeSet<(String, Name)>,
 }
@@ -106,6 +109,7 @@ impl<'a> Survey<'a> {
             marks: BTreeMap::new(),
             held: HashMap::new(),
             uses: BTreeMap::new(),
+            doubtful: BTreeMap::new(),
             unchecked: BTreeSet::new(),
         }
     }
@@ -170,6 +174,21 @@ impl<'a> Survey<'a> {
         let from = (home.to_owned(), PackId([0; 32]), Name::main_line());
         let home = home.to_owned();
         self.uses.range(from..).take_while(move |((key, ..), _)| *key == home).map(|((.., database), _)| database)
+    }
+
+    /// The slots of a pack at a home that maps need, whosesoever.
+    pub(in crate::ops) fn slots(&self, home: &str, id: &PackId) -> SlotSet {
+        let mut slots = SlotSet::default();
+        let from = (home.to_owned(), *id, Name::main_line());
+        let there = self.uses.range(from..).take_while(|((key, pack, _), _)| (key.as_str(), pack) == (home, id));
+        there.for_each(|(_, some)| slots.join(some));
+        slots
+    }
+
+    /// Whether maps need something of the pack at a home; of others only bases may be needed.
+    pub(super) fn is_needed(&self, home: &str) -> bool {
+        let from = (home.to_owned(), PackId([0; 32]), Name::main_line());
+        self.uses.range(from..).take_while(|((key, ..), _)| key == home).any(|(_, slots)| !slots.is_empty())
     }
 
     /// The packs that are named with a home.
@@ -299,6 +318,10 @@ impl<'a> Survey<'a> {
                 self.looked.elsewhere += 1;
                 return Ok(());
             }
+            Err(error) if error.is_absence() && matches!(role, Role::Home) && !self.is_needed(&key) => {
+                self.doubtful.insert(key, error);
+                return Ok(());
+            }
             Err(error) => {
                 if let (Object::Record(place), Role::Laid(_) | Role::Wanted) = (object, role) {
                     self.records.insert(place, None);
@@ -351,12 +374,8 @@ impl<'a> Survey<'a> {
     /// Takes in the table of a pack that rides in a record.
     fn hold(&mut self, key: String, database: &Name, table: &crate::format::pack::PackTable) {
         self.looked.packs += 1;
-        let homes: Vec<String> = table.base_packs.iter().map(|base| Object::home(database, base).key()).collect();
-        if homes.iter().all(|home| self.held.contains_key(home)) {
-            if let Some(detail) = wrong_base(database, table, |home| self.held.get(home)) {
-                self.add(Finding::new(&key, FindingKind::Damaged, detail));
-            }
-        } else {
+        // Before all maps are known, only what holds for each of its deltas can be said.
+        if wrong_base(database, table, None, |home| self.held.get(home)).is_some() {
             self.unchecked.insert((key.clone(), database.clone()));
         }
         self.held.insert(key, Held::of(table));

@@ -1,40 +1,7 @@
-//! Sets of slots, and what is known of a pack when its table has gone: a few bytes a frame.
+//! What is known of a pack when its table has gone: a few bytes a frame.
 
 use crate::format::pack::PackTable;
-
-/// Slots of one pack, a bit each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct SlotSet {
-    words: Vec<u64>,
-}
-
-impl SlotSet {
-    /// Adds consecutive slots.
-    pub(super) fn add(&mut self, first: u32, count: u32) {
-        let end = (first + count) as usize;
-        if self.words.len() * 64 < end {
-            self.words.resize(end.div_ceil(64), 0);
-        }
-        for slot in first as usize..end {
-            self.words[slot / 64] |= 1 << (slot % 64);
-        }
-    }
-
-    /// Whether a slot is in it.
-    pub(super) fn has(&self, slot: u32) -> bool {
-        self.words.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
-    }
-
-    /// How many there are.
-    pub(super) fn count(&self) -> u32 {
-        self.words.iter().map(|word| word.count_ones()).sum()
-    }
-
-    /// How many there are in a range.
-    fn count_in(&self, first: u32, count: u32) -> u32 {
-        (first..first + count).filter(|slot| self.has(*slot)).count() as u32
-    }
-}
+use crate::ops::slots::SlotSet;
 
 /// Frames of a pack as it lies at one place.
 #[derive(Clone, Debug)]
@@ -73,12 +40,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_counted_and_found() {
+    fn a_shape_covers_what_its_frames_have() {
         let mut slots = SlotSet::default();
         slots.add(3, 2);
         slots.add(127, 3);
-        assert_eq!(slots.count(), 5);
-        assert!(slots.has(4) && slots.has(129) && !slots.has(5) && !slots.has(100_000));
         let shape = Shape { frames: vec![(3, 2, 100), (127, 3, 300)], len: 500 };
         assert!(shape.covers(&slots));
         assert_eq!(shape.bytes_of(&slots), 500);
