@@ -2,6 +2,7 @@
 //!
 //! A few ranges for a pack of 30 000 slots, since writers put whole chunks and deltas in runs.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::object::Object;
@@ -59,22 +60,24 @@ fn contains(ranges: &[Range<u32>], slot: u32) -> bool {
     after > 0 && ranges[after - 1].contains(&slot)
 }
 
-/// What is wrong with the bases of a pack.
+/// What is wrong with a base of a pack.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum WrongBase {
-    /// No whole chunk lies where one should, in a pack that is held.
-    NotWhole(String),
     /// The pack is not held that lies, or should, at this home.
     NotHeld(String),
+    /// No whole chunk lies where one should, in a pack that is held.
+    NotWhole(String),
 }
 
 /// What is wrong with the bases of a pack's deltas: of those that are needed, where that is known. `held` knows the packs they
 /// lie in.
-pub(super) fn wrong_base<'a>(
+pub(super) fn wrong_bases<'a>(
     database: &Name,
     table: &PackTable,
     needed: Option<&SlotSet>,
     held: impl Fn(&str) -> Option<&'a Held>,
-) -> Option<WrongBase> {
+) -> BTreeSet<WrongBase> {
+    let mut wrong = BTreeSet::new();
     let homes: Vec<String> = table.base_packs.iter().map(|base| Object::home(database, base).key()).collect();
     let packs: Vec<_> = homes.iter().map(|home| held(home)).collect();
     for frame in table.frames.iter().filter(|frame| frame.is_delta) {
@@ -82,18 +85,21 @@ pub(super) fn wrong_base<'a>(
         for slot in slots.filter(|slot| needed.is_none_or(|needed| needed.has(*slot))) {
             for base in table.delta(frame, SlotNumber(slot)).bases {
                 match packs[base.pack as usize] {
-                    None => return Some(WrongBase::NotHeld(homes[base.pack as usize].clone())),
+                    None => drop(wrong.insert(WrongBase::NotHeld(homes[base.pack as usize].clone()))),
                     Some(pack) if pack.is_whole(base.slot.0) => {}
                     Some(_) => {
                         let id = table.base_packs[base.pack as usize].id;
-                        return Some(WrongBase::NotWhole(format!(
-                            "slot {slot} builds on slot {} of pack {id}, which holds no whole chunk there",
-                            base.slot
-                        )));
+                        let base = base.slot;
+                        let detail =
+                            format!("slot {slot} builds on slot {base} of pack {id}, which holds no whole chunk there");
+                        // One of them is enough to be told.
+                        if !wrong.iter().any(|one| matches!(one, WrongBase::NotWhole(_))) {
+                            wrong.insert(WrongBase::NotWhole(detail));
+                        }
                     }
                 }
             }
         }
     }
-    None
+    wrong
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::finding::{Finding, FindingKind};
-use super::held::{WrongBase, wrong_base};
+use super::held::{WrongBase, wrong_bases};
 use super::moved::Moved;
 use super::object::{Look, Object};
 use super::survey::{Role, Survey};
@@ -102,21 +102,22 @@ impl Survey<'_> {
             let Some(object) = Object::parse(&key).filter(|_| !self.is_bad(&key)) else { continue };
             let wrong = |table: &PackTable| {
                 let needed = self.uses.get(&(key.clone(), table.id, database.clone())).cloned().unwrap_or_default();
-                wrong_base(&database, table, Some(&needed), |home| self.held.get(home))
+                wrong_bases(&database, table, Some(&needed), |home| self.held.get(home))
             };
             let wrong = match object.look(self.store) {
                 Ok((Look::Record(_, Some(table)), _)) => wrong(&table),
                 Ok((Look::Pack(open), _)) => wrong(&open.table),
-                Ok(_) => None,
+                Ok(_) => BTreeSet::new(),
                 Err(error) => {
                     self.failed(&key, error)?;
-                    None
+                    BTreeSet::new()
                 }
             };
-            match wrong {
-                None => {}
-                Some(WrongBase::NotWhole(detail)) => self.add(Finding::new(&key, FindingKind::Damaged, detail)),
-                Some(WrongBase::NotHeld(home)) => self.lacks_base(&home)?,
+            for one in wrong {
+                match one {
+                    WrongBase::NotWhole(detail) => self.add(Finding::new(&key, FindingKind::Damaged, detail)),
+                    WrongBase::NotHeld(home) => self.lacks_base(&home)?,
+                }
             }
         }
         self.note_lone_bundles();

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::finding::{Finding, FindingKind};
-use super::held::{Held, wrong_base};
+use super::held::{Held, wrong_bases};
 use super::moved::Moved;
 use super::object::{Look, Object, SnapshotPlace};
 use super::states::States;
@@ -179,9 +179,9 @@ impl<'a> Survey<'a> {
     /// The slots of a pack at a home that maps need, whosesoever.
     pub(in crate::ops) fn slots(&self, home: &str, id: &PackId) -> SlotSet {
         let mut slots = SlotSet::default();
-        let from = (home.to_owned(), *id, Name::main_line());
-        let there = self.uses.range(from..).take_while(|((key, pack, _), _)| (key.as_str(), pack) == (home, id));
-        there.for_each(|(_, some)| slots.join(some));
+        let from = (home.to_owned(), PackId([0; 32]), Name::main_line());
+        let there = self.uses.range(from..).take_while(|((key, ..), _)| key == home);
+        there.filter(|((_, pack, _), _)| pack == id).for_each(|(_, some)| slots.join(some));
         slots
     }
 
@@ -375,7 +375,7 @@ impl<'a> Survey<'a> {
     fn hold(&mut self, key: String, database: &Name, table: &crate::format::pack::PackTable) {
         self.looked.packs += 1;
         // Before all maps are known, only what holds for each of its deltas can be said.
-        if wrong_base(database, table, None, |home| self.held.get(home)).is_some() {
+        if !wrong_bases(database, table, None, |home| self.held.get(home)).is_empty() {
             self.unchecked.insert((key.clone(), database.clone()));
         }
         self.held.insert(key, Held::of(table));
