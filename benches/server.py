@@ -15,9 +15,11 @@ SeaweedFS (`weed`) and schemathesis are used when they are there.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -61,6 +63,7 @@ def parse_arguments():
     add("--junk", type=int, default=100_000)
     add("--schemathesis", help="its program")
     add("--examples", type=int, default=50, help="of each operation for schemathesis (default %(default)s)")
+    add("--ahead", action="store_true", help="go before other sessions of a machine that is shared (Linux, root)")
     add("--write", action="store_true", help=f"write the table into {DOCUMENT.relative_to(HERE.parent)}")
     return parser.parse_args()
 
@@ -71,6 +74,8 @@ def main():
         sys.exit(f"server: {', '.join(unknown)}: not of {', '.join(SCENES)}")
     if shutil.which(str(options.pagekeep)) is None:
         sys.exit(f"server: there is no program at {options.pagekeep}; build it with `cargo build --release --locked`")
+    if options.ahead:
+        go_ahead()
     scenes, machine, failed = Scenes(options), report.machine_text(), False
     for name in [name for name in SCENES if name in options.only]:
         scenes.say(f"{name}:")
@@ -85,6 +90,15 @@ def main():
         report.write_block(DOCUMENT, "server", text, "server.py")
         scenes.say(f"written: {DOCUMENT}")
     sys.exit(1 if failed else 0)
+
+
+def go_ahead():
+    """On a machine that others use, too: this session, with the server and its clients, goes before theirs (Linux, root). Jobs
+    are sessions of their own, and stay behind."""
+    with contextlib.suppress(PermissionError):
+        os.setsid()
+    with open("/proc/self/autogroup", "w", encoding="ascii") as file:
+        file.write("-15")
 
 
 def remember(scenes, machine):

@@ -189,10 +189,11 @@ def pagekeep(binary, folder, *arguments):
     return run([binary, *arguments], env=environment(folder), cwd=folder).stdout
 
 
-def serve_folders(home, folders):
+def serve_folders(home, folders, roots=()):
     home.mkdir(parents=True, exist_ok=True)
     (home / "pagekeep.toml").write_text(
-        f'listen = "127.0.0.1:0"\nfolders = {json.dumps(folders)}\njobs = {JOBS}\nwaiting = {WAITING}\n',
+        f'listen = "127.0.0.1:0"\nfolders = {json.dumps(folders)}\nroots = {json.dumps(list(roots))}\n'
+        f"jobs = {JOBS}\nwaiting = {WAITING}\n",
         encoding="utf-8",
     )
 
