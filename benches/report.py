@@ -187,9 +187,9 @@ def today():
 # --- the document ---
 
 
-def write_block(path, name, text):
+def write_block(path, name, text, script="run.py"):
     """Replaces the block `name` of the document, or appends it; everything outside of it stays as it is."""
-    begin, end = f"<!-- {name}: begin, written by benches/run.py -->", f"<!-- {name}: end -->"
+    begin, end = f"<!-- {name}: begin, written by benches/{script} -->", f"<!-- {name}: end -->"
     document = path.read_text(encoding="utf-8") if path.exists() else "# Benchmarks\n"
     block = f"{begin}\n\n{text.strip()}\n\n{end}"
     before, found, rest = document.partition(begin)

@@ -8,7 +8,7 @@ use super::snapshot::looks_unchanged;
 use super::{Context, Database, OpError, lines};
 use crate::base::Name;
 use crate::store::keys;
-use crate::workspace::{Schedule, Workspace, WorkspaceError};
+use crate::workspace::{Recollection, Schedule, Workspace, WorkspaceError};
 
 /// What is said about a schedule; what is not said stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,16 +105,21 @@ pub fn planned(context: &Context, workspace: &Workspace, count: usize) -> Result
 ///
 /// # Errors
 /// When the database is not there or may not be looked at.
-pub fn is_idle(context: &Context, database: &Database, trusted: Duration) -> Result<bool, OpError> {
+pub fn is_idle(
+    context: &Context,
+    database: &Database,
+    memories: &Recollection,
+    trusted: Duration,
+) -> Result<bool, OpError> {
     let workspace = &database.workspace;
-    let Some(memory) = workspace.recall_database(&database.handle) else { return Ok(false) };
+    let Some(memory) = memories.database(workspace, &database.handle) else { return Ok(false) };
     let record = keys::snapshot(&database.name, database.line_of(&memory), memory.number);
     if !workspace.path("store").join(record).exists() || !looks_unchanged(database, &memory)? {
         return Ok(false);
     }
     let now = context.now();
     let is_current = |name: &Name| {
-        let remote = workspace.recall_remote(name);
+        let remote = memories.remote(workspace, name);
         let known = lines::known(database, &remote, &database.config().line);
         let synced = remote.synced_at.get(&database.handle);
         known.is_some_and(|known| known.number >= memory.number)

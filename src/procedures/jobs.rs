@@ -27,6 +27,8 @@ use crate::workspace::{
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often a job says how far it is.
 const SAY_EVERY: Duration = Duration::from_millis(500);
+/// How much a job stands back behind other programs, from 0 to 19.
+const NICE: i32 = 10;
 
 /// The columns of what is known of a job.
 pub(super) const JOB_COLUMNS: &[Column] = &[
@@ -185,6 +187,9 @@ pub fn run(caller: &Caller, id: &str, handed: impl AsFd) -> Result<Job, OpError>
         let reason = format!("{id} is {}", job.state.name());
         return Err(OpError::BadCall { reason, hint: "begin another: pagekeep call sp_backup_create".into() });
     }
+    if !job.task.restores() {
+        give_way();
+    }
     let done = AtomicBool::new(false);
     let outcome = std::thread::scope(|scope| {
         let (workspace, progress, done) = (&workspace, &*caller.context.progress, &done);
@@ -199,6 +204,17 @@ pub fn run(caller: &Caller, id: &str, handed: impl AsFd) -> Result<Job, OpError>
     let job = finished(caller, job, outcome.as_ref().map(drop), asked);
     workspace.write_job(&job)?;
     outcome.map(|()| job)
+}
+
+/// Lets programs in service go first, and the server that began it: nobody waits for a job's single steps.
+fn give_way() {
+    let _ = rustix::process::nice(NICE);
+    // Linux may give each session the same share of the processor, whatever is in it; then only this counts. Whoever typed the
+    // command is in a session with others, who keep theirs.
+    #[cfg(target_os = "linux")]
+    if rustix::process::getsid(None).is_ok_and(|session| session == rustix::process::getpid()) {
+        let _ = std::fs::write("/proc/self/autogroup", NICE.to_string());
+    }
 }
 
 /// Waits for its turn, then does what the job is for; the job as it stands then.

@@ -1,6 +1,6 @@
 //! The databases that are served, by their names, and what their folders say, read anew only when it changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,7 +82,8 @@ impl Catalog {
         }
         let mut inner = self.inner();
         changed |= *inner.entries != entries;
-        inner.folders.retain(|home, _| entries.values().any(|entry| entry.home == *home));
+        let homes: HashSet<&Path> = entries.values().map(|entry| entry.home.as_path()).collect();
+        inner.folders.retain(|home, _| homes.contains(home.as_path()));
         inner.entries = Arc::new(entries);
         (changed, faults)
     }

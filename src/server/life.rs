@@ -20,6 +20,7 @@ use super::{ServeOptions, Server, http, pool, routes, runs, scheduler};
 use crate::base::Name;
 use crate::ops::{Context, OpError};
 use crate::procedures::{Caller, jobs};
+use crate::workspace::Recollection;
 
 /// Threads that serve sockets.
 const WORKERS: usize = 2;
@@ -73,6 +74,7 @@ pub fn serve(mut caller: Caller, options: &ServeOptions) -> Result<(), OpError> 
         runner: Runner::new(caller.clone(), lead.clone(), config.jobs, config.waiting),
         lead,
         catalog: Catalog::default(),
+        memories: Recollection::default(),
         pool: pool::Pool::new(config.requests),
         runs: runs::Runs::open(&folder),
         access,

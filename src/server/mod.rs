@@ -39,6 +39,7 @@ pub use life::serve;
 pub use routes::openapi;
 
 use crate::procedures::Caller;
+use crate::workspace::Recollection;
 
 /// What every request finds.
 pub(crate) struct Server {
@@ -46,6 +47,8 @@ pub(crate) struct Server {
     base: Caller,
     config: ServeConfig,
     catalog: catalog::Catalog,
+    /// What is remembered of databases and remotes, as it was last read.
+    memories: Recollection,
     pool: pool::Pool,
     runner: Arc<runner::Runner>,
     /// Its place among several servers; none when it is alone.

@@ -283,7 +283,7 @@ impl Planned {
             for call in preset.missing(&database) {
                 jobs::begin(&caller, &database, call)?;
             }
-        } else if ops::is_idle(&caller.context, &database, TRUSTED)? {
+        } else if ops::is_idle(&caller.context, &database, &server.memories, TRUSTED)? {
             return Ok(Came::Idle);
         }
         let run = Run { due: self.due, retention: self.retention };

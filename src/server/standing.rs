@@ -58,12 +58,12 @@ impl Server {
         // A failed proof says nothing about how old the newest snapshot is.
         let made = [RunVerb::Create, RunVerb::Sync];
         let mut good: Vec<Timestamp> =
-            workspace.recall_database(handle).map(|memory| memory.created_at).into_iter().collect();
+            self.memories.database(&workspace, handle).map(|memory| memory.created_at).into_iter().collect();
         let kept = runs.iter().filter(|(_, verb, _)| made.contains(verb));
         good.extend(kept.filter_map(|(_, _, run)| run.good_at));
         // What a schedule's last run found counts when there is nothing new: one that began a job may not have ended well.
         let database = self.catalog.database(name, &self.base.settings)?;
-        if failing.is_none() && !good.is_empty() && is_idle(&self.base.context, &database, TRUSTED)? {
+        if failing.is_none() && !good.is_empty() && is_idle(&self.base.context, &database, &self.memories, TRUSTED)? {
             good.extend(self.runs.last(name));
         }
         let good_at = good.into_iter().max();

@@ -83,11 +83,11 @@ pub struct RemoteMemory {
 }
 
 impl Workspace {
-    fn database_memory_path(&self, database: &Name) -> PathBuf {
+    pub(super) fn database_memory_path(&self, database: &Name) -> PathBuf {
         self.path(&format!("state/{}.json", database.to_key()))
     }
 
-    fn remote_memory_path(&self, remote: &Name) -> PathBuf {
+    pub(super) fn remote_memory_path(&self, remote: &Name) -> PathBuf {
         self.path(&format!("state/remotes/{}.json", remote.to_key()))
     }
 

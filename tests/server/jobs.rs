@@ -51,6 +51,26 @@ fn a_second_job_waits_or_is_refused_and_both_can_be_cancelled() {
     served.get("/api/v1/jobs/..%2F..%2Fconfig").refused(404, "usage", "no job");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_job_gives_way_to_programs_in_service() {
+    let (_machine, path, served) = served();
+    let held = hold(&path);
+    let id = begin(&served, "").data()["id"].as_str().unwrap().to_owned();
+    let process = served.until(|| {
+        let log = served.log();
+        let begun = log.lines().find_map(|line| line.split_once("begun as process ")).map(|(_, rest)| rest.to_owned());
+        begun.map(|rest| rest.trim().to_owned())
+    });
+    served.until(|| {
+        // The fields after the name, which may hold anything; the priority is the nineteenth of all.
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        (stat.rsplit(')').next()?.split_whitespace().nth(16) == Some("10")).then_some(())
+    });
+    drop(held);
+    assert_eq!(served.ended(&id)["state"], "completed");
+}
+
 #[test]
 fn a_job_is_followed_by_events_to_its_end() {
     let (_machine, path, served) = served();

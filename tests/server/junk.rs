@@ -5,7 +5,8 @@ use std::net::TcpStream;
 
 use serde_json::json;
 
-use crate::served;
+use crate::support::server::Served;
+use crate::{Machine, served};
 
 #[test]
 fn junk_is_refused_and_the_server_goes_on() {
@@ -72,6 +73,34 @@ fn junk_is_refused_and_the_server_goes_on() {
     served.send("POST", "/api/v1/procedures/backup_log", &[], &huge).refused(413, "too_large", "");
     assert!(!served.log().contains("ERROR"), "{}", served.log());
     assert_eq!(served.get("/api/v1/databases/shop").data()["snapshot"], "shop@1");
+}
+
+#[test]
+fn paths_that_can_be_none_are_the_fault_of_who_names_them() {
+    let machine = Machine::new();
+    machine.database("shop.db", "wal");
+    machine.ok(&["init", "shop.db"]);
+    machine.ok(&["backup", "add", "offsite", &machine.text("offsite")]);
+    machine.ok(&["backup", "sync", "offsite"]);
+    std::fs::create_dir(machine.path("exports")).unwrap();
+    std::fs::write(machine.path("exports/file"), "not a folder").unwrap();
+    std::fs::write(machine.path("pagekeep.toml"), "folders = ['.']\nroots = ['exports']\n").unwrap();
+    let served = Served::start(&machine, &["--config", "pagekeep.toml"]);
+    for name in ["x".repeat(300), "x".repeat(254), "x/".repeat(3000), "x\0y".into(), "file/x".into(), String::new()] {
+        let path = machine.path("exports").join(name);
+        for (procedure, given) in [
+            ("backup", json!({"verb": "restore", "from": "offsite", "destination": path})),
+            ("backup", json!({"verb": "restore", "from": "offsite", "destination": path, "force": true})),
+            ("backup", json!({"verb": "add", "name": "other", "url": path})),
+            ("backup", json!({"verb": "sync-url", "url": path})),
+            ("sp_backup_download", json!({"id": "latest", "path": path})),
+            ("sp_backup_upload", json!({"path": path})),
+        ] {
+            let reply = served.post(&format!("/api/v1/procedures/{procedure}"), given.clone());
+            assert!(reply.status < 500, "{procedure} {given}: {reply}");
+        }
+    }
+    assert!(!served.log().contains("500 Internal"), "{}", served.log());
 }
 
 #[test]

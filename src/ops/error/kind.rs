@@ -160,6 +160,8 @@ fn store_kind(error: &StoreError) -> ErrorKind {
 fn io_kind(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Temporary,
+        // A path that can be none: too long, with a NUL in it, or below a file.
+        io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput | io::ErrorKind::NotADirectory => ErrorKind::Usage,
         _ => ErrorKind::Other,
     }
 }

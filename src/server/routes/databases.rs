@@ -184,10 +184,10 @@ impl Server {
         let handle = &entry.handle;
         let config = &workspace.config.databases[handle];
         let stored_as = config.database.as_ref().unwrap_or(handle);
-        let memory = workspace.recall_database(handle);
+        let memory = self.memories.database(&workspace, handle);
         let now = self.base.context.now();
         let remotes = workspace.config.remotes.keys().map(|remote| {
-            let known = workspace.recall_remote(remote);
+            let known = self.memories.remote(&workspace, remote);
             let newest = known.newest.get(handle).map(|pushed| pushed.number);
             let failing = known.failure.get(handle).map(|(_, why)| why.clone());
             Remote {

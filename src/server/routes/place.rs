@@ -171,8 +171,7 @@ impl Place {
     /// # Errors
     /// When it is not, and the task is none.
     pub(crate) fn is_whole(&self, task: &Task) -> Result<(), Failure> {
-        let restores = matches!(task, Task::Call { name, .. } if name == "sp_backup_restore");
-        let Some(restoring) = unfinished_restore(&self.database).filter(|_| !restores) else { return Ok(()) };
+        let Some(restoring) = unfinished_restore(&self.database).filter(|_| !task.restores()) else { return Ok(()) };
         let told = format!("'{}' is being restored to {} ({})", self.name, restoring.to, restoring.phase);
         Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, "restoring", told)
             .hint("wait for it; if it broke off, restore again: POST …/restore")

@@ -123,10 +123,10 @@ fn text(server: &crate::server::Server, who: &Who) -> String {
     for name in entries.keys().filter(|name| who.sees(name)) {
         let Ok((entry, workspace)) = server.catalog.workspace(name) else { continue };
         let label = format!("{{database=\"{}\"}}", name.as_str().replace('\\', "\\\\").replace('"', "\\\""));
-        if let Some(memory) = workspace.recall_database(&entry.handle) {
+        if let Some(memory) = server.memories.database(&workspace, &entry.handle) {
             ages.push((label.clone(), now.duration_since(memory.created_at).as_secs_f64().max(0.0)));
         }
-        let remotes = workspace.config.remotes.keys().map(|remote| workspace.recall_remote(remote));
+        let remotes = workspace.config.remotes.keys().map(|remote| server.memories.remote(&workspace, remote));
         failing.push((label, remotes.filter(|remote| remote.failure.contains_key(&entry.handle)).count() as f64));
     }
     family("pagekeep_snapshot_age_seconds", "gauge", "Age of the newest snapshot of a database.", ages);

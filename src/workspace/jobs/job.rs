@@ -84,6 +84,11 @@ impl Task {
             Task::Call { name, .. } => name,
         }
     }
+
+    /// Whether it puts a database in service back, for which others wait.
+    pub fn restores(&self) -> bool {
+        matches!(self, Task::Call { name, .. } if name == "sp_backup_restore")
+    }
 }
 
 /// A run of a schedule.
