@@ -322,7 +322,7 @@ fn the_life_of_a_database_by_forms_alone() {
     assert_eq!((&rows["more"], rows["reply"]["results"][0]["rows"].as_array().unwrap().len()), (&json!(false), 50));
     assert!(browser.page("/databases/shop/snapshots/1/rows?table=item").contains("offset=50"));
     let page = browser.page("/databases/shop/snapshots/1/sql?sql=SELECT%20count(*)%20AS%20n%20FROM%20item");
-    assert!(page.contains("<th>n</th>") && page.contains(">200<"), "{page}");
+    assert!(page.contains("<th class=\"number\">n</th>") && page.contains(">200<"), "{page}");
     let wrong = browser.page("/databases/shop/snapshots/1/sql?sql=DELETE%20FROM%20item");
     assert!(wrong.contains("class=\"wrong\"") && wrong.contains("DELETE FROM item</textarea>"), "{wrong}");
 
@@ -555,8 +555,8 @@ fn a_restore_that_broke_off_needs_somebody_and_leads_on() {
         "started_at": "2026-11-21T10:00:00Z", "finished_at": null, "process": 1, "snapshot": null, "error": null,
         "progress": {"phase": "applying", "done_bytes": 0, "total_bytes": 0, "moved_bytes": 0},
     });
-    std::fs::write(machine.path(&format!(".pagekeep/jobs/{id}.json")), job.to_string()).unwrap();
-    std::fs::write(machine.path(&format!(".pagekeep/jobs/{id}.lock")), "").unwrap();
+    std::fs::write(machine.path(format!(".pagekeep/jobs/{id}.json")), job.to_string()).unwrap();
+    std::fs::write(machine.path(format!(".pagekeep/jobs/{id}.lock")), "").unwrap();
     let browser = Browser::open(&served);
     let home = browser.page("/");
     assert!(home.contains("restore broke off") && home.contains("1 needs attention"), "{home}");

@@ -113,7 +113,7 @@ fn what_makes_no_sense_is_refused_at_once_and_leaves_no_mark() {
     machine.ok(&["backup", "create"]);
     let at = |what: &str, body| served.post(&format!("/api/v1/databases/shop/{what}"), body);
     at("drills", json!({"snapshot": "99"})).refused(404, "no_snapshot", "shop@99");
-    at("drills", json!({"from": "nowhere"})).refused(404, "not_found", "no remote \"nowhere\"");
+    at("drills", json!({"from": "nowhere"})).refused(404, "not_found", "backup 'nowhere' not found");
     at("verify", json!({"snapshot": "99"})).refused(404, "no_snapshot", "shop@99");
     at("scrub", json!({"max_bytes": "much"})).refused(400, "usage", "much");
     at("scrub", json!({"max_time": "soon"})).refused(400, "usage", "soon");

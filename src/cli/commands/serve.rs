@@ -132,6 +132,9 @@ fn access(session: &Session, place: &Place) -> Result<Access, OpError> {
 
 /// Says which of the databases are not served now: they may come, or be mistyped.
 fn strangers(session: &Session, place: &Place, may: &May, output: Output) -> Output {
+    if may.databases.is_empty() {
+        return output;
+    }
     let served = config(session, place).map(|config| server::served(&session.context, &session.settings, &config));
     let served = served.unwrap_or_default();
     let unknown = may.databases.iter().filter(|name| !served.iter().any(|known| known.as_str() == **name));

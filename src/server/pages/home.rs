@@ -74,7 +74,7 @@ fn view(visit: &Visit, home: &Home) -> Markup {
             (many(home.total as u64, "database"))
             @if needy > 0 { ", " span.wrong-text { (needy) @if needy == 1 { " needs attention" } @else { " need attention" } } }
             @if behind > 0 { ", " (behind) " to bring up to date" }
-            @if needy + behind == 0 { ", all as they should be" }
+            @if needy + behind == 0 { @if home.total == 1 { ", as it should be" } @else { ", all as they should be" } }
         }
         @if home.total > 8 { label.filter { span.sr { "Filter" } input type="search" placeholder="Filter  /" data-filter="#databases tbody tr"; } }
         div.scroll { table #databases.stack data-busy[home.databases.iter().any(|card| card.summary.busy)] {

@@ -144,7 +144,7 @@ impl Place {
         };
         match from.filter(|text| !is_known(text)) {
             None => Ok(()),
-            Some(name) => Err(Failure::not_found(format!("there is no remote {:?} here", short(name)))
+            Some(name) => Err(Failure::not_found(format!("backup '{}' not found", short(name)))
                 .hint(format!("list what there is: GET /api/v1/databases/{}/remotes", self.name))),
         }
     }
