@@ -162,6 +162,32 @@ fn a_new_verb_does_the_same_work_here() {
 }
 
 #[test]
+fn a_run_that_fails_there_is_told_and_has_the_same_exit_code() {
+    let (there, _path, _served, here) = two_machines();
+    there.ok(&["backup", "create"]);
+    there.ok(&["backup", "add", "far", &there.text("far")]);
+    there.ok(&["backup", "sync", "far"]);
+    here.ok(&["backup", "status", "--server"]);
+    // As a scrub leaves it that found something.
+    let runs = there.path(".pagekeep/state/runs/shop");
+    std::fs::create_dir_all(&runs).unwrap();
+    let failing = r#"{"since": "2026-11-21T10:00:00Z", "times": 1, "last_at": "2026-11-21T10:00:00Z", "why": "a pack is damaged"}"#;
+    let memory = format!(
+        r#"{{"good_at": null, "runs": 1, "failed": 1, "failing": {failing}, "requests": {}, "last_ms": 1}}"#,
+        serde_json::json!({"get": 0, "put": 0, "list": 0, "head": 0, "delete": 0, "sent_bytes": 0, "received_bytes": 0})
+    );
+    std::fs::write(runs.join("scrub.json"), memory).unwrap();
+    let (far, near) = (here.run(&["backup", "status", "--server"]), there.run(&["backup", "status"]));
+    assert_eq!((far.code, near.code), (6, 6), "{far:?} {near:?}");
+    for ran in [&far, &near] {
+        assert!(
+            ran.stderr.contains("scrub of the local store fails since") && ran.stderr.contains("(1 time, last"),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test]
 fn failures_have_the_exit_codes_of_the_same_failures_here() {
     let (there, _path, served, here) = two_machines();
     let none = Machine::new();
@@ -414,7 +440,24 @@ fn tls_is_trusted_by_an_authority_of_ones_own() {
     assert!(!known.stderr.contains("warning"), "{known:?}");
     // Nobody has to prove anything yet, as over HTTP/1.1.
     assert_eq!(here.ok(&["backup", "create", "--server"]).stdout, "shop@1\n");
+    // One that says of itself that it is an authority's is told from one that nobody knows.
+    assert!(openssl(&format!(
+        "req -x509 {key} -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    )));
+    served.stop();
+    let served = Served::start(&there, &["--config", "serve.toml"]);
+    let own = format!("https://localhost:{}", served.address.port());
+    std::fs::copy(there.path("cert.pem"), here.path("cert.pem")).unwrap();
+    let refused = here.run(&["connect", &own, "--ca", "cert.pem"]);
+    refused.fails(4, &["marked as that of an authority", "basicConstraints=critical,CA:FALSE"]);
+    let leaf = "-addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE";
+    assert!(openssl(&format!("req -x509 {key} -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost {leaf}")));
+    served.stop();
+    let served = Served::start(&there, &["--config", "serve.toml"]);
+    let own = format!("https://localhost:{}", served.address.port());
+    std::fs::copy(there.path("cert.pem"), here.path("cert.pem")).unwrap();
+    here.ok(&["connect", &own, "--ca", "cert.pem"]);
     // Of this name only: the certificate says no other.
     let other = format!("https://127.0.0.1:{}", served.address.port());
-    here.run(&["connect", &other, "--ca", "ca.pem"]).fails(4, &["cannot be trusted"]);
+    here.run(&["connect", &other, "--ca", "cert.pem"]).fails(4, &["cannot be trusted"]);
 }

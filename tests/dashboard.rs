@@ -211,6 +211,8 @@ fn nothing_changes_without_the_secret_of_the_session() {
         eve.page(path);
     }
     let audit = std::fs::read_to_string(machine.path(".pagekeep/server/audit.log")).unwrap();
+    let logged_in = |line: &&str| line.contains("\"path\":\"/login\"") && line.contains("\"who\":\"ann\"");
+    assert!(audit.lines().any(|line| logged_in(&line)), "{audit}");
     assert!(audit.contains("\"who\":\"eve\"") && !audit.contains("correct horse"), "{audit}");
 }
 
@@ -320,12 +322,14 @@ fn the_life_of_a_database_by_forms_alone() {
     assert_eq!((&rows["more"], rows["reply"]["results"][0]["rows"].as_array().unwrap().len()), (&json!(false), 50));
     assert!(browser.page("/databases/shop/snapshots/1/rows?table=item").contains("offset=50"));
     let page = browser.page("/databases/shop/snapshots/1/sql?sql=SELECT%20count(*)%20AS%20n%20FROM%20item");
-    assert!(page.contains("<th>n</th>") && page.contains(">200<"), "{page}");
+    assert!(page.contains("<th class=\"number\">n</th>") && page.contains(">200<"), "{page}");
     let wrong = browser.page("/databases/shop/snapshots/1/sql?sql=DELETE%20FROM%20item");
     assert!(wrong.contains("class=\"wrong\"") && wrong.contains("DELETE FROM item</textarea>"), "{wrong}");
 
     let diff = browser.page("/databases/shop/diff?a=1&b=2");
     assert!(diff.contains("shop@1 \u{2192} shop@2") && diff.contains("pagekeep diff shop@1 shop@2"), "{diff}");
+    let headers: Vec<_> = diff.split("class=\"data changes\"").nth(1).unwrap().split("<th>").skip(1).take(3).collect();
+    assert!(headers[0].starts_with("Change<") && headers[1].starts_with("id<"), "the key comes first: {headers:?}");
     let patch = browser.get("/databases/shop/diff.sql?a=1&b=2");
     let copy = machine.path("copy.db");
     std::fs::write(&copy, &before).unwrap();
@@ -364,6 +368,7 @@ fn the_life_of_a_database_by_forms_alone() {
     let log = served.log();
     let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
     assert!(matches!(errors[..], [one] if one.contains("tag keep-me stands for it")), "{log}");
+    assert_eq!(browser.twin("/.json")["total"], 1);
 }
 
 /// The commands that a page says do the same, each as its words.
@@ -439,6 +444,11 @@ fn configuring_shows_what_would_go_before_anything_does() {
     assert_eq!(browser.twin("/databases/shop.json")["snapshots"].as_array().unwrap().len(), 2);
 
     browser.sent("/databases/shop/configure/schedule", &[("every", "10m"), ("enabled", "yes"), ("retention", "7")]);
+    let page = browser.page("/databases/shop/configure");
+    assert!(
+        page.contains("backup configure --every 10m --retention 7<") && page.contains("forget --keep-last 2 "),
+        "{page}"
+    );
     let all = browser.twin("/schedule.json");
     assert_eq!(
         (&all[0]["every"], &all[0]["retention"], all[0]["next"].as_array().unwrap().len()),
@@ -453,6 +463,11 @@ fn configuring_shows_what_would_go_before_anything_does() {
     let url = format!("file://{}", remote.display());
     let added = browser.done("/databases/shop/configure/remotes", &[("name", "far"), ("url", &url)]);
     assert_eq!(added["state"], "completed", "{added}");
+    let page = browser.page(&format!("/jobs/{}", added["id"].as_str().unwrap()));
+    assert!(
+        page.contains("Add remote far of shop") && page.contains("Sync now") && page.contains("/configure#remotes"),
+        "{page}"
+    );
     let synced = browser.done("/databases/shop/remotes/far/sync", &[]);
     assert_eq!(synced["state"], "completed", "{synced}");
     assert_eq!(browser.twin("/remotes.json")[0]["remote"]["up_to_date"], 1);
@@ -516,4 +531,41 @@ fn every_route_is_in_the_reference() {
     assert_eq!(browser.get("/nothing").status, 404);
     assert!(text(&browser.get("/nothing")).contains("Not found"));
     served.get("/nothing").refused(404, "not_found", "nothing here");
+}
+
+#[test]
+fn a_restore_that_broke_off_needs_somebody_and_leads_on() {
+    let (machine, path, served) = served();
+    machine.ok(&["backup", "create"]);
+    machine.insert(&path, 2);
+    machine.ok(&["backup", "create"]);
+    // As a restore leaves it whose process was killed.
+    let noted = json!({
+        "to": "shop@1", "again": "pagekeep backup restore . shop.db --live --at shop@1",
+        "back": "pagekeep backup restore . shop.db --live --at shop@2", "phase": "applying",
+        "since": "2026-11-21T10:00:00Z", "failure": null,
+    });
+    std::fs::write(machine.path(".pagekeep/state/shop.restoring"), noted.to_string()).unwrap();
+    // And its job.
+    let id = "job-20261121-100000-abcdef";
+    std::fs::create_dir_all(machine.path(".pagekeep/jobs")).unwrap();
+    let job = json!({
+        "id": id, "database": "shop", "state": "in_progress", "created_at": "2026-11-21T10:00:00Z",
+        "task": {"kind": "call", "name": "sp_backup_restore", "arguments": {}, "roots": null, "addresses": false},
+        "started_at": "2026-11-21T10:00:00Z", "finished_at": null, "process": 1, "snapshot": null, "error": null,
+        "progress": {"phase": "applying", "done_bytes": 0, "total_bytes": 0, "moved_bytes": 0},
+    });
+    std::fs::write(machine.path(format!(".pagekeep/jobs/{id}.json")), job.to_string()).unwrap();
+    std::fs::write(machine.path(format!(".pagekeep/jobs/{id}.lock")), "").unwrap();
+    let browser = Browser::open(&served);
+    let home = browser.page("/");
+    assert!(home.contains("restore broke off") && home.contains("1 needs attention"), "{home}");
+    for page in [browser.page("/databases/shop"), browser.page(&format!("/jobs/{id}"))] {
+        assert!(page.contains("A restore to shop@1 broke off"), "{page}");
+        assert!(page.contains("href=\"/databases/shop/snapshots/1/restore\">Restore again"), "{page}");
+        assert!(page.contains("href=\"/databases/shop/snapshots/2/restore\">Go back"), "{page}");
+        assert!(page.contains("--live --at shop@2") && !page.contains("Nothing half done"), "{page}");
+    }
+    assert_eq!(browser.done("/databases/shop/snapshots/1/restore", &[])["state"], "completed");
+    assert!(!browser.page("/").contains("broke off"));
 }

@@ -45,7 +45,7 @@ fn it_lives_is_ready_and_stops_when_asked() {
         "{text}"
     );
     let log = served.stop();
-    assert!(log.contains("1 databases are served at http://127.0.0.1:") && log.contains("stopped"), "{log}");
+    assert!(log.contains("1 database is served at http://127.0.0.1:") && log.contains("stopped"), "{log}");
 }
 
 #[test]
@@ -61,5 +61,11 @@ fn the_description_of_the_routes_is_current() {
     let found = std::fs::read_to_string(&path).unwrap();
     assert!(found == wanted, "make it anew: pagekeep serve --openapi > docs/openapi.json");
     let document: serde_json::Value = serde_json::from_str(&found).unwrap();
+    // Routes that take different bodies name different schemas.
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for name in ["NewSnapshot", "NewRef", "NewRemote", "NewHold", "ScheduleChange", "RowChange"] {
+        assert!(schemas.contains_key(name), "{name}");
+    }
+    assert!(!schemas.contains_key("New") && !schemas.contains_key("Change"));
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
 }

@@ -35,7 +35,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>, surroundings: Surroundings
         // Rows go to the terminal while they come.
         let gives_rows =
             matches!(arguments.command, Command::Query { .. } | Command::Sql { .. } | Command::Serve { .. });
-        let shown = (!gives_rows).then(|| progress::Shown::start(&session));
+        // Nothing is drawn over a question.
+        let asks = matches!(arguments.command, Command::User { .. } | Command::Token { .. } | Command::Login(_));
+        let shown = (!gives_rows && !asks).then(|| progress::Shown::start(&session));
         let outcome = dispatch(&session, arguments.command);
         drop(shown);
         outcome.map(|output| (session.quiet(), output))

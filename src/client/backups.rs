@@ -12,8 +12,8 @@ use super::job::JobView;
 use super::{ClientError, Server};
 use crate::base::Name;
 use crate::base::progress::Phase;
-use crate::ops::OpError;
-use crate::workspace::{Job, is_job_id};
+use crate::ops::{OpError, Trouble};
+use crate::workspace::{Failing, Job, RunVerb, is_job_id};
 
 /// What is known of a database there.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,6 +24,30 @@ pub struct Summary {
     pub snapshot: Option<String>,
     /// What a restore that is not finished puts it back to.
     pub restoring: Option<String>,
+    /// What runs complain of.
+    #[serde(default)]
+    troubles: Vec<Troubled>,
+}
+
+/// Runs that fail there, or whose hook did.
+#[derive(Clone, Debug, Deserialize)]
+struct Troubled {
+    run: String,
+    remote: Option<Name>,
+    failing: Option<Failing>,
+    hook: Option<String>,
+}
+
+impl Summary {
+    /// What runs complain of, as one here is told; kinds of runs that are not known here are left out.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let known = |one: &Troubled| {
+            let verb = RunVerb::ALL.into_iter().find(|verb| verb.name() == one.run)?;
+            let Troubled { remote, failing, hook, .. } = one.clone();
+            Some(Trouble { verb, remote, failing, hook })
+        };
+        self.troubles.iter().filter_map(known).collect()
+    }
 }
 
 #[derive(Deserialize)]

@@ -37,7 +37,7 @@ pub enum ClientError {
         reason: String,
     },
     /// It is not known to be who it says.
-    #[error("{server} cannot be trusted: {reason}")]
+    #[error("{server} cannot be trusted: {}{reason}", if is_of_authority(.reason) { "its certificate is marked as that of an authority (CA:TRUE), not of a server: " } else { "" })]
     Untrusted {
         /// Its address.
         server: String,
@@ -146,6 +146,12 @@ impl ClientError {
             ClientError::Unreachable { server, .. } => {
                 format!("is it running, and is the address right? see: curl {server}/healthz")
             }
+            ClientError::Untrusted { reason, .. } if is_of_authority(reason) => {
+                "make one that is a server's: openssl req -x509 -newkey rsa:2048 -nodes -days 365 -keyout key.pem -out \
+                 cert.pem -subj /CN=HOST -addext subjectAltName=DNS:HOST -addext basicConstraints=critical,CA:FALSE \
+                 (IP:ADDRESS for an address)"
+                    .into()
+            }
             ClientError::Untrusted { server, .. } => {
                 format!("with a certificate authority of your own: pagekeep connect {server} --ca FILE.pem")
             }
@@ -177,6 +183,11 @@ impl ClientError {
             }
         })
     }
+}
+
+/// Whether a certificate was refused because it is one of an authority, which may sign others and be nobody's own.
+fn is_of_authority(reason: &str) -> bool {
+    reason.contains("CaUsedAsEndEntity")
 }
 
 /// What can be done about a server's refusal.

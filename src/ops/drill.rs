@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::restore::{RestoreOptions, restore};
 use super::watch::{Ended, Watched};
-use super::{Context, Database, ErrorKind, History, OpError, Reach, ReadFrom, Spec, title};
+use super::{Context, Database, ErrorKind, History, OpError, Reach, ReadFrom, Spec, Version, title};
 use crate::base::{Nonce, SnapshotNumber};
 use crate::format::record::{FileKind, Record, SourceKind};
 use crate::map::State;
@@ -79,7 +79,14 @@ pub fn drill(context: &Context, from: &ReadFrom, options: &DrillOptions) -> Resu
     let began = Instant::now();
     let before = from.store.remote().counts();
     let done = drill_all(context, from, options, began);
-    if let Some(run) = Watched::reading(from, RunVerb::Drill) {
+    // That there is no snapshot of a name somebody gave says nothing about those that there are.
+    let asked_for_none = match (&done, &options.pick) {
+        (Err(error), DrillPick::Spec(spec)) => {
+            error.kind() == ErrorKind::NoSnapshot && spec.version != Version::Latest(0)
+        }
+        _ => false,
+    };
+    if let Some(run) = Watched::reading(from, RunVerb::Drill).filter(|_| !asked_for_none) {
         let requests = from.store.remote().counts().since(&before);
         let ended = done.as_ref().map(|report| Ended { trouble: trouble(&report.drills), requests });
         run.note(context, began, ended);

@@ -254,6 +254,7 @@ impl History {
 
     fn none(&self, spec: &Spec) -> OpError {
         let has = match self.tip() {
+            Ok(Some(_)) if matches!(spec.version, Version::Time(_)) => self.oldest(),
             Ok(Some(tip)) => format!("{} at most", title(&self.database, &self.line, tip.number)),
             Ok(None) => match self.store.all_snapshots() {
                 Ok(all) if !all.is_empty() => {
@@ -273,6 +274,17 @@ impl History {
             _ => format!("{}@{}", self.database, spec.text.split('@').next_back().unwrap_or_default()),
         };
         OpError::NoSnapshot { spec, remote: self.store.remote().name().to_owned(), has }
+    }
+
+    /// What there is in place of a snapshot that would be older than all.
+    fn oldest(&self) -> String {
+        let read = || -> Result<Option<Record>, OpError> {
+            let oldest = self.names(usize::MAX)?.pop();
+            Ok(oldest.map(|name| self.read(&name)).transpose()?)
+        };
+        let Ok(Some(Record { header, .. })) = read() else { return String::new() };
+        let (name, at) = (title(&header.database, &header.line, header.number), header.created_at);
+        format!("none so old: the oldest, {name}, is of {}", at.strftime("%Y-%m-%d %H:%M:%S UTC"))
     }
 
     /// The headers of the snapshot that a spec means and of those before it, newest first, `count` at most.

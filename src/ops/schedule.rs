@@ -50,6 +50,13 @@ pub fn configure_schedule(
     options: &ScheduleOptions,
 ) -> Result<Schedule, OpError> {
     let handle = database.handle.clone();
+    for time in options.every.iter().chain(&options.jitter) {
+        if time.trim().bytes().all(|byte| byte.is_ascii_digit()) {
+            let time = time.trim();
+            let reason = format!("'{time}' has no unit: say {time}s, {time}m or {time}h");
+            return Err(WorkspaceError::Setting { reason }.into());
+        }
+    }
     database.workspace.change(|config| {
         let mut schedule = config.schedules.get(&handle).cloned().unwrap_or_default();
         options.put_into(&mut schedule);

@@ -47,8 +47,8 @@ impl Watched {
     /// Notes how the run ended that began then, and calls the hooks that are for it. Returns what a person should know of
     /// hooks.
     pub(super) fn note(&self, context: &Context, began: Instant, ended: Result<Ended, &OpError>) -> Option<String> {
-        // What somebody stopped did not fail.
-        if matches!(&ended, Err(error) if error.kind() == ErrorKind::Interrupted) {
+        // What somebody stopped did not fail, and a wrong question says nothing about what was asked.
+        if matches!(&ended, Err(error) if error.kind() == ErrorKind::Interrupted || self.was_asked_wrongly(error)) {
             return None;
         }
         let Self { database, verb, remote, is_known } = self;
@@ -84,6 +84,12 @@ impl Watched {
         let unwritten = written.err().map(|error| format!("the metrics were not written: {error}"));
         let told: Vec<String> = memory.hook_trouble.into_iter().chain(unwritten).collect();
         (!told.is_empty()).then(|| told.join("; "))
+    }
+
+    /// Whether a look at a place failed by what was asked of it.
+    fn was_asked_wrongly(&self, error: &OpError) -> bool {
+        let looks = matches!(self.verb, RunVerb::Verify | RunVerb::Scrub | RunVerb::Repair | RunVerb::Drill);
+        looks && error.kind() == ErrorKind::Usage
     }
 
     /// A run that ended well also ends what lesser runs complained of.

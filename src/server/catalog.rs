@@ -30,6 +30,8 @@ pub(crate) struct Catalog {
 struct Inner {
     entries: Arc<BTreeMap<Name, Entry>>,
     folders: HashMap<PathBuf, Kept>,
+    /// What was wrong when it was last looked.
+    faults: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +49,7 @@ impl Catalog {
     }
 
     /// Looks for the databases of the configuration; what is wrong with some of them does not keep the others from being
-    /// served. Returns whether anything is another than before, and what is wrong.
+    /// served. Returns whether anything is another than before, and what is wrong that was not so before.
     pub(crate) fn refresh(&self, config: &ServeConfig, context: &Context, settings: &Settings) -> (bool, Vec<String>) {
         let (mut entries, mut faults) = (BTreeMap::new(), Vec::new());
         let mut changed = false;
@@ -57,7 +59,14 @@ impl Catalog {
                     let entry = Entry { home: found.workspace.home().to_owned(), handle: found.handle };
                     entries.insert(name.clone(), entry);
                 }
-                Err(error) => faults.push(format!("{name}: {error}")),
+                // One whose file is gone is served on: what was kept of it is there, and somebody has to see that it is.
+                Err(error) => match self.kept_at(path) {
+                    Some(entry) => {
+                        faults.push(format!("{name}: {error}; its snapshots are served"));
+                        entries.insert(name.clone(), entry);
+                    }
+                    None => faults.push(format!("{name}: {error}")),
+                },
             }
         }
         for home in config.folders.iter().flat_map(|folder| folders(folder)) {
@@ -85,7 +94,18 @@ impl Catalog {
         let homes: HashSet<&Path> = entries.values().map(|entry| entry.home.as_path()).collect();
         inner.folders.retain(|home, _| homes.contains(home.as_path()));
         inner.entries = Arc::new(entries);
-        (changed, faults)
+        let news = faults.iter().filter(|fault| !inner.faults.contains(fault)).cloned().collect();
+        inner.faults = faults;
+        (changed, news)
+    }
+
+    /// The database that is kept for a path at which there is nothing.
+    fn kept_at(&self, path: &Path) -> Option<Entry> {
+        let home = path.parent()?.canonicalize().ok()?;
+        let (workspace, _) = self.read(&home).ok()?;
+        let name = Path::new(path.file_name()?);
+        let (handle, _) = workspace.config.databases.iter().find(|(_, kept)| kept.path == name)?;
+        Some(Entry { home, handle: handle.clone() })
     }
 
     /// All names, and where each is kept.

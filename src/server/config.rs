@@ -128,6 +128,8 @@ pub enum ServeError {
     Open {
         /// The address.
         address: SocketAddr,
+        /// The file that says what is served.
+        config: Option<PathBuf>,
     },
     /// The certificate or its key.
     #[error("the certificate {path:?} and its key cannot be used")]
@@ -163,7 +165,10 @@ impl ServeError {
             ServeError::Listen { .. } => {
                 "see who listens there: ss -ltnp; or choose another: --listen 127.0.0.1:7171".into()
             }
-            ServeError::Open { .. } => "make a user first: pagekeep user add NAME --scope admin".into(),
+            ServeError::Open { config, .. } => {
+                let file = config.as_ref().map(|path| format!(" --config {}", path.display())).unwrap_or_default();
+                format!("make a user first: pagekeep user add NAME --scope admin{file}")
+            }
             ServeError::Certificate { .. } => "look at both: openssl x509 -in FILE -noout -text".into(),
             ServeError::Taken { .. } => "stop it first, or give this one another `state` in pagekeep.toml".into(),
         }
@@ -201,8 +206,14 @@ impl ServeConfig {
     pub fn load(context: &Context, options: &ServeOptions) -> Result<Self, OpError> {
         let Some(path) = &options.config else {
             let home = context.current_folder.clone();
-            let file = File { folders: vec![home.clone()], ..File::default() };
-            return Ok(file.understood(&home, options).map_err(|reason| ServeError::Config { path: home, reason })?);
+            let fail = |reason| ServeError::Config { path: home.clone(), reason };
+            let Some((name, path)) = &options.only else {
+                let file = File { folders: vec![home.clone()], ..File::default() };
+                return Ok(file.understood(&home, options).map_err(fail)?);
+            };
+            let mut config = File::default().understood(&home, options).map_err(fail)?;
+            config.databases.insert(name.clone(), path.clone());
+            return Ok(config);
         };
         let path = context.current_folder.join(path);
         let text = std::fs::read_to_string(&path).map_err(OpError::io("read", &path))?;

@@ -56,7 +56,7 @@ pub fn serve(mut caller: Caller, options: &ServeOptions) -> Result<(), OpError> 
     let _held = hold(&folder)?;
     let access = Access::open(&folder)?;
     if !config.listen.ip().is_loopback() && access.is_empty()? {
-        return Err(ServeError::Open { address: config.listen }.into());
+        return Err(ServeError::Open { address: config.listen, config: options.config.clone() }.into());
     }
     crate::query::bound_memory(SQLITE_BYTES);
     // A second provider is no failure: whichever came first serves both.
@@ -86,11 +86,16 @@ pub fn serve(mut caller: Caller, options: &ServeOptions) -> Result<(), OpError> 
         schedules_changed: tokio::sync::Notify::new(),
         stopping: tokio::sync::watch::Sender::new(false),
         base: caller,
+        preset: Arc::new(preset),
         config,
     });
     server.refresh();
     server.settle_jobs();
-    let outcome = runtime.block_on(listen(&server, Arc::new(preset)));
+    if let Some(schedule) = &server.preset.schedule {
+        let words = schedule.in_words();
+        tracing::info!("databases without a schedule of their own are backed up as the environment says: {words}");
+    }
+    let outcome = runtime.block_on(listen(&server));
     runtime.shutdown_timeout(Duration::from_secs(2));
     if outcome.is_ok() {
         tracing::info!("stopped");
@@ -109,7 +114,7 @@ fn hold(folder: &Path) -> Result<File, OpError> {
     }
 }
 
-async fn listen(server: &Arc<Server>, preset: Arc<Preset>) -> Result<(), OpError> {
+async fn listen(server: &Arc<Server>) -> Result<(), OpError> {
     let address = server.config.listen;
     let fail = |source| ServeError::Listen { address, source };
     let listener = std::net::TcpListener::bind(address).map_err(fail)?;
@@ -135,8 +140,12 @@ async fn listen(server: &Arc<Server>, preset: Arc<Preset>) -> Result<(), OpError
         }
     };
     let part = server.lead.as_ref().map(|lead| lead.take_part(&server.base.context, format!("{scheme}://{bound}")));
-    let scheduler = tokio::spawn(scheduler::run(Arc::clone(server), preset));
-    tracing::info!("{} databases are served at {scheme}://{bound}", server.catalog.entries().len());
+    let scheduler = tokio::spawn(scheduler::run(Arc::clone(server)));
+    let served = match server.catalog.entries().len() {
+        1 => "1 database is".to_owned(),
+        count => format!("{count} databases are"),
+    };
+    tracing::info!("{served} served at {scheme}://{bound}");
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     until_stop(server, tls).await;
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
@@ -209,7 +218,7 @@ impl Server {
     /// Looks for databases anew; returns whether anything changed.
     pub(super) fn refresh(&self) -> bool {
         let (changed, faults) = self.catalog.refresh(&self.config, &self.base.context, &self.base.settings);
-        for fault in faults.iter().filter(|_| changed) {
+        for fault in &faults {
             tracing::warn!("{fault}");
         }
         changed

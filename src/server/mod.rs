@@ -38,8 +38,10 @@ pub use config::{ClusterConfig, ServeConfig, ServeError};
 pub use life::serve;
 pub use routes::openapi;
 
+use crate::base::Name;
+use crate::ops::Context;
 use crate::procedures::Caller;
-use crate::workspace::Recollection;
+use crate::workspace::{Recollection, Settings};
 
 /// What every request finds.
 pub(crate) struct Server {
@@ -54,6 +56,8 @@ pub(crate) struct Server {
     /// Its place among several servers; none when it is alone.
     lead: Option<Arc<lead::Lead>>,
     runs: runs::Runs,
+    /// What the environment says about databases without a schedule of their own.
+    preset: Arc<preset::Preset>,
     access: Access,
     gate: access::Gate,
     counts: http::Counts,
@@ -74,4 +78,13 @@ pub struct ServeOptions {
     pub config: Option<PathBuf>,
     /// Where to listen, when not as the file says.
     pub listen: Option<SocketAddr>,
+    /// The one database that is served, by its name and path; all of the folder when not said.
+    pub only: Option<(Name, PathBuf)>,
+}
+
+/// The names of the databases that a configuration serves now.
+pub fn served(context: &Context, settings: &Settings, config: &ServeConfig) -> Vec<Name> {
+    let catalog = catalog::Catalog::default();
+    catalog.refresh(config, context, settings);
+    catalog.entries().keys().cloned().collect()
 }

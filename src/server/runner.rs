@@ -14,10 +14,10 @@ use tokio::sync::watch;
 
 use super::lead::Lead;
 use crate::base::Name;
-use crate::ops::OpError;
+use crate::ops::{ErrorKind, OpError};
 use crate::procedures::Caller;
 use crate::procedures::jobs::{JobQueue, cancelled_before, start};
-use crate::workspace::{Job, JobState, Lease, Workspace, WorkspaceError};
+use crate::workspace::{Job, JobState, Lease, Workspace};
 
 /// Jobs that are remembered after they ended, so that they are found without a look into every folder.
 const REMEMBERED: usize = 1000;
@@ -42,6 +42,25 @@ struct State {
     known: VecDeque<(String, PathBuf)>,
     ended: BTreeMap<&'static str, u64>,
     stopping: bool,
+}
+
+/// Why no more jobs can wait.
+#[derive(Debug, thiserror::Error)]
+enum NoRoom {
+    #[error("as many jobs wait as may: {waiting}")]
+    Full { waiting: usize },
+    #[error("the server stops")]
+    Stopping,
+}
+
+impl From<NoRoom> for OpError {
+    fn from(error: NoRoom) -> Self {
+        let hint = match error {
+            NoRoom::Full { .. } => "try again when one has ended; `waiting` in pagekeep.toml says how many may",
+            NoRoom::Stopping => "try again when it is back",
+        };
+        OpError::Built { kind: ErrorKind::Busy, hint: Some(hint.into()), failure: Box::new(error) }
+    }
 }
 
 struct Waiting {
@@ -73,12 +92,11 @@ impl std::fmt::Debug for Runner {
 impl JobQueue for Runner {
     fn has_room(&self) -> Result<(), OpError> {
         let state = self.state();
-        if state.stopping || state.waiting.len() >= self.most_waiting {
-            let path = self.base.context.current_folder.clone();
-            let holder = Some(format!("{} jobs wait already", state.waiting.len()));
-            return Err(WorkspaceError::Busy { path, holder }.into());
+        match state.waiting.len() {
+            _ if state.stopping => Err(NoRoom::Stopping.into()),
+            waiting if waiting >= self.most_waiting => Err(NoRoom::Full { waiting }.into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn lease(&self) -> Result<Option<Lease>, OpError> {
@@ -208,11 +226,6 @@ impl Runner {
         self.state().known.iter().rev().find(|(known, _)| known == id).map(|(_, home)| home.clone())
     }
 
-    /// The jobs that were begun here, newest first, with their folders.
-    pub(crate) fn known(&self) -> Vec<(String, PathBuf)> {
-        self.state().known.iter().rev().cloned().collect()
-    }
-
     pub(crate) fn numbers(&self) -> Numbers {
         let state = self.state();
         Numbers { waiting: state.waiting.len(), working: state.working.len(), ended: state.ended.clone() }
@@ -231,7 +244,8 @@ impl Runner {
         let (waiting, working) = (std::mem::take(&mut state.waiting).len(), state.working.len());
         drop(state);
         if waiting + working > 0 {
-            tracing::info!("{working} jobs at work may end, {waiting} that wait are not begun");
+            let jobs = if working == 1 { "job" } else { "jobs" };
+            tracing::info!("{working} {jobs} at work may end, {waiting} that wait are not begun");
         }
         let idle = |limit: Duration| {
             let deadline = std::time::Instant::now() + limit;

@@ -10,7 +10,6 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::Server;
-use super::preset::Preset;
 use super::tries::Tries;
 use crate::base::Name;
 use crate::ops::{self, OpError};
@@ -37,7 +36,7 @@ struct Plan {
 const LOOK_FOR_LEFT_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs schedules until the server stops.
-pub(crate) async fn run(server: Arc<Server>, preset: Arc<Preset>) {
+pub(crate) async fn run(server: Arc<Server>) {
     let mut stopping = server.stopping.subscribe();
     let looks = Arc::new(Semaphore::new(LOOKS));
     let under_way = Arc::new(Mutex::new(BTreeSet::new()));
@@ -46,7 +45,7 @@ pub(crate) async fn run(server: Arc<Server>, preset: Arc<Preset>) {
     let every = if lead.is_some() { LOOK_FOR_LEFT_EVERY } else { REFRESH_EVERY };
     let mut plan = Plan::default();
     let mut refreshed = std::time::Instant::now();
-    plan.renew(&server, &preset, true);
+    plan.renew(&server, true);
     loop {
         let now = server.base.context.now();
         server.alive.store(now.as_second(), Relaxed);
@@ -63,8 +62,8 @@ pub(crate) async fn run(server: Arc<Server>, preset: Arc<Preset>) {
                 continue;
             }
             let retention = plan.tables.get(&name).and_then(|(schedule, _)| schedule.retention);
-            let (server, preset, tries) = (Arc::clone(&server), Arc::clone(&preset), Arc::clone(&tries));
-            let run = Planned { server, preset, tries, name: name.clone(), due, retention };
+            let (server, tries) = (Arc::clone(&server), Arc::clone(&tries));
+            let run = Planned { server, tries, name: name.clone(), due, retention };
             let (looks, under_way) = (Arc::clone(&looks), Arc::clone(&under_way));
             tokio::spawn(async move {
                 run.look(&looks).await;
@@ -77,7 +76,7 @@ pub(crate) async fn run(server: Arc<Server>, preset: Arc<Preset>) {
             .map_or(every, |(due, _)| due.duration_since(now).try_into().unwrap_or(Duration::ZERO).min(every));
         tokio::select! {
             _ = stopping.wait_for(|stopping| *stopping) => break,
-            () = server.schedules_changed.notified() => plan.renew(&server, &preset, false),
+            () = server.schedules_changed.notified() => plan.renew(&server, false),
             () = another_leads(&mut lead) => {}
             () = tokio::time::sleep(until.max(Duration::from_millis(10))) => {}
         }
@@ -86,7 +85,7 @@ pub(crate) async fn run(server: Arc<Server>, preset: Arc<Preset>) {
             let for_look = Arc::clone(&server);
             let look = tokio::task::spawn_blocking(move || for_look.refresh());
             if look.await.unwrap_or(false) {
-                plan.renew(&server, &preset, false);
+                plan.renew(&server, false);
             }
             server.runs.save();
         }
@@ -110,12 +109,12 @@ async fn another_leads(changes: &mut Option<tokio::sync::watch::Receiver<u64>>) 
 
 impl Plan {
     /// Plans anew what changed; at the start also what was missed.
-    fn renew(&mut self, server: &Server, preset: &Preset, at_start: bool) {
+    fn renew(&mut self, server: &Server, at_start: bool) {
         let now = server.base.context.now();
         let mut wanted = BTreeMap::new();
         for (name, entry) in server.catalog.entries().iter() {
             let Ok((_, workspace)) = server.catalog.workspace(name) else { continue };
-            let schedule = workspace.config.schedules.get(&entry.handle).cloned().or_else(|| preset.schedule.clone());
+            let schedule = server.schedule_of(&workspace, &entry.handle).map(|(schedule, _)| schedule.clone());
             let Some(schedule) = schedule.filter(|schedule| schedule.enabled) else { continue };
             match schedule.timetable(name.as_str(), &server.base.context.zone) {
                 Ok(table) => drop(wanted.insert(name.clone(), (schedule, table))),
@@ -135,7 +134,7 @@ impl Plan {
                 Some(last) if at_start => table.last_missed(last, now).is_some(),
                 Some(_) => false,
                 None => {
-                    server.runs.note(name, now);
+                    server.runs.begin(name, now);
                     false
                 }
             };
@@ -192,7 +191,6 @@ impl Plan {
 /// One run of one schedule.
 struct Planned {
     server: Arc<Server>,
-    preset: Arc<Preset>,
     tries: Arc<Mutex<Tries>>,
     name: Name,
     due: Timestamp,
@@ -269,7 +267,8 @@ impl Planned {
     }
 
     fn begin(&self) -> Result<Came, OpError> {
-        let Self { server, preset, name, .. } = self;
+        let Self { server, name, .. } = self;
+        let preset = &server.preset;
         let (entry, _) = server.catalog.workspace(name)?;
         if server.runner.has(&entry.home, &entry.handle) {
             return Ok(Came::Piled(entry.home));

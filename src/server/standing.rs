@@ -64,10 +64,11 @@ impl Server {
         // What a schedule's last run found counts when there is nothing new: one that began a job may not have ended well.
         let database = self.catalog.database(name, &self.base.settings)?;
         if failing.is_none() && !good.is_empty() && is_idle(&self.base.context, &database, &self.memories, TRUSTED)? {
-            good.extend(self.runs.last(name));
+            good.extend(self.runs.ran(name));
         }
         let good_at = good.into_iter().max();
-        let schedule = workspace.config.schedules.get(handle).filter(|schedule| schedule.enabled);
+        let schedule = self.schedule_of(&workspace, handle).map(|(schedule, _)| schedule);
+        let schedule = schedule.filter(|schedule| schedule.enabled);
         let table = schedule.and_then(|schedule| schedule.timetable(name.as_str(), &self.base.context.zone).ok());
         let gap = table.and_then(|table| {
             let next = std::iter::successors(table.next_after(now), |last| table.next_after(*last));

@@ -147,24 +147,32 @@ impl Workspace {
         known.ok_or_else(|| WorkspaceError::NoJob { id: id.to_owned() })
     }
 
-    /// All jobs that are kept, newest first. What cannot be understood, perhaps a newer pagekeep's, is left out.
+    /// The ids of all jobs that are kept, in no order. They begin with the second in which each was asked for.
     ///
     /// # Errors
-    /// When they cannot be listed or read.
-    pub fn jobs(&self) -> Result<Vec<Job>, WorkspaceError> {
+    /// When they cannot be listed.
+    pub fn job_ids(&self) -> Result<Vec<String>, WorkspaceError> {
         let folder = self.path("jobs");
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(WorkspaceError::io("list", &folder, source)),
         };
-        let mut jobs = Vec::new();
-        for entry in entries.flatten() {
+        let id = |entry: fs::DirEntry| {
             let name = entry.file_name();
-            let Some(id) = name.to_str().and_then(|name| name.strip_suffix(".json")).filter(|id| is_job_id(id)) else {
-                continue;
-            };
-            match self.read_job(id) {
+            name.to_str()?.strip_suffix(".json").filter(|id| is_job_id(id)).map(str::to_owned)
+        };
+        Ok(entries.flatten().filter_map(id).collect())
+    }
+
+    /// All jobs that are kept, newest first. What cannot be understood, perhaps a newer pagekeep's, is left out.
+    ///
+    /// # Errors
+    /// When they cannot be listed or read.
+    pub fn jobs(&self) -> Result<Vec<Job>, WorkspaceError> {
+        let mut jobs = Vec::new();
+        for id in self.job_ids()? {
+            match self.read_job(&id) {
                 Err(WorkspaceError::Config { .. }) => {}
                 read => jobs.extend(read?),
             }

@@ -98,6 +98,13 @@ class Browser:
     def tools(self, command, parameters):
         return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
+    def fits(self, page, width):
+        self.tools("Emulation.setDeviceMetricsOverride",
+                   {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False})
+        wide = self.run("return document.documentElement.scrollWidth")
+        self.tools("Emulation.clearDeviceMetricsOverride", {})
+        assert wide <= width, f"{page}: the page is {wide} wide at {width}"
+
     def shot(self, path, width, dark):
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.tools("Emulation.setEmulatedMedia", {"features": scheme})
@@ -229,6 +236,12 @@ def steps(browser, url, name, password, path):
     browser.until(lambda: browser.path() == "/databases/shop/snapshots/1", "where one was")
     assert "from-tab-two" in browser.text() and "from-tab-one" not in browser.text()
     print("two tabs, and a session that ended")
+
+    for page in ["/", "/databases/shop", "/jobs", "/schedule", "/databases/shop/snapshots/1/restore"]:
+        browser.go(url + page)
+        assert page != "/" or browser.run("return document.querySelectorAll('#databases tbody tr').length") == 2
+        browser.fits(page, 390)
+    print("a phone shows pages as wide as it is")
 
     complaints = [line for line in browser.call("POST", "/se/log", {"type": "browser"})
                   if "401" not in line["message"] and "favicon" not in line["message"]]

@@ -35,6 +35,9 @@ fn two_databases() -> Machine {
 fn without_a_user_only_this_machine_is_heard() {
     let machine = two_databases();
     machine.run(&["serve", "--listen", "0.0.0.0:0"]).fails(2, &["can be reached from other machines", "user add"]);
+    std::fs::write(machine.path("pagekeep.toml"), "listen = '0.0.0.0:0'\nfolders = ['.']\n").unwrap();
+    let refused = machine.run(&["serve", "--config", "pagekeep.toml"]);
+    refused.fails(2, &["user add NAME --scope admin --config pagekeep.toml"]);
     let served = Served::start(&machine, &[]);
     assert_eq!(served.get("/api/v1/databases").status, 200);
     // A name that was made to lead here, and a page of another site.
@@ -44,8 +47,17 @@ fn without_a_user_only_this_machine_is_heard() {
     foreign.refused(403, "forbidden", "another site");
     let cross = served.send("POST", "/backup/now?database=shop", &["Sec-Fetch-Site: cross-site"], b"");
     cross.refused(403, "forbidden", "another site");
+    // Of several, one is named in the address or in the body.
+    served.post("/backup/now", json!({})).refused(400, "usage", "?database=NAME");
+    assert_eq!(served.post("/backup/now", json!({"database": "till"})).data()["database"], "till");
+    let set = served.post("/backup/config", json!({"database": "till", "every": "10m"})).data();
+    assert_eq!(set["database"], "till");
+    served.post("/backup/config", json!({"database": "till", "evry": "10m"})).refused(400, "usage", "evry");
     // From the moment on at which there is a user, everybody is asked.
-    add_user(&machine, "ann", "correct horse", &["--scope", "admin"]);
+    add_user(&machine, "ann", "correct horse", &["--scope", "admin", "--config", "pagekeep.toml"]);
+    machine.run(&["token", "create", "--expires", "0s"]).fails(2, &["over at once"]);
+    let strange = machine.ok(&["token", "create", "--database", "nothere"]);
+    assert!(strange.stderr.contains("no database 'nothere' is served now"), "{strange:?}");
     served.get("/api/v1/databases").refused(401, "unauthorized", "name and password");
     assert_eq!(served.get("/healthz").status, 200);
 }

@@ -101,6 +101,15 @@ fn a_job_outlives_a_server_that_was_killed_and_one_that_died_is_said_to_be_inter
     let served = Served::start(&machine, &[]);
     assert!(served.log().contains(&format!("({waits}): interrupted")), "{}", served.log());
     assert_eq!(served.get(&format!("/api/v1/jobs/{waits}")).data()["state"], "interrupted");
+    // A server that has just begun knows of those before it.
+    let interrupted = served.get("/api/v1/jobs?state=interrupted").data();
+    assert_eq!((interrupted.as_array().unwrap().len(), &interrupted[0]["id"]), (1, &json!(waits)));
+    assert_eq!(served.get("/api/v1/jobs?limit=1").data().as_array().unwrap().len(), 1);
+    served.get("/api/v1/jobs?state=nope").refused(400, "usage", "none of pending, in_progress");
+    let page = served.send("GET", &format!("/jobs/{waits}"), &["Accept: text/html"], b"");
+    let page = String::from_utf8(page.body).unwrap();
+    assert!(!page.contains("data-job") && !page.contains(">Cancel<") && !page.contains("waits for"), "{page}");
+    assert!(page.contains("unknown when") && page.contains("Try again"), "{page}");
     drop(held);
     assert_eq!(served.ended(&lives)["snapshot"], "shop@1");
     // And one whose process dies while the server looks.
@@ -141,4 +150,20 @@ fn stopping_waits_for_jobs_and_databases_run_side_by_side() {
     for (id, name) in ids.iter().zip(["one", "two"]) {
         assert!(log.contains(&format!("({id}): completed in")) && log.contains(&format!("{name}@1")), "{log}");
     }
+}
+
+#[test]
+fn a_full_queue_says_that_it_is_full() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "delete");
+    machine.ok(&["init", "shop.db"]);
+    std::fs::write(machine.path("pagekeep.toml"), "folders = ['.']\nwaiting = 1\n").unwrap();
+    let served = Served::start(&machine, &["--config", "pagekeep.toml"]);
+    let held = hold(&path);
+    let replies: Vec<_> = (0..4).map(|_| begin(&served, "")).collect();
+    let refused = replies.iter().find(|reply| reply.status != 202).unwrap();
+    let json = refused.json();
+    assert_eq!(json["error"]["message"], "as many jobs wait as may: 1", "{refused}");
+    assert!(json["error"]["hint"].as_str().unwrap().contains("try again"), "{refused}");
+    drop(held);
 }

@@ -31,12 +31,12 @@ fn a_schedule_forgets_what_it_does_not_keep() {
     for number in 2..=4 {
         machine.insert(&path, 5);
         let served = Served::start(&machine, &[]);
-        served.until(|| {
-            let jobs = served.get("/api/v1/jobs").data();
-            (jobs[0]["state"] == "completed").then_some(())
+        // The jobs of the servers before are listed, too.
+        let wanted = json!(format!("shop@{number}"));
+        let job = served.until(|| {
+            let job = served.get("/api/v1/jobs").data()[0].take();
+            (job["state"] == "completed" && job["snapshot"] == wanted).then_some(job)
         });
-        let job = served.get("/api/v1/jobs").data()[0].clone();
-        assert_eq!(job["snapshot"], format!("shop@{number}"), "{job}");
         let log = served.get(&format!("/api/v1/jobs/{}/log", job["id"].as_str().unwrap())).data();
         let told = format!("forgotten at there (--keep-last 2): shop@{}", number - 2);
         assert_eq!(log.as_str().unwrap().contains(&told), number > 2, "{log}");
@@ -72,8 +72,7 @@ fn policies_holds_and_what_is_forgotten_over_http() {
         .collect();
     assert_eq!(going, ["shop@3", "shop@1"], "{plan}");
     assert_eq!(listed(&machine, ".").len(), 4, "a plan changes nothing");
-    let refused = ended(served.send("DELETE", &at("snapshots/2"), &[], b""));
-    assert!(refused["error"]["message"].as_str().unwrap().contains("held"), "{refused}");
+    served.send("DELETE", &at("snapshots/2"), &[], b"").refused(400, "usage", "held");
     assert_eq!(ended(served.send("DELETE", &at("snapshots/3"), &[], b""))["state"], "completed");
     assert_eq!(listed(&machine, "."), ["shop@4", "shop@2", "shop@1"]);
     assert_eq!(ended(served.post(&at("retention/apply"), json!({})))["state"], "completed");
@@ -106,4 +105,44 @@ fn a_store_is_proven_over_http() {
     assert_eq!(doctor["state"], "completed", "{doctor}");
     assert!(!doctor["result"]["rows"].as_array().unwrap().is_empty(), "{doctor}");
     served.post(&at("doctor"), json!({"what": 1})).refused(400, "usage", "what");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_at_once_and_leaves_no_mark() {
+    let (machine, _path, served) = served();
+    machine.ok(&["backup", "create"]);
+    let at = |what: &str, body| served.post(&format!("/api/v1/databases/shop/{what}"), body);
+    at("drills", json!({"snapshot": "99"})).refused(404, "no_snapshot", "shop@99");
+    at("drills", json!({"from": "nowhere"})).refused(404, "not_found", "backup 'nowhere' not found");
+    at("verify", json!({"snapshot": "99"})).refused(404, "no_snapshot", "shop@99");
+    at("scrub", json!({"max_bytes": "much"})).refused(400, "usage", "much");
+    at("scrub", json!({"max_time": "soon"})).refused(400, "usage", "soon");
+    at("doctor", json!({"remote": "nowhere"})).refused(404, "not_found", "nowhere");
+    at("retention/apply", json!({"from": "nowhere"})).refused(404, "not_found", "nowhere");
+    at("remotes/nowhere/sync", json!({})).refused(404, "not_found", "nowhere");
+    at("remotes", json!({"name": "", "url": "s3://bucket/x"})).refused(400, "usage", "name");
+    at("remotes", json!({"name": "far", "url": "gopher://x"})).refused(400, "usage", "gopher");
+    assert_eq!(served.get("/api/v1/jobs").data(), json!([]));
+    // The same by hand: a wrong question says nothing about the backups.
+    machine.run(&["drill", ".", "shop@99"]).fails(15, &["shop@99"]);
+    assert_eq!(served.get("/api/v1/databases/shop").data()["troubles"], json!([]));
+    let page = served.send("GET", "/", &["Accept: text/html"], b"");
+    assert!(!String::from_utf8(page.body).unwrap().contains("failing"));
+}
+
+#[test]
+fn a_database_whose_file_is_gone_is_still_seen() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "wal");
+    machine.ok(&["init", "shop.db"]);
+    machine.ok(&["backup", "create"]);
+    std::fs::write(machine.path("pagekeep.toml"), "[databases]\nshop = 'shop.db'\nlost = 'lost.db'\n").unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let served = Served::start(&machine, &["--config", "pagekeep.toml"]);
+    let log = served.log();
+    assert!(log.contains("WARN") && log.contains("its snapshots are served") && log.contains("lost: "), "{log}");
+    assert_eq!(served.get("/api/v1/databases/shop").data()["missing"], true);
+    let page = served.send("GET", "/", &["Accept: text/html"], b"");
+    assert!(String::from_utf8(page.body).unwrap().contains("file missing"));
+    machine.run(&["serve", "--db", "nothere", "--listen", "127.0.0.1:0"]).fails(14, &["nothere"]);
 }

@@ -143,9 +143,10 @@ fn a_backup_is_deleted_by_its_file_name() {
     assert_eq!(gone.status, 202, "{gone}");
     assert_eq!(served.ended(gone.data()["id"].as_str().unwrap())["state"], "completed");
     assert_eq!(listed().as_array().unwrap().len(), 1);
-    let newest = served.send("DELETE", &second, &[], b"");
-    let ended = served.ended(newest.data()["id"].as_str().unwrap());
-    assert!(ended["state"] == "failed" && ended["error"]["message"].as_str().unwrap().contains("newest"), "{ended}");
+    // What has to stay is refused at once.
+    served.send("DELETE", &second, &[], b"").refused(400, "usage", "newest");
+    let none = served.get("/api/v1/databases/shop/snapshots/@2001-01-01");
+    none.refused(404, "no_snapshot", "none so old: the oldest, shop@2, is of 20");
 }
 
 #[test]
@@ -166,7 +167,10 @@ fn a_database_that_a_restore_left_unfinished_takes_nothing_but_a_restore() {
     assert!(refused.head.contains("retry-after: "), "{}", refused.head);
     served.post("/api/v1/procedures/sp_backup_create", json!({})).refused(503, "restoring", "");
     served.get("/api/v1/databases/shop/diff?a=1").refused(503, "restoring", "");
-    assert_eq!(served.get("/api/v1/databases/shop").data()["restoring"], "shop@1");
+    let shown = served.get("/api/v1/databases/shop").data();
+    assert_eq!((&shown["restoring"], &shown["broken_off"]["to"]), (&json!("shop@1"), &json!("shop@1")), "{shown}");
+    let again = "pagekeep backup restore . shop.db --live --at shop@1";
+    assert_eq!((&shown["broken_off"]["again"], &shown["broken_off"]["before"]), (&json!(again), &json!(null)));
     // While another program has it open: that one goes on, and sees the new state.
     let back = served.post("/api/v1/databases/shop/restore", json!({"snapshot": "1"})).data();
     let done = served.ended(back["id"].as_str().unwrap());

@@ -33,10 +33,14 @@ fn schedules_are_configured_shown_and_taken_away() {
         "{said:?}"
     );
     let shown = machine.ok(&["--json", "schedule", "-n", "2"]).json();
+    assert!(machine.ok(&["schedule"]).stdout.contains("02:00:00 Europe/Berlin"));
     let one = &shown["schedules"][0];
     assert_eq!((&one["database"], &one["schedule"]["retention"]), (&json!("shop"), &json!(7)));
     assert_eq!(one["next"].as_array().unwrap().len(), 2);
     machine.ok(&["backup", "configure", "--every", "10m", "--on-start", "--jitter", "5m"]);
+    machine.run(&["backup", "configure", "--every", "10"]).fails(2, &["'10' has no unit", "10m"]);
+    machine.run(&["backup", "configure", "--jitter", "5"]).fails(2, &["'5' has no unit"]);
+    assert!(!machine.ok(&["schedule", "-n", "0"]).stdout.contains("(does not count)"));
     let text = std::fs::read_to_string(machine.path(".pagekeep/config.toml")).unwrap();
     assert!(text.contains("every = \"10m\"") && !text.contains("cron"), "{text}");
     machine.ok(&["backup", "configure", "--enabled", "false"]);
@@ -91,6 +95,7 @@ fn what_was_missed_is_made_up_once() {
     let served = Served::start(&machine, &[]);
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(served.get("/api/v1/jobs").data(), json!([]));
+    assert_eq!(served.get("/api/v1/schedules").data()[0]["last"], json!(null), "nothing ever ran");
     served.stop();
     // Three nights went by.
     let then = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(72);
@@ -119,6 +124,10 @@ fn the_environment_says_when_and_where_to() {
     let then = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
     std::fs::write(machine.path(".pagekeep/server/runs.json"), json!({"shop": then}).to_string()).unwrap();
     let served = Served::start(&machine, &[]);
+    assert!(served.log().contains("as the environment says: every 1m"), "{}", served.log());
+    let all = served.get("/api/v1/schedules").data();
+    assert_eq!((&all[0]["from_environment"], &all[0]["every"]), (&json!(true), &json!("1m")), "{all}");
+    assert!(served.get("/api/v1/databases/shop").data()["next_run"].is_string());
     served.until(|| {
         let remotes = served.get("/api/v1/databases/shop/remotes").data();
         (remotes[0]["name"] == "local" && remotes[0]["up_to_date"] == 1).then_some(())

@@ -21,7 +21,7 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 pub(crate) struct Place {
     /// What is served, and where; without one all databases of this folder are
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
 }
 

@@ -1,10 +1,12 @@
 //! `pagekeep backup configure`, `pagekeep schedule`.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::remotes::rows_or_nothing;
 use crate::cli::args::serve::Configure;
-use crate::cli::output::{Output, moment};
+use crate::cli::output::Output;
 use crate::cli::session::Session;
 use crate::ops::{self, OpError, Planned, ScheduleOptions};
 
@@ -23,7 +25,7 @@ pub(crate) fn configure(session: &Session, wanted: Configure) -> Result<Output, 
     let planned = planned.expect("BUG: it was configured");
     let output = Output::new(line(planned), json_of(planned));
     Ok(match planned.next.first() {
-        Some(next) => output.say(format!("the next run is at {}, while `pagekeep serve` runs", moment(*next))),
+        Some(next) => output.say(format!("the next run is at {}, while `pagekeep serve` runs", run_at(planned, *next))),
         None => output.say("it does not count: --enabled true makes it"),
     })
 }
@@ -31,9 +33,13 @@ pub(crate) fn configure(session: &Session, wanted: Configure) -> Result<Output, 
 pub(crate) fn list(session: &Session, count: usize) -> Result<Output, OpError> {
     let all = ops::planned(&session.context, &session.workspace()?, count)?;
     let row = |planned: &Planned| {
-        let next = planned.next.iter().map(|next| moment(*next)).collect::<Vec<_>>().join(", ");
+        let next = planned.next.iter().map(|next| run_at(planned, *next)).collect::<Vec<_>>().join(", ");
         let kept = planned.schedule.retention.map_or("-".into(), |kept| kept.to_string());
-        let next = if planned.next.is_empty() { "(does not count)".into() } else { next };
+        let next = match planned.next.is_empty() {
+            _ if !planned.schedule.enabled => "(does not count)".into(),
+            true => "-".into(),
+            false => next,
+        };
         vec![planned.database.to_string(), planned.schedule.in_words(), kept, next]
     };
     let text = rows_or_nothing(&["DATABASE", "WHEN", "KEEPS", "NEXT RUNS"], all.iter().map(row).collect());
@@ -42,6 +48,13 @@ pub(crate) fn list(session: &Session, count: usize) -> Result<Output, OpError> {
         true => output.say("no schedule yet; make one: pagekeep backup configure --every 10m"),
         false => output,
     })
+}
+
+/// When a run is due, by the clock on the wall of its schedule's zone.
+fn run_at(planned: &Planned, at: Timestamp) -> String {
+    let zone = planned.schedule.timezone.as_deref().and_then(|name| Some((name, TimeZone::get(name).ok()?)));
+    let (name, zone) = zone.unwrap_or(("UTC", TimeZone::UTC));
+    format!("{} {name}", at.to_zoned(zone).strftime("%Y-%m-%d %H:%M:%S"))
 }
 
 fn line(planned: &Planned) -> String {

@@ -33,18 +33,30 @@ pub(crate) fn run(session: &Session, wanted: Serve) -> Result<Output, OpError> {
     use tracing_subscriber::util::SubscriberInitExt;
     // In a process that has a subscriber already, that one hears all.
     let _ = tracing_subscriber::registry().with(lines).with(said).try_init();
-    let options = ServeOptions { config: wanted.place.config, listen: wanted.listen };
+    let only = match (&session.globals.db, &wanted.place.config) {
+        (None, _) => None,
+        (Some(_), None) => {
+            let database = session.database(false)?;
+            Some((database.handle.clone(), database.source()))
+        }
+        (Some(_), Some(_)) => {
+            let reason = "--db and --config both say what is served".to_owned();
+            return Err(OpError::BadCall { reason, hint: "leave one of them out".into() });
+        }
+    };
+    let options = ServeOptions { config: wanted.place.config, listen: wanted.listen, only };
     server::serve(session.caller(), &options)?;
     Ok(Output::default())
 }
 
 pub(crate) fn user(session: &Session, place: Place, command: User) -> Result<Output, OpError> {
-    let access = access(session, place)?;
+    let access = access(session, &place)?;
     match command {
         User::Add { name, may } => {
-            let password = password()?;
+            let password = password(session, &name)?;
             access.add_user(&name, &password, scope(&may), databases(session, &may)?, session.context.now())?;
-            Ok(Output::new(name.clone(), json!({"user": name, "scope": may.scope})))
+            let output = Output::new(name.clone(), json!({"user": name, "scope": may.scope}));
+            Ok(strangers(session, &place, &may, output))
         }
         User::List => {
             let users = access.users()?;
@@ -65,13 +77,16 @@ pub(crate) fn user(session: &Session, place: Place, command: User) -> Result<Out
 }
 
 pub(crate) fn token(session: &Session, place: Place, command: Token) -> Result<Output, OpError> {
-    let access = access(session, place)?;
+    let access = access(session, &place)?;
     match command {
         Token::Create { name, may, expires } => {
             let now = session.context.now();
             let bad = |reason: String| OpError::from(WorkspaceError::Setting { reason });
             let after = |text: String| -> Result<jiff::Timestamp, OpError> {
                 let span = SignedDuration::try_from(duration(&text).map_err(bad)?).unwrap_or(SignedDuration::MAX);
+                if span.is_zero() {
+                    return Err(bad(format!("'{text}' is over at once: nobody could use the token")));
+                }
                 now.checked_add(span).map_err(|_| bad(format!("'{text}' is longer than time goes on")))
             };
             let expires = expires.map(after).transpose()?;
@@ -79,7 +94,7 @@ pub(crate) fn token(session: &Session, place: Place, command: Token) -> Result<O
             let json =
                 json!({"id": token.id, "name": token.name, "token": secret, "scope": may.scope, "expires_at": expires});
             let said = format!("{} may {}; it is not shown again", token.id, may.scope);
-            Ok(Output::new(secret, json).say(said))
+            Ok(strangers(session, &place, &may, Output::new(secret, json).say(said)))
         }
         Token::List => {
             let tokens = access.tokens()?;
@@ -107,9 +122,23 @@ pub(crate) fn token(session: &Session, place: Place, command: Token) -> Result<O
     }
 }
 
-fn access(session: &Session, place: Place) -> Result<Access, OpError> {
-    let options = ServeOptions { config: place.config, listen: None };
-    Access::open(&ServeConfig::load(&session.context, &options)?.state)
+fn config(session: &Session, place: &Place) -> Result<ServeConfig, OpError> {
+    ServeConfig::load(&session.context, &ServeOptions { config: place.config.clone(), ..ServeOptions::default() })
+}
+
+fn access(session: &Session, place: &Place) -> Result<Access, OpError> {
+    Access::open(&config(session, place)?.state)
+}
+
+/// Says which of the databases are not served now: they may come, or be mistyped.
+fn strangers(session: &Session, place: &Place, may: &May, output: Output) -> Output {
+    if may.databases.is_empty() {
+        return output;
+    }
+    let served = config(session, place).map(|config| server::served(&session.context, &session.settings, &config));
+    let served = served.unwrap_or_default();
+    let unknown = may.databases.iter().filter(|name| !served.iter().any(|known| known.as_str() == **name));
+    unknown.fold(output, |output, name| output.say(format!("warning: no database '{name}' is served now")))
 }
 
 fn scope(may: &May) -> Scope {
@@ -127,10 +156,18 @@ fn listed(databases: &[crate::base::Name]) -> String {
     databases.iter().map(crate::base::Name::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// A line from standard input. From a terminal it is seen while it is typed, and that is said.
-fn password() -> Result<String, OpError> {
-    if std::io::stdin().is_terminal() {
-        crate::cli::output::say("the password, then Enter (it is seen here; better: pagekeep user add NAME < FILE)");
+/// A line from standard input. At a terminal it is asked for twice, and not seen while it is typed.
+fn password(session: &Session, name: &str) -> Result<String, OpError> {
+    if let Some(prompt) = session.context.passwords.prompt.as_ref().filter(|_| std::io::stdin().is_terminal()) {
+        let asked = |words: &str| {
+            let given = prompt(words).map_err(OpError::io("read", std::path::Path::new("the terminal")))?;
+            Ok::<_, OpError>(given.text().unwrap_or_default().to_owned())
+        };
+        let given = asked(&format!("password of {name}"))?;
+        if given != asked("once more")? {
+            return Err(WorkspaceError::Setting { reason: "the two passwords differ".into() }.into());
+        }
+        return Ok(given);
     }
     let mut text = String::new();
     let read =

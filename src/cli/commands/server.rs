@@ -155,6 +155,7 @@ impl There<'_> {
         let mut output = status::table(&all, |number| format!("{place}@{number}"));
         output.json["database"] = json!(summary.name);
         output.json["snapshot"] = json!(summary.snapshot);
+        output = status::with_troubles(&summary.troubles(), output);
         if let Some(to) = &summary.restoring {
             output.json["restoring"] = json!(to);
             output.exit = crate::cli::exit::STALE;

@@ -16,19 +16,27 @@ pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
     let all = ops::status(&session.context, &database, max_age)?;
     let troubles = ops::troubles(&database);
     let mut output = table(&all, |number| database.title(number));
-    output.json["troubles"] = troubles.iter().map(trouble_json).collect();
-    for one in &troubles {
-        output = told(one, output);
-    }
-    let failing = troubles.iter().any(|one| one.failing.is_some());
+    output = with_troubles(&troubles, output);
     let unfinished = ops::unfinished_restore(&database);
     if let Some(restoring) = &unfinished {
         output = unfinished_restore(&database, restoring, output);
     }
-    if failing || unfinished.is_some() {
+    if unfinished.is_some() {
         output.exit = exit::STALE;
     }
     Ok(output)
+}
+
+/// What runs complain of besides, with the exit code that this has.
+pub(super) fn with_troubles(troubles: &[Trouble], mut output: Output) -> Output {
+    output.json["troubles"] = troubles.iter().map(trouble_json).collect();
+    for one in troubles {
+        output = told(one, output);
+    }
+    if troubles.iter().any(|one| one.failing.is_some()) {
+        output.exit = exit::STALE;
+    }
+    output
 }
 
 /// Remotes side by side, and what is wrong with them; with the exit code that this has.
@@ -113,7 +121,8 @@ fn told(one: &Trouble, mut output: Output) -> Output {
     if let Some(Failing { since, times, last_at, why }) = &one.failing {
         let (since, last) = (moment(*since), moment(*last_at));
         let verb = one.verb.name();
-        output = output.say(format!("{verb} of {place} fails since {since} ({times} times, last at {last}): {why}"));
+        let times = counted(u64::from(*times), "time");
+        output = output.say(format!("{verb} of {place} fails since {since} ({times}, last at {last}): {why}"));
     }
     match &one.hook {
         Some(reason) => output.say(format!("after the last {} of {place}, {reason}", one.verb.name())),

@@ -125,6 +125,14 @@ impl Shape {
         self.key_columns().iter().map(|at| self.columns[*at].name.as_str())
     }
 
+    /// Names of the columns that are shown, those of the key first, then in the table's order.
+    pub fn names_by_key(&self) -> Vec<String> {
+        let number = if self.alias.is_none() && !self.without_rowid { self.rowid_name() } else { None };
+        let mut columns: Vec<&Column> = self.columns.iter().filter(|one| one.kind != ColumnKind::Virtual).collect();
+        columns.sort_by_key(|one| if one.key == 0 { u32::MAX } else { one.key });
+        number.map(str::to_owned).into_iter().chain(columns.iter().map(|one| one.name.clone())).collect()
+    }
+
     /// Whether its keys are in an order that is known here.
     pub fn has_known_order(&self) -> bool {
         self.order.iter().all(|column| !matches!(column.collation, Collation::Other(_)))

@@ -39,6 +39,10 @@ pub(crate) struct Who {
     pub(crate) databases: Vec<Name>,
 }
 
+/// Says of an answer who was let in by it.
+#[derive(Clone, Debug)]
+pub(crate) struct LoggedIn(pub(crate) String);
+
 /// What the gate keeps.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -122,6 +126,8 @@ pub(crate) async fn gate(
         Err(_) if is_public(&path) => next.run(request).await,
         Err(failure) => failure.into_response(),
     };
+    // Who logs in is known only then.
+    let name = response.extensions().get::<LoggedIn>().map_or(name, |LoggedIn(name)| name.clone());
     let status = response.status();
     let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS].contains(&status);
     if refused || !is_harmless(&method) {

@@ -18,7 +18,7 @@ use crate::base::Name;
 use crate::ops::ErrorKind;
 
 pub use file::Access;
-pub(crate) use gate::{Gate, Who, cookie, gate, prove, set_cookie};
+pub(crate) use gate::{Gate, LoggedIn, Who, cookie, gate, prove, set_cookie};
 
 /// What may be done; each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]

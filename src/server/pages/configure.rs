@@ -98,9 +98,34 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
         Page::new(Section::Databases, "Configure", view(visit, data))
             .below("Databases", "/")
             .below(name, words::database(name))
-            .command(format!("pagekeep --db {} backup configure --schedule \"0 2 * * *\" --retention 7", shell(name)))
-            .command(format!("pagekeep --db {} forget --keep-last 7 --dry-run", shell(name)))
+            .command(configuring(name, data.schedule.as_ref()))
+            .command(format!("pagekeep --db {} forget {} --dry-run", shell(name), shown_policy(data)))
     }))
+}
+
+/// The command that makes the schedule what it is; one like many while there is none.
+fn configuring(name: &str, schedule: Option<&ScheduleView>) -> String {
+    let mut command = format!("pagekeep --db {} backup configure", shell(name));
+    let Some(one) = schedule else { return command + " --schedule \"0 2 * * *\" --retention 7" };
+    let mut say = |flag: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            command.push_str(&format!(" --{flag} {}", shell(value)));
+        }
+    };
+    say("schedule", one.cron.as_deref());
+    say("every", one.every.as_deref());
+    say("timezone", one.timezone.as_deref());
+    say("retention", one.retention.map(|kept| kept.to_string()).as_deref());
+    say("jitter", one.jitter.as_deref());
+    say("on-start", one.on_start.then_some("true"));
+    say("enabled", (!one.enabled).then_some("false"));
+    command
+}
+
+/// The policy that is looked at, else the one that holds, else one like many.
+fn shown_policy(data: &View) -> String {
+    let shown = data.trial.as_ref().map(|trial| &trial.policy).or(data.policy.as_ref());
+    shown.map_or_else(|| "--keep-last 7".into(), ToString::to_string)
 }
 
 fn try_out(place: &crate::server::routes::place::Place, policy: Policy) -> Result<Trial, Failure> {
@@ -160,7 +185,8 @@ fn schedule(visit: &Visit, base: &str, now: Option<&ScheduleView>) -> Markup {
             @if let Some(next) = now.and_then(|one| one.next.first()) { p.hint { "Next run " (moment(visit, next)) "." } }
             button.primary type="submit" { "Save" }
         }
-        @if now.is_some() { (button(visit, &format!("{base}/configure/schedule/remove"), "Remove the schedule", "quiet")) }
+        @if now.is_some_and(|one| one.from_environment) { p.hint { "It comes from the server\u{2019}s environment (BACKUP_\u{2026}), as long as nothing is saved here." } }
+        @else if now.is_some() { (button(visit, &format!("{base}/configure/schedule/remove"), "Remove the schedule", "quiet")) }
     }
 }
 

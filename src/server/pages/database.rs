@@ -91,7 +91,8 @@ fn view(visit: &Visit, data: &View) -> Markup {
     let base = words::database(&database.name);
     let (kind, word, why) = home::of(database, Some(standing));
     html! {
-        @if let Some(to) = &database.restoring {
+        @if let Some(broken) = &database.broken_off { (parts::broken_off(visit, &database.name, broken)) }
+        @else if let Some(to) = &database.restoring {
             p.wrong role="alert" { "A restore to " (to) " is not finished; the database takes no other job until one is. "
                 a href={ "/jobs?database=" (words::segment(&database.name)) } { "See its job" } }
         }

@@ -140,7 +140,10 @@ fn found_view(data: &View, found: &Difference) -> Markup {
 }
 
 fn rows(table: &TableChanges) -> Markup {
-    let mut columns: Vec<&String> = Vec::new();
+    let is_there =
+        |name: &&String| table.rows.iter().any(|row| [&row.new, &row.old].iter().any(|side| side.get(*name).is_some()));
+    let mut columns: Vec<&String> = table.names.iter().filter(is_there).collect();
+    // What only the older state has comes last.
     for row in &table.rows {
         let sides = [&row.new, &row.old].into_iter().filter_map(Value::as_object);
         for name in sides.flat_map(|side| side.keys()) {

@@ -51,8 +51,10 @@ pub(super) async fn log_in(
     };
     match session::log_in(state, from, Body(wanted)).await {
         Ok(begun) => {
-            let cookie = begun.into_response().headers().get(header::SET_COOKIE).cloned();
+            let begun = begun.into_response();
+            let cookie = begun.headers().get(header::SET_COOKIE).cloned();
             let mut response = go(next);
+            response.extensions_mut().extend(begun.extensions().clone());
             response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
             Ok(response)
         }

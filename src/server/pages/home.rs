@@ -72,9 +72,9 @@ fn view(visit: &Visit, home: &Home) -> Markup {
     html! {
         p.summary {
             (many(home.total as u64, "database"))
-            @if needy > 0 { ", " span.wrong-text { (needy) " need attention" } }
+            @if needy > 0 { ", " span.wrong-text { (needy) @if needy == 1 { " needs attention" } @else { " need attention" } } }
             @if behind > 0 { ", " (behind) " to bring up to date" }
-            @if needy + behind == 0 { ", all as they should be" }
+            @if needy + behind == 0 { @if home.total == 1 { ", as it should be" } @else { ", all as they should be" } }
         }
         @if home.total > 8 { label.filter { span.sr { "Filter" } input type="search" placeholder="Filter  /" data-filter="#databases tbody tr"; } }
         div.scroll { table #databases.stack data-busy[home.databases.iter().any(|card| card.summary.busy)] {
@@ -124,11 +124,17 @@ pub(super) fn condition(card: &Card) -> (&'static str, &'static str, Option<Stri
 pub(super) fn of(summary: &Summary, standing: Option<&Standing>) -> (&'static str, &'static str, Option<String>) {
     let failing = summary.remotes.iter().find_map(|remote| remote.failing.clone());
     let failing = standing.and_then(|standing| standing.failing.clone()).or(failing);
+    if let Some(broken) = &summary.broken_off {
+        return ("bad", "restore broke off", Some(format!("to {}: {}", broken.to, broken.why)));
+    }
     if let Some(to) = &summary.restoring {
         return ("busy", "restoring", Some(format!("to {to}")));
     }
     if summary.busy {
         return ("busy", "at work", None);
+    }
+    if summary.missing {
+        return ("bad", "file missing", Some(format!("there is no {}", summary.path)));
     }
     if failing.is_some() {
         return ("bad", "failing", failing);

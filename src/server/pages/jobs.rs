@@ -1,4 +1,4 @@
-//! Jobs: those of this server, and each as it goes on.
+//! Jobs: those of all databases, and each as it goes on.
 
 use axum::response::Response;
 use maud::{Markup, html};
@@ -11,17 +11,19 @@ use super::words::{self, size};
 use crate::server::access::Scope;
 use crate::server::answer::Failure;
 use crate::server::input::{Asked, At};
+use crate::server::routes::databases::{self, BrokenOff};
 use crate::server::routes::work::{self, JobView, Wanted};
 
 /// Jobs that are listed.
 const MOST: usize = 200;
-const STATES: [(&str, &str); 6] = [
+const STATES: [(&str, &str); 7] = [
     ("", "all"),
     ("in_progress", "at work"),
     ("pending", "waiting"),
     ("completed", "completed"),
     ("failed", "failed"),
     ("cancelled", "cancelled"),
+    ("interrupted", "interrupted"),
 ];
 
 /// Jobs.
@@ -32,15 +34,15 @@ pub(super) async fn list(visit: Visit) -> Result<Response, Failure> {
         let database = visit.asked.get("database");
         let state = visit.asked.get("state").unwrap_or_default();
         let of = database.map(|name| format!("&database={}", words::segment(name))).unwrap_or_default();
-        let is_at_work = jobs.iter().any(|job| job.finished_at.is_none());
+        let is_at_work = jobs.iter().any(|job| !job.is_over());
         let body = html! {
             nav.tabs aria-label="State" data-busy[is_at_work] {
                 @for (known, word) in STATES { a href={ "/jobs?state=" (known) (of) } aria-current=[(known == state).then_some("true")] { (word) } }
             }
             @if jobs.is_empty() {
                 (empty("No job here", html! {
-                    @if database.is_some() { p { "Jobs of the last 30 days are listed. Begin one with \u{201c}Back up now\u{201d} on the database\u{2019}s page." } }
-                    @else { p { "Those that this server began since it runs are listed here; older ones are on each database\u{2019}s page." } a.button href="/" { "All databases" } }
+                    p { "Jobs of the last 30 days are listed. Begin one with \u{201c}Back up now\u{201d} on a database\u{2019}s page." }
+                    @if database.is_none() { a.button href="/" { "All databases" } }
                 }))
             } @else { (parts::job_rows(visit, jobs, database.is_none())) }
         };
@@ -54,6 +56,8 @@ pub(super) async fn list(visit: Visit) -> Result<Response, Failure> {
 pub(super) struct View {
     job: JobView,
     log: String,
+    /// The restore that broke off, when the job was one.
+    broken_off: Option<BrokenOff>,
 }
 
 /// One job.
@@ -61,14 +65,27 @@ pub(super) async fn one(visit: Visit) -> Result<Response, Failure> {
     let id = || At(visit.part(0));
     let job = work::one(visit.state(), visit.who.clone(), id()).await?.into_data();
     let log = work::log(visit.state(), visit.who.clone(), id()).await.map(|log| log.into_data()).unwrap_or_default();
-    Ok(visit.show(View { job, log }, |visit, data| {
+    let mut broken_off = None;
+    if job.task == "sp_backup_restore" && ["interrupted", "failed"].contains(&job.state) {
+        let database = databases::one(visit.state(), visit.who.clone(), At(job.database.clone())).await;
+        broken_off = database.ok().and_then(|database| database.into_data().broken_off);
+    }
+    Ok(visit.show(View { job, log, broken_off }, |visit, data| {
         let job = &data.job;
-        let is_over = job.finished_at.is_some();
+        let is_over = job.is_over();
         let deeds = html! {
             @if !is_over && !job.cancel_requested && visit.who.scope >= Scope::Backup { (button(visit, &format!("/jobs/{}/cancel", job.id), "Cancel", "danger")) }
+            @if job.state == "completed" && job.verb.as_deref() == Some("add") { @if let Some(remote) = &job.remote {
+                a.button href={ (words::database(&job.database)) "/configure#remotes" } { "Configure" }
+                (button(visit, &format!("{}/remotes/{}/sync", words::database(&job.database), words::segment(remote)), "Sync now", "primary"))
+            } }
             @if is_over { @if let Some(snapshot) = &job.snapshot { a.button.primary href=(words::snapshot(&job.database, snapshot)) { "Open " (snapshot) } } }
         };
-        Page::new(Section::Jobs, format!("{} of {}", task(&job.task), job.database), view(visit, data))
+        let title = match &job.remote {
+            Some(remote) => format!("{} {remote} of {}", task(job), job.database),
+            None => format!("{} of {}", task(job), job.database),
+        };
+        Page::new(Section::Jobs, title, view(visit, data))
             .below("Jobs", "/jobs")
             .below(&job.database, words::database(&job.database))
             .deeds(deeds)
@@ -78,14 +95,14 @@ pub(super) async fn one(visit: Visit) -> Result<Response, Failure> {
 
 fn view(visit: &Visit, data: &View) -> Markup {
     let job = &data.job;
-    let is_over = job.finished_at.is_some();
+    let is_over = job.is_over();
     html! {
         @if !is_over { noscript { p.notice { "Without a script this page stays as it is: reload it to see how far the job is." } } }
         div data-job=[(!is_over).then_some(&job.id)] {
             dl.facts {
                 (fact("State", html! { span data-state { (job_state(job.state)) } @if job.cancel_requested && !is_over { p.muted { "asked to stop" } } }))
                 (fact("Begun", moment(visit, &job.created_at)))
-                (fact("Ended", moment_or_none(visit, job.finished_at.as_deref())))
+                (fact("Ended", html! { @if is_over && job.finished_at.is_none() { span.none { "unknown when" } } @else { (moment_or_none(visit, job.finished_at.as_deref())) } }))
                 (fact("Took", html! { @match parts::took(job) { Some(took) => (took), None => span.none { (words::NONE) } } }))
                 (fact("Moved", html! { span data-moved { (size(job.moved_bytes)) } }))
                 (fact("Snapshot", html! { @match &job.snapshot { Some(snapshot) => a href=(words::snapshot(&job.database, snapshot)) { (snapshot) }, None => span.none { (words::NONE) } } }))
@@ -99,9 +116,12 @@ fn view(visit: &Visit, data: &View) -> Markup {
             }
             @if let Some(error) = &job.error {
                 div.wrong role="alert" { p { (error.message) } @if let Some(hint) = &error.hint { p { (hint) } } }
-                @if ["backup", "create"].contains(&job.task.as_str()) { (button(visit, &format!("{}/backup", words::database(&job.database)), "Try again", "")) }
+                }
+            @if ["failed", "interrupted"].contains(&job.state) && ["backup", "create"].contains(&job.task.as_str()) && visit.may(Scope::Backup) {
+                (button(visit, &format!("{}/backup", words::database(&job.database)), "Try again", ""))
             }
-            @if job.state == "interrupted" { p.wrong { "Its process ended before it could say how. Nothing half done is visible; begin it again." } }
+            @if let Some(broken) = &data.broken_off { (parts::broken_off(visit, &job.database, broken)) }
+            @else if job.state == "interrupted" { p.wrong { "Its process ended before it could say how. Nothing half done is visible; begin it again." } }
             h2 { "Log" }
             pre.log data-log tabindex="0" { @if data.log.is_empty() { "Nothing was said." } @else { (data.log) } }
         }

@@ -61,6 +61,7 @@ pub(super) fn routes() -> Router<Arc<Server>> {
         .route("/logout", post(door::log_out))
         .route("/", get(home::show))
         .route("/index.json", get(home::show))
+        .route("/.json", get(home::show))
         .twins("/backup", get(home::show))
         .twins("/databases/{database}", get(database::show))
         .route("/databases/{database}/backup", post(database::back_up))

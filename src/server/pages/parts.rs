@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::visit::Visit;
 use super::words::{self, size};
-use crate::server::routes::databases::Remote;
+use crate::server::access::Scope;
+use crate::server::routes::databases::{BrokenOff, Remote};
 use crate::server::routes::query::ResultSet;
 use crate::server::routes::work::JobView;
 
@@ -45,8 +46,13 @@ pub(super) fn job_state(state: &str) -> Markup {
 }
 
 /// What a job does, as people call it.
-pub(super) fn task(name: &str) -> &str {
-    match name {
+pub(super) fn task(job: &JobView) -> &str {
+    match (job.task.as_str(), job.verb.as_deref()) {
+        ("backup", Some("add")) => return "Add remote",
+        ("backup", Some("sync")) => return "Sync",
+        _ => {}
+    }
+    match job.task.as_str() {
         "backup" => "Backup",
         "create" => "Snapshot",
         "sp_backup_restore" => "Restore",
@@ -73,7 +79,7 @@ pub(super) fn job_rows(visit: &Visit, jobs: &[JobView], with_database: bool) -> 
                 @for job in jobs {
                     tr {
                         td { (job_state(job.state)) }
-                        td { a href={ "/jobs/" (job.id) } { (task(&job.task)) } }
+                        td { a href={ "/jobs/" (job.id) } { (task(job)) @if let Some(remote) = &job.remote { " " (remote) } } }
                         @if with_database { td { a href=(words::database(&job.database)) { (job.database) } } }
                         td { (moment(visit, &job.created_at)) }
                         td.number { (took(job).unwrap_or_else(|| words::NONE.into())) }
@@ -121,6 +127,21 @@ pub(super) fn remotes(database: &str, all: &[Remote]) -> Markup {
     }
 }
 
+/// A restore that broke off, and the two ways on.
+pub(super) fn broken_off(visit: &Visit, name: &str, broken: &BrokenOff) -> Markup {
+    let restore = |title: &str| format!("{}/restore", words::snapshot(name, title));
+    html! {
+        div.wrong role="alert" {
+            p { "A restore to " (broken.to) " broke off: " (broken.why) ". The database holds the state before or after it, whole, and takes no other job until a restore ends." }
+            @if visit.may(Scope::Restore) { div.row {
+                @if broken.to.contains('@') { a.button href=(restore(&broken.to)) { "Restore again" } }
+                @if let Some(before) = &broken.before { a.button href=(restore(before)) { "Go back" } }
+            } }
+            pre { code { (broken.again) @if let Some(back) = &broken.back { "\n" (back) } } }
+        }
+    }
+}
+
 /// A fact and its value.
 pub(super) fn fact(name: &str, value: Markup) -> Markup {
     html! { div { dt { (name) } dd { (value) } } }
@@ -155,11 +176,17 @@ fn short(text: &str) -> String {
     }
 }
 
+/// Whether all values of a column are numbers, and some are there.
+fn are_numbers(set: &ResultSet, at: usize) -> bool {
+    let mut values = set.rows.iter().filter_map(|row| row.get(at)).filter(|value| !value.is_null()).peekable();
+    values.peek().is_some() && values.all(Value::is_number)
+}
+
 /// The rows of a statement.
 pub(super) fn result(set: &ResultSet) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Rows" { table.data {
-            thead { tr { @for column in &set.columns { th { (column) } } } }
+            thead { tr { @for (at, column) in set.columns.iter().enumerate() { th.number[are_numbers(set, at)] { (column) } } } }
             tbody { @for row in &set.rows { tr {
                 @for value in row { td.number[value.is_number()] { (cell(value)) } }
             } } }

@@ -99,7 +99,7 @@ fn changes(since: &Difference) -> Markup {
         p { "Since then " (many(sum(|table| table.added), "row")) " came, " (many(sum(|table| table.removed), "row")) " went, "
             (many(sum(|table| table.changed), "row")) " changed" @if !since.schema.is_empty() { ", and " (many(since.schema.len() as u64, "definition")) " of the schema" } ":" }
         div.scroll { table {
-            thead { tr { th { "Table" } th.number { "Rows that go" } th.number { "Rows that come back" } th.number { "Rows changed back" } } }
+            thead { tr { th { "Table" } th.number { "Rows that go" } th.number { "come back" } th.number { "change back" } } }
             tbody { @for table in &since.tables { tr {
                 td { (table.table) } td.number.removed { (count(table.added)) } td.number.added { (count(table.removed)) } td.number.changed { (count(table.changed)) }
             } } }

@@ -1,7 +1,8 @@
 //! When each database is backed up by itself.
 
 use axum::response::Response;
-use maud::html;
+use jiff::tz::TimeZone;
+use maud::{Markup, html};
 
 use super::layout::{Page, Section};
 use super::parts::{badge, calendar, empty, moment, moment_or_none};
@@ -9,6 +10,14 @@ use super::visit::Visit;
 use super::words;
 use crate::server::answer::Failure;
 use crate::server::routes::schedules::{self, ScheduleView};
+
+/// A run by the clock on the wall of its schedule's zone.
+fn calendar_of(visit: &Visit, schedule: &ScheduleView, text: &str) -> Markup {
+    match schedule.timezone.as_deref().and_then(|name| TimeZone::get(name).ok()) {
+        Some(zone) => words::calendar(text, &zone),
+        None => calendar(visit, text),
+    }
+}
 
 /// All schedules.
 pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
@@ -23,10 +32,10 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
                 (Some(cron), _) => { code { (cron) } @if let Some(zone) = &one.timezone { span.muted { " " (zone) } } },
                 (None, Some(every)) => { "every " (every) },
                 (None, None) => span.none { (words::NONE) },
-            } @if let Some(jitter) = &one.jitter { span.muted { " \u{b1} " (jitter) } } @if one.on_start { span.muted { ", and at start" } } }
+            } @if let Some(jitter) = &one.jitter { span.muted { " \u{b1} " (jitter) } } @if one.on_start { span.muted { ", and at start" } } @if one.from_environment { span.muted { ", by the environment" } } }
             td { (moment_or_none(visit, one.last.as_deref())) }
-            td { @match one.next.first() { Some(next) => { (moment(visit, next)) span.muted { " " (calendar(visit, next)) } }, None => span.none { (words::NONE) } } }
-            td { @for next in one.next.iter().skip(1).take(2) { div.muted { (calendar(visit, next)) } } }
+            td { @match one.next.first() { Some(next) => { (moment(visit, next)) span.muted { " " (calendar_of(visit, one, next)) } }, None => span.none { (words::NONE) } } }
+            td { @for next in one.next.iter().skip(1).take(2) { div.muted { (calendar_of(visit, one, next)) } } }
             td.number { @match one.retention { Some(kept) => (kept), None => span.none { "all" } } }
             td.row-deeds { a href={ (words::database(&one.database)) "/configure" } { "Configure" } }
         } };

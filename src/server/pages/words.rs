@@ -60,7 +60,7 @@ pub(super) fn calendar(text: &str, zone: &TimeZone) -> Markup {
 }
 
 fn full(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 /// A name as one segment of an address. Dots are written as `%2E`, so that no name ends as a page's twin does.

@@ -1,6 +1,7 @@
 //! The databases that are served.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -8,12 +9,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Shared;
 use crate::base::Name;
-use crate::ops::{OpError, title};
+use crate::ops::{OpError, Trouble, title, troubles};
 use crate::server::Server;
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, Success, done};
 use crate::server::input::{Asked, At};
-use crate::workspace::SourceKind;
+use crate::workspace::{Failing, Restoring, SourceKind};
 
 /// Databases on a page when it is not said how many.
 const PAGE: usize = 100;
@@ -63,11 +64,62 @@ pub(crate) struct Summary {
     pub(crate) schedule: Option<String>,
     /// The next run.
     pub(crate) next_run: Option<String>,
+    /// Whether there is no such file or folder any more.
+    pub(crate) missing: bool,
     /// Whether a job waits or is at work.
     pub(crate) busy: bool,
     /// What a restore that is not finished puts it back to; it takes no other job meanwhile.
     pub(crate) restoring: Option<String>,
+    /// What is to be known of that restore when nobody is at work on it any more.
+    pub(crate) broken_off: Option<BrokenOff>,
+    /// What runs complain of.
+    pub(crate) troubles: Vec<Troubled>,
     pub(crate) remotes: Vec<Remote>,
+}
+
+/// Runs of one kind at one place that fail, or whose hook did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Troubled {
+    /// create, sync, verify, scrub, repair or drill.
+    pub(crate) run: &'static str,
+    /// The remote; null for the local store.
+    pub(crate) remote: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    pub(crate) failing: Option<Failing>,
+    /// What became of the hook after the last one, when it failed.
+    pub(crate) hook: Option<String>,
+}
+
+impl Troubled {
+    fn of(trouble: Trouble) -> Self {
+        let Trouble { verb, remote, failing, hook } = trouble;
+        Self { run: verb.name(), remote: remote.map(|remote| remote.to_string()), failing, hook }
+    }
+}
+
+/// A restore whose process ended before it did. The database holds the state before or the state after it, whole.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BrokenOff {
+    /// The snapshot that the database was to become.
+    pub(crate) to: String,
+    /// The snapshot of the state before; none until that was kept.
+    pub(crate) before: Option<String>,
+    /// The command that does it again.
+    pub(crate) again: String,
+    /// The command that goes back to the state before.
+    pub(crate) back: Option<String>,
+    /// Why it broke off, or while what.
+    pub(crate) why: String,
+}
+
+impl BrokenOff {
+    fn of(restoring: Restoring) -> Self {
+        let Restoring { to, again, back, phase, failure, .. } = restoring;
+        let last = back.as_ref().and_then(|command| command.rsplit(' ').next());
+        let before = last.filter(|word| word.contains('@')).map(|word| word.trim_matches('\'').to_owned());
+        let why = failure.unwrap_or_else(|| format!("its process ended while {phase}"));
+        Self { to, before, again, back, why }
+    }
 }
 
 /// What is known of a remote without asking it.
@@ -183,6 +235,7 @@ impl Server {
         let (entry, workspace) = self.catalog.workspace(name)?;
         let handle = &entry.handle;
         let config = &workspace.config.databases[handle];
+        let database = self.catalog.database(name, &self.base.settings)?;
         let stored_as = config.database.as_ref().unwrap_or(handle);
         let memory = self.memories.database(&workspace, handle);
         let now = self.base.context.now();
@@ -198,8 +251,17 @@ impl Server {
                 failing,
             }
         });
-        let schedule = workspace.config.schedules.get(handle).filter(|schedule| schedule.enabled);
-        let next = schedule.and_then(|schedule| schedule.timetable(name.as_str(), &self.base.context.zone).ok());
+        let schedule = self.schedule_of(&workspace, handle).filter(|(schedule, _)| schedule.enabled);
+        let words = schedule.map(|(schedule, from_environment)| match from_environment {
+            true => format!("{}, by the environment", schedule.in_words()),
+            false => schedule.in_words(),
+        });
+        let next = schedule.and_then(|(schedule, _)| schedule.timetable(name.as_str(), &self.base.context.zone).ok());
+        let busy = self.runner.has(&entry.home, handle);
+        let restoring = workspace.restoring(handle);
+        // Who restores holds the folder's lock, a command of somebody else among them.
+        let is_left = |_: &Restoring| !busy && workspace.lock(Duration::ZERO).is_ok();
+        let broken_off = restoring.clone().filter(is_left).map(BrokenOff::of);
         let line = memory.as_ref().and_then(|memory| memory.line.as_ref()).unwrap_or(&config.line);
         Ok(Summary {
             name: name.to_string(),
@@ -212,10 +274,13 @@ impl Server {
             snapshot: memory.as_ref().map(|memory| title(stored_as, line, memory.number)),
             snapshot_at: memory.as_ref().map(|memory| memory.created_at.to_string()),
             snapshot_age_s: memory.as_ref().map(|memory| now.duration_since(memory.created_at).as_secs().max(0)),
-            schedule: schedule.map(crate::workspace::Schedule::in_words),
+            schedule: words,
             next_run: next.and_then(|table| table.next_after(now)).map(|next| next.to_string()),
-            busy: self.runner.has(&entry.home, handle),
-            restoring: workspace.restoring(handle).map(|restoring| restoring.to),
+            busy,
+            restoring: restoring.map(|restoring| restoring.to),
+            broken_off,
+            missing: !entry.home.join(&config.path).exists(),
+            troubles: troubles(&database).into_iter().map(Troubled::of).collect(),
             remotes: remotes.collect(),
         })
     }

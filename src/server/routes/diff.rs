@@ -76,11 +76,14 @@ pub(crate) struct TableChanges {
     pub(crate) added: u64,
     pub(crate) removed: u64,
     pub(crate) changed: u64,
+    /// The columns that are shown, those of the key first, then in the table's order.
+    pub(crate) names: Vec<String>,
     pub(crate) rows: Vec<Change>,
 }
 
 /// A row that changed.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RowChange)]
 pub(crate) struct Change {
     /// added, removed or changed.
     pub(crate) change: &'static str,
@@ -212,7 +215,8 @@ impl DiffSink for Shown {
         let rows = std::mem::take(&mut self.rows);
         let Counts { added, removed, changed } = *counts;
         if !counts.is_empty() {
-            self.found.tables.push(TableChanges { table: table.name.clone(), added, removed, changed, rows });
+            let (name, names) = (table.name.clone(), table.newest().shape.names_by_key());
+            self.found.tables.push(TableChanges { table: name, added, removed, changed, names, rows });
         }
         Ok(())
     }

@@ -12,7 +12,8 @@ use super::Shared;
 use super::place::{Place, arguments};
 use super::work::{Beginning, IfBusy, JobView};
 use crate::base::policy::Policy;
-use crate::ops::retention;
+use crate::ops::ReadFrom;
+use crate::ops::retention::{self, ForgetOptions, LOCAL};
 use crate::server::Server;
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Cells, Failure, Success, done};
@@ -52,6 +53,7 @@ pub(super) struct Applying {
 
 /// What is to be held.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewHold)]
 #[serde(deny_unknown_fields)]
 pub(super) struct New {
     /// The snapshot, by any of its names.
@@ -73,7 +75,7 @@ pub(super) async fn forget(
     Asked(place): Asked<From>,
 ) -> Result<(StatusCode, Answer<JobView>), Failure> {
     begin(server, who, Scope::Admin, name, IfBusy::Wait, move |at| {
-        Ok(("sp_backup_drop", about(at, "backup_id", &snapshot, None, place.from)?))
+        Ok(("sp_backup_drop", dropping(at, &snapshot, place.from)?))
     })
     .await
 }
@@ -139,7 +141,8 @@ pub(super) async fn apply(
     Asked(beginning): Asked<Beginning>,
     Body(how): Body<Applying>,
 ) -> Result<(StatusCode, Answer<JobView>), Failure> {
-    begin(server, who, Scope::Admin, name, beginning.if_busy, move |_| {
+    begin(server, who, Scope::Admin, name, beginning.if_busy, move |at| {
+        at.knows(how.from.as_deref())?;
         let given = [("from", how.from.map(|from| json!(from))), ("dry_run", Some(json!(how.dry_run)))];
         Ok(("backup_apply_retention", arguments(given)))
     })
@@ -195,17 +198,24 @@ pub(super) fn about(
     reason: Option<String>,
     from: Option<String>,
 ) -> Result<Map<String, Value>, Failure> {
-    let spec = place.spec(snapshot)?;
-    if from.is_none() {
-        let mut history = place.history()?;
-        history.line = spec.line.clone().unwrap_or(history.line);
-        history.resolve(&spec)?;
-    }
+    let known = place.known(snapshot, from.as_deref())?;
     Ok(arguments([
-        (called, Some(json!(place.spec_text(snapshot)?))),
+        (called, Some(json!(known))),
         ("reason", reason.map(|reason| json!(reason))),
         ("from", from.map(|from| json!(from))),
     ]))
+}
+
+/// Arguments that forget a snapshot. One that has to stay here is refused at once, with the reason.
+pub(super) fn dropping(place: &Place, snapshot: &str, from: Option<String>) -> Result<Map<String, Value>, Failure> {
+    let arguments = about(place, "backup_id", snapshot, None, from.clone())?;
+    if from.is_none_or(|from| from == LOCAL) {
+        let caller = &place.caller;
+        let here = ReadFrom::open(&caller.context, LOCAL, caller.database.as_deref(), &caller.settings)?;
+        let options = ForgetOptions { dry_run: true, reason: None };
+        retention::forget(&caller.context, &here, &[place.spec(snapshot)?], &options)?;
+    }
+    Ok(arguments)
 }
 
 /// The rows of a procedure that only looks.

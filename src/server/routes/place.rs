@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::base::{Name, SnapshotNumber};
 use crate::format::record::Header;
+use crate::ops::retention::LOCAL;
 use crate::ops::{Database, History, OpError, Reach, Spec, Version, title, unfinished_restore};
 use crate::procedures::{Call, Caller, Rows};
 use crate::server::Server;
@@ -60,8 +61,10 @@ impl Server {
         let mut seen = entries.keys().filter(|name| who.sees(name));
         match (seen.next(), seen.next()) {
             (Some(only), None) => self.place(who, scope, only.as_str()),
-            _ => Err(Failure::usage("several databases are served: say which, as \"Database\"")
-                .hint("list what there is: GET /api/v1/databases")),
+            _ => Err(Failure::usage(
+                "several databases are served: say which, as \"database\" in the body or ?database=NAME",
+            )
+            .hint("list what there is: GET /api/v1/databases")),
         }
     }
 
@@ -128,6 +131,38 @@ impl Place {
             return Ok(self.caller.context.spec(&job.snapshot.clone().ok_or_else(none)?)?);
         }
         Ok(self.caller.context.spec(&text)?)
+    }
+
+    /// Whether a place is known here: the local store, a remote by its name, or an address.
+    ///
+    /// # Errors
+    /// When there is no remote of this name.
+    pub(crate) fn knows(&self, from: Option<&str>) -> Result<(), Failure> {
+        let is_known = |text: &str| {
+            let is_name = !text.contains(['/', ':']);
+            text == LOCAL || !is_name || self.database.remote_names().iter().any(|name| name.as_str() == text)
+        };
+        match from.filter(|text| !is_known(text)) {
+            None => Ok(()),
+            Some(name) => Err(Failure::not_found(format!("backup '{}' not found", short(name)))
+                .hint(format!("list what there is: GET /api/v1/databases/{}/remotes", self.name))),
+        }
+    }
+
+    /// A snapshot of this database at a place, as [`Place::spec_text`] has it, once it is sure that the local store has it when
+    /// that is asked; what a remote has is for the job to find out.
+    ///
+    /// # Errors
+    /// When there is no such place, or no such snapshot.
+    pub(crate) fn known(&self, snapshot: &str, from: Option<&str>) -> Result<String, Failure> {
+        self.knows(from)?;
+        let spec = self.spec(snapshot)?;
+        if from.is_none_or(|from| from == LOCAL) {
+            let mut history = self.history()?;
+            history.line = spec.line.clone().unwrap_or(history.line);
+            history.resolve(&spec)?;
+        }
+        self.spec_text(snapshot)
     }
 
     fn is_own(&self, text: &str) -> bool {

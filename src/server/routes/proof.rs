@@ -1,6 +1,8 @@
 //! Proof: what a store says, what it holds, that it restores, that everything is in order. Each is a job whose result has
 //! the rows of the procedure.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -9,11 +11,12 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::keeping::{begin, rows};
-use super::place::arguments;
+use super::place::{Place, arguments};
 use super::work::{Beginning, JobView};
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Cells, Failure, Success};
 use crate::server::input::{Asked, At, Body};
+use crate::workspace::{byte_size, duration};
 
 /// What is checked.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -57,6 +60,12 @@ pub(super) struct Looked {
     remote: Option<String>,
 }
 
+/// The snapshot that a look is about, if it is about one, once it is sure that it can be.
+fn looked_for(place: &Place, snapshot: Option<&str>, from: Option<&str>) -> Result<Option<String>, Failure> {
+    place.knows(from)?;
+    snapshot.map(|snapshot| place.known(snapshot, from)).transpose()
+}
+
 /// Begins to check that everything is there that snapshots need: the rows of `backup_verify`.
 #[utoipa::path(post, path = "/api/v1/databases/{database}/verify", tag = "proof", params(("database" = String, Path), Beginning), request_body = Checked, responses((status = 202, body = Success<JobView>)))]
 pub(super) async fn verify(
@@ -67,7 +76,7 @@ pub(super) async fn verify(
     Body(checked): Body<Checked>,
 ) -> Result<(StatusCode, Answer<JobView>), Failure> {
     begin(server, who, Scope::Backup, name, beginning.if_busy, move |place| {
-        let at = checked.snapshot.map(|snapshot| place.spec_text(&snapshot)).transpose()?;
+        let at = looked_for(place, checked.snapshot.as_deref(), checked.from.as_deref())?;
         let given = [("at", at.map(|at| json!(at))), ("from", checked.from.map(|from| json!(from)))];
         Ok(("backup_verify", arguments(given)))
     })
@@ -83,7 +92,10 @@ pub(super) async fn scrub(
     Asked(beginning): Asked<Beginning>,
     Body(read): Body<Read>,
 ) -> Result<(StatusCode, Answer<JobView>), Failure> {
-    begin(server, who, Scope::Backup, name, beginning.if_busy, move |_| {
+    begin(server, who, Scope::Backup, name, beginning.if_busy, move |place| {
+        place.knows(read.from.as_deref())?;
+        read.max_bytes.as_deref().map_or(Ok(0), byte_size).map_err(Failure::usage)?;
+        read.max_time.as_deref().map_or(Ok(Duration::ZERO), duration).map_err(Failure::usage)?;
         let given = [("from", read.from), ("max_bytes", read.max_bytes), ("max_time", read.max_time)];
         Ok(("backup_scrub", arguments(given.map(|(name, value)| (name, value.map(|value| json!(value)))))))
     })
@@ -100,7 +112,7 @@ pub(super) async fn drill(
     Body(tried): Body<Tried>,
 ) -> Result<(StatusCode, Answer<JobView>), Failure> {
     begin(server, who, Scope::Backup, name, beginning.if_busy, move |place| {
-        let at = tried.snapshot.map(|snapshot| place.spec_text(&snapshot)).transpose()?;
+        let at = looked_for(place, tried.snapshot.as_deref(), tried.from.as_deref())?;
         let given = [
             ("from", tried.from.map(|from| json!(from))),
             ("at", at.map(|at| json!(at))),
@@ -126,7 +138,8 @@ pub(super) async fn doctor(
     Asked(beginning): Asked<Beginning>,
     Body(looked): Body<Looked>,
 ) -> Result<(StatusCode, Answer<JobView>), Failure> {
-    begin(server, who, Scope::Backup, name, beginning.if_busy, move |_| {
+    begin(server, who, Scope::Backup, name, beginning.if_busy, move |place| {
+        place.knows(looked.remote.as_deref())?;
         Ok(("backup_doctor", arguments([("remote", looked.remote.map(|remote| json!(remote)))])))
     })
     .await

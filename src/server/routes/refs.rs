@@ -27,6 +27,7 @@ pub(crate) enum Which {
 
 /// A tag or line to be.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewRef)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct New {
     #[serde(default)]

@@ -9,14 +9,17 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::Shared;
-use super::place::arguments;
+use super::place::{Place, arguments};
 use super::work::{Beginning, JobView};
+use crate::base::Name;
+use crate::ops::OpError;
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Cells, Failure, Success, done};
 use crate::server::input::{Asked, At, Body};
 
 /// A remote to be.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewRemote)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct New {
     pub(crate) name: String,
@@ -57,13 +60,22 @@ pub(crate) async fn add(
     Asked(beginning): Asked<Beginning>,
     Body(new): Body<New>,
 ) -> Result<(StatusCode, Answer<JobView>), Failure> {
+    let (remote, url) = (new.name.clone(), new.url.clone());
+    let makes_sense = move |place: &Place| {
+        let remote = Name::new(&remote).map_err(|error| Failure::usage(error.to_string()))?;
+        place.caller.context.parse_url(&url)?;
+        match place.database.remote_names().contains(&remote) {
+            true => Err(OpError::BackupExists { name: remote }.into()),
+            false => Ok(()),
+        }
+    };
     let given = [
         ("verb", Some(json!("add"))),
         ("name", Some(json!(new.name))),
         ("url", Some(json!(new.url))),
         ("join", new.join.map(|join| json!(join))),
     ];
-    begin(server, who, Scope::Admin, name, arguments(given), beginning).await
+    begin(server, who, Scope::Admin, name, arguments(given), beginning, makes_sense).await
 }
 
 /// Forgets a remote; what lies there stays.
@@ -87,13 +99,15 @@ pub(crate) async fn sync(
     Asked(beginning): Asked<Beginning>,
     Body(how): Body<How>,
 ) -> Result<(StatusCode, Answer<JobView>), Failure> {
+    let wanted = remote.clone();
+    let makes_sense = move |place: &Place| place.knows(Some(&wanted));
     let given = [
         ("verb", Some(json!("sync"))),
         ("name", Some(json!(remote))),
         ("note", how.note.map(|note| json!(note))),
         ("rebase", Some(json!(how.rebase))),
     ];
-    begin(server, who, Scope::Backup, name, arguments(given), beginning).await
+    begin(server, who, Scope::Backup, name, arguments(given), beginning, makes_sense).await
 }
 
 async fn begin(
@@ -103,10 +117,12 @@ async fn begin(
     name: String,
     given: serde_json::Map<String, Value>,
     beginning: Beginning,
+    makes_sense: impl FnOnce(&Place) -> Result<(), Failure> + Send + 'static,
 ) -> Result<(StatusCode, Answer<JobView>), Failure> {
     let shared = Arc::clone(&server);
     let job = server.pool.run(move || {
         let place = shared.place(&who, scope, &name)?;
+        makes_sense(&place)?;
         let job = shared.begin(&place, place.task("backup", given), beginning.if_busy)?;
         Ok::<_, Failure>(JobView::of(&place.database.workspace, &place.name, &job))
     });

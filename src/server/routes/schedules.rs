@@ -8,17 +8,20 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::place::Place;
+use crate::base::Name;
 use crate::ops::{self, ScheduleOptions};
 use crate::server::Server;
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, Success, done};
 use crate::server::input::{At, Body};
+use crate::workspace::{Schedule, Workspace};
 
 /// Runs that are told of each schedule.
 const RUNS: usize = 5;
 
 /// What is said about a schedule; what is not said stays as it is.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = ScheduleChange)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Change {
     /// Whether it counts; yes when not said.
@@ -51,7 +54,9 @@ pub(crate) struct ScheduleView {
     pub(crate) jitter: Option<String>,
     /// The next runs.
     pub(crate) next: Vec<String>,
-    /// The last run that was due and was seen to.
+    /// Whether it comes from the server's environment, since the database has none of its own.
+    pub(crate) from_environment: bool,
+    /// The last run that was due and was seen to; null as long as there was none.
     pub(crate) last: Option<String>,
 }
 
@@ -63,10 +68,18 @@ impl Change {
 }
 
 impl Server {
+    /// The schedule that holds for a database, and whether it is the environment's: what is configured counts before that.
+    pub(crate) fn schedule_of<'a>(&'a self, workspace: &'a Workspace, handle: &Name) -> Option<(&'a Schedule, bool)> {
+        let own = workspace.config.schedules.get(handle).map(|schedule| (schedule, false));
+        own.or_else(|| self.preset.schedule.as_ref().map(|schedule| (schedule, true)))
+    }
+
     /// The schedule of a database.
     pub(crate) fn schedule(&self, place: &Place) -> Result<Option<ScheduleView>, Failure> {
         let workspace = &place.database.workspace;
-        let Some(schedule) = workspace.config.schedules.get(&place.database.handle) else { return Ok(None) };
+        let Some((schedule, from_environment)) = self.schedule_of(workspace, &place.database.handle) else {
+            return Ok(None);
+        };
         let table = schedule.timetable(place.name.as_str(), &self.base.context.zone).map_err(Failure::usage)?;
         let now = self.base.context.now();
         let runs = std::iter::successors(table.next_after(now), |last| table.next_after(*last));
@@ -81,7 +94,8 @@ impl Server {
             on_start: schedule.on_start,
             jitter: schedule.jitter.clone(),
             next,
-            last: self.runs.last(&place.name).map(|at| at.to_string()),
+            from_environment,
+            last: self.runs.ran(&place.name).map(|at| at.to_string()),
         }))
     }
 
@@ -100,9 +114,9 @@ pub(crate) async fn list(State(server): Shared, who: Who) -> Answer<Vec<Schedule
     let shared = Arc::clone(&server);
     let all = server.pool.run(move || {
         let entries = shared.catalog.entries();
-        let has = |name: &&crate::base::Name| {
+        let has = |name: &&Name| {
             let found = shared.catalog.workspace(name);
-            found.is_ok_and(|(entry, workspace)| workspace.config.schedules.contains_key(&entry.handle))
+            found.is_ok_and(|(entry, workspace)| shared.schedule_of(&workspace, &entry.handle).is_some())
         };
         let places = entries.keys().filter(|name| who.sees(name)).filter(has);
         let views = places.map(|name| shared.schedule(&shared.place(&who, Scope::Read, name.as_str())?));

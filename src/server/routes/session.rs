@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use axum::Extension;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
@@ -12,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use crate::base::Name;
-use crate::server::access::{Scope, Who, cookie, prove, set_cookie};
+use crate::server::access::{LoggedIn, Scope, Who, cookie, prove, set_cookie};
 use crate::server::answer::{Answer, Failure, Success, done};
 use crate::server::input::Body;
 
@@ -69,7 +70,8 @@ pub(crate) async fn log_in(
     }
     let opened = server.gate.sessions.open(&given.name);
     let set = set_cookie(Some(&opened.secret), server.config.tls.is_some());
-    Ok(([(header::SET_COOKIE, set)], done(Begun { name: given.name, csrf: opened.csrf })))
+    let who = Extension(LoggedIn(given.name.clone()));
+    Ok((who, [(header::SET_COOKIE, set)], done(Begun { name: given.name, csrf: opened.csrf })))
 }
 
 /// Ends the session.

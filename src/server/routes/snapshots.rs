@@ -118,6 +118,7 @@ pub(crate) async fn one(
 
 /// What is to be made.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[schema(as = NewSnapshot)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct New {
     /// What is said about it.

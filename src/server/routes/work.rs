@@ -1,5 +1,6 @@
 //! Jobs: begun, waited for, looked at, followed, cancelled.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +39,10 @@ pub(crate) struct JobView {
     pub(crate) database: String,
     /// What it does: backup, create, or a procedure's name.
     pub(crate) task: String,
+    /// What of that, when its procedure does several things: add, sync, remove.
+    pub(crate) verb: Option<String>,
+    /// The remote that it is about, when it is about one.
+    pub(crate) remote: Option<String>,
     /// pending, in_progress, completed, failed, cancelled or interrupted.
     pub(crate) state: &'static str,
     /// What it is doing.
@@ -73,6 +78,11 @@ pub(crate) struct Failed {
 }
 
 impl JobView {
+    /// Whether it has ended, however it did: when one that was interrupted ended is not known.
+    pub(crate) fn is_over(&self) -> bool {
+        !["pending", "in_progress"].contains(&self.state)
+    }
+
     pub(crate) fn of(workspace: &Workspace, name: &Name, job: &Job) -> Self {
         let progress = &job.progress;
         let phase = (!job.state.is_finished() && !progress.phase.is_empty()).then(|| progress.phase.clone());
@@ -80,6 +90,8 @@ impl JobView {
             id: job.id.clone(),
             database: name.to_string(),
             task: job.task.name().to_owned(),
+            verb: said(job, "verb"),
+            remote: said(job, "name").filter(|_| job.task.name() == "backup"),
             state: job.state.name(),
             phase,
             done_bytes: progress.done_bytes,
@@ -99,6 +111,12 @@ impl JobView {
             }),
         }
     }
+}
+
+/// An argument of the procedure that a job calls.
+fn said(job: &Job, name: &str) -> Option<String> {
+    let Task::Call { arguments, .. } = &job.task else { return None };
+    arguments.get(name).and_then(serde_json::Value::as_str).map(str::to_owned)
 }
 
 /// Whether a job that cannot begin at once waits.
@@ -166,6 +184,30 @@ impl Server {
         }
     }
 
+    /// The newest jobs of all databases that somebody sees. No more of them are read than are shown; folders that cannot be
+    /// read are left out.
+    fn all_jobs(&self, who: &Who, fits: impl Fn(&Job) -> bool, limit: usize) -> Vec<JobView> {
+        let entries = self.catalog.entries();
+        let (mut folders, mut ids) = (BTreeMap::new(), Vec::new());
+        for (name, entry) in entries.iter() {
+            if !folders.contains_key(&entry.home)
+                && let Ok((_, workspace)) = self.catalog.workspace(name)
+            {
+                ids.extend(workspace.job_ids().unwrap_or_default().into_iter().map(|id| (id, entry.home.clone())));
+                folders.insert(entry.home.clone(), workspace);
+            }
+        }
+        ids.sort_by(|a, b| b.cmp(a));
+        let view = |(id, home): &(String, PathBuf)| {
+            let workspace = &folders[home];
+            let job = workspace.job(id).ok().filter(&fits)?;
+            let mut named = entries.iter().filter(|(_, entry)| entry.home == *home && entry.handle == job.database);
+            let (name, _) = named.next().filter(|(name, _)| who.sees(name))?;
+            Some(JobView::of(workspace, name, &job))
+        };
+        ids.iter().filter_map(view).take(limit).collect()
+    }
+
     /// A job by its id, wherever it is kept.
     pub(crate) fn find_job(&self, who: &Who, id: &str) -> Result<Found, Failure> {
         let missing = || WorkspaceError::NoJob { id: id.chars().take(80).collect() };
@@ -210,13 +252,20 @@ impl Found {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
-    /// Those of one database, of the last 30 days; when not said, those that this server began since it runs.
+    /// Those of one database; of all when not said. Ended ones are kept for 30 days.
     pub(crate) database: Option<String>,
     /// Only those in this state.
     pub(crate) state: Option<String>,
     /// So many at most; 100 when not said.
     #[param(minimum = 1, maximum = 1000)]
     pub(crate) limit: Option<usize>,
+}
+
+/// A state by its name.
+fn state(name: &str) -> Result<JobState, Failure> {
+    let names = || JobState::ALL.map(JobState::name).join(", ");
+    let unknown = || Failure::usage(format!("{:?} is none of {}", name.chars().take(40).collect::<String>(), names()));
+    JobState::ALL.into_iter().find(|state| state.name() == name).ok_or_else(unknown)
 }
 
 /// Jobs, newest first.
@@ -226,12 +275,9 @@ pub(crate) async fn list(State(server): Shared, who: Who, Asked(wanted): Asked<W
     let shared = Arc::clone(&server);
     let found = server.pool.run(move || {
         let limit = wanted.limit.unwrap_or(100).clamp(1, 1000);
-        let fits = |job: &Job| wanted.state.as_deref().is_none_or(|state| job.state.name() == state);
-        let Some(name) = &wanted.database else {
-            let known = shared.runner.known();
-            let found = known.iter().filter_map(|(id, _)| shared.find_job(&who, id).ok());
-            return Ok(found.filter(|found| fits(&found.job)).take(limit).map(|found| found.view()).collect());
-        };
+        let state = wanted.state.as_deref().map(state).transpose()?;
+        let fits = |job: &Job| state.is_none_or(|state| job.state == state);
+        let Some(name) = &wanted.database else { return Ok(shared.all_jobs(&who, fits, limit)) };
         let place = shared.place(&who, Scope::Read, name)?;
         let workspace = &place.database.workspace;
         let its = workspace.jobs()?.into_iter().filter(|job| job.database == place.database.handle && fits(job));

@@ -27,6 +27,16 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Every state.
+    pub const ALL: [JobState; 6] = [
+        JobState::Pending,
+        JobState::InProgress,
+        JobState::Completed,
+        JobState::Failed,
+        JobState::Cancelled,
+        JobState::Interrupted,
+    ];
+
     /// Its name, in JSON and in SQL.
     pub fn name(self) -> &'static str {
         match self {
