@@ -15,6 +15,8 @@ mod kept;
 mod kills;
 #[path = "prune/size.rs"]
 mod size;
+#[path = "prune/travel.rs"]
+mod travel;
 
 use std::collections::BTreeMap;
 use std::path::Path;

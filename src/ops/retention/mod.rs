@@ -21,7 +21,7 @@ pub(super) use hold::push_holds;
 pub use hold::{HoldReport, hold, release};
 pub use marks::{Deed, marks};
 pub use settings::{clear_policy, policies, set_policy};
-pub(super) use travel::wanted;
+pub(super) use travel::{Wanted, wanted};
 
 use crate::format::marks::Marked;
 
