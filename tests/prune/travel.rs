@@ -133,3 +133,68 @@ fn a_number_that_is_left_out_is_taken_there() {
     is_whole(&machine, "s", &[2, 4], &states);
     assert!(Path::new(&machine.path("s")).exists());
 }
+
+/// A remote with app@2 to 10 of which some are forgotten and gone; returns what they were made of.
+fn pruned_remote(machine: &Machine) -> States {
+    let mut states = States::new();
+    machine.ok(&["backup", "add", "r", "r"]);
+    let tiny = |number: u32| format!("UPDATE t SET v = randomblob(300) WHERE id = {number}");
+    for number in 1..=10 {
+        let sql = if [1, 4, 8].contains(&number) { ALL.to_owned() } else { tiny(number) };
+        snapshots(machine, &mut states, &[&sql]);
+    }
+    machine.ok(&["backup", "sync", "r"]);
+    machine.ok(&["forget", "app@1", "app@4", "app@8", "--from", "r"]);
+    prune(machine, "r");
+    states
+}
+
+#[test]
+fn a_copy_that_joins_a_pruned_remote_has_all_of_it() {
+    for rows in [300, 5_000] {
+        let machine = rows_machine(rows);
+        let states = pruned_remote(&machine);
+        let numbers = [2, 3, 5, 6, 7, 9, 10];
+        is_whole(&machine, "r", &numbers, &states);
+        let other = Machine::new();
+        std::fs::copy(machine.path("app.db"), other.path("app.db")).unwrap();
+        let address = machine.text("r");
+        other.ok(&["init", "app.db"]);
+        other.ok(&["config", "set", "keep", "all"]);
+        other.ok(&["backup", "add", "r", &address, "--join", "app"]);
+        let aside = machine.path("aside");
+        std::fs::rename(&address, &aside).unwrap();
+        is_whole(&other, ".", &numbers, &states);
+        std::fs::rename(&aside, &address).unwrap();
+        // What is forgotten there and here is said there once.
+        let marks = super::count(&machine.path("r/marks"));
+        let path = other.path("app.db");
+        run_sql(&path, ALL);
+        other.ok(&["backup", "sync", "r"]);
+        assert_eq!(super::count(&machine.path("r/marks")), marks);
+        assert_eq!(listed(&machine, "r"), [2, 3, 5, 6, 7, 9, 10, 11]);
+        machine.ok(&["verify", "r"]);
+    }
+}
+
+#[test]
+fn a_history_that_goes_on_after_a_pruned_remote_has_all_of_it() {
+    let machine = rows_machine(300);
+    let mut states = pruned_remote(&machine);
+    let address = machine.text("r");
+    let other = Machine::new();
+    std::fs::copy(machine.path("app.db"), other.path("app.db")).unwrap();
+    other.ok(&["init", "app.db"]);
+    other.ok(&["config", "set", "keep", "all"]);
+    other.ok(&["backup", "add", "r", &address, "--join", "app"]);
+    run_sql(&other.path("app.db"), ALL);
+    other.ok(&["backup", "sync", "r"]);
+    states.insert(11, std::fs::read(other.path("app.db")).unwrap());
+    run_sql(&machine.path("app.db"), ALL);
+    states.insert(12, std::fs::read(machine.path("app.db")).unwrap());
+    machine.ok(&["backup", "create"]);
+    machine.run(&["backup", "sync", "r"]).fails(12, &[]);
+    machine.ok(&["backup", "sync", "r", "--rebase"]);
+    std::fs::rename(&address, machine.path("aside")).unwrap();
+    is_whole(&machine, ".", &[2, 3, 5, 6, 7, 9, 10, 11, 12], &states);
+}

@@ -16,7 +16,7 @@ mod travel;
 
 pub use error::RetentionError;
 pub use forget::{ForgetOptions, ForgetReport, apply_policy, forget, recall};
-pub(super) use history::{carry_holds, set_aside};
+pub(super) use history::{bring_marks, carry_holds, set_aside};
 pub(super) use hold::push_holds;
 pub use hold::{HoldReport, hold, release};
 pub use marks::{Deed, marks};
