@@ -198,3 +198,24 @@ fn a_history_that_goes_on_after_a_pruned_remote_has_all_of_it() {
     std::fs::rename(&address, machine.path("aside")).unwrap();
     is_whole(&machine, ".", &[2, 3, 5, 6, 7, 9, 10, 11, 12], &states);
 }
+
+#[test]
+fn of_what_is_gone_it_is_told_that_it_is_gone() {
+    for rows in [300, 5_000] {
+        let (machine, mut states) = (rows_machine(rows), States::new());
+        // The record of the ninth builds on that of the eighth; of their packs all, some, and nothing stays.
+        let part = "UPDATE t SET v = randomblob(300) WHERE id % 2 = 0";
+        snapshots(&machine, &mut states, &[ALL, ALL, ALL, part, ALL, part, ALL, part, part]);
+        machine.ok(&["forget", "--keep-last", "1", "--from", "."]);
+        prune(&machine, ".");
+        machine.ok(&["backup", "add", "two", "two"]);
+        machine.ok(&["backup", "sync", "two"]);
+        let out = machine.text("out.db");
+        for place in [".", "two"] {
+            for number in 1..=8 {
+                let at = format!("app@{number}");
+                machine.run(&["backup", "restore", place, &out, "--at", &at]).fails(15, &[&at]);
+            }
+        }
+    }
+}
