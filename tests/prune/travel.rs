@@ -219,3 +219,20 @@ fn of_what_is_gone_it_is_told_that_it_is_gone() {
         }
     }
 }
+
+#[test]
+fn who_wants_to_keep_all_is_told_how_it_comes() {
+    let (machine, mut states) = (rows_machine(5_000), States::new());
+    machine.ok(&["config", "set", "keep", "latest"]);
+    machine.ok(&["backup", "add", "r", "r"]);
+    for _ in 0..3 {
+        snapshots(&machine, &mut states, &[ALL]);
+        machine.ok(&["backup", "sync", "r"]);
+    }
+    let said = machine.ok(&["config", "set", "keep", "all"]);
+    assert!(format!("{said:?}").contains("pagekeep repair ."), "{said:?}");
+    machine.ok(&["repair", "."]);
+    is_whole(&machine, ".", &[1, 2, 3], &states);
+    let said = machine.ok(&["config", "set", "keep", "all"]);
+    assert!(!format!("{said:?}").contains("pagekeep repair ."), "{said:?}");
+}
