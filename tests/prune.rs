@@ -19,6 +19,8 @@ mod kills;
 mod lost;
 #[path = "prune/size.rs"]
 mod size;
+#[path = "prune/travel.rs"]
+mod travel;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -78,9 +78,10 @@ fn push_line(
     let first = known.as_ref().map_or(line.first.0, |known| known.number.0.saturating_add(1));
     let there = packs_at(database, local, &line.line, known.as_ref().map(|known| known.number), outcome)?;
     let last = known.as_ref().map(|known| known.id);
-    let push = Push { context, database, line: &line.line, from, to: &remote.store, there, last };
+    let lacking = HashSet::new();
+    let push = Push { context, database, line: &line.line, from, to: &remote.store, there, last, lacking };
     let wanted = wanted(context, database, from, &line.line, first..=line.newest.0)?;
-    let pushed = push.run(wanted.numbers.clone())?;
+    let pushed = push.run(&wanted)?;
     wanted.mark(context, database, &remote.store)?;
     if let Some(last) = pushed.numbers.last() {
         let id = local.record(&database.name, &line.line, *last).map(|record| record.id);

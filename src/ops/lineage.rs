@@ -136,6 +136,10 @@ fn add_at(
         let pushed = Pushed { number: record.header.number, id: record.id };
         let line = database.config().line.clone();
         lines::note(database, &mut memory, &line, pushed);
+        if joined && let Some(known) = database.local_store(context)?.marks_numbers(&database.name, 1)?.first() {
+            // What came from there is not told there again.
+            memory.marks.insert(database.name.clone(), *known);
+        }
         refs::pull(database, &database.local_store(context)?, &store, &mut memory)?;
         memory.checked_at.insert(database.handle.clone(), now);
         database.workspace.remember_remote(name, &memory)?;

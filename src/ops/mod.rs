@@ -124,6 +124,12 @@ fn gone(context: &Context, ours: &Header, husk: Husk, store: &Store) -> OpError 
     let remote = store.remote().name().to_owned();
     match husk.reason {
         HuskReason::Expired => PruneError::Expired { number: husk.number, remote }.into(),
+        // A number that was left out, and the snapshot after it did not come: nobody ever had it there.
+        HuskReason::Pruned
+            if store.newest(&ours.database, &ours.line).is_ok_and(|newest| newest.is_none_or(|n| n < husk.number)) =>
+        {
+            PruneError::Expired { number: husk.number, remote }.into()
+        }
         // Somebody made it, forgot it, and it was pruned.
         HuskReason::Pruned => {
             let (database, host) = (ours.database.clone(), "another machine".into());

@@ -94,17 +94,19 @@ impl Push<'_> {
     }
 
     /// Puts a map that builds on nothing, when a record is lacking that the record builds on.
-    fn chain(&self, to: &Store, state: &State) -> Result<(), OpError> {
+    fn chain(&mut self, to: &Store, state: &State) -> Result<(), OpError> {
         let name = &self.database.name;
         for link in &state.header.chain {
             let key = keys::snapshot(name, &link.line, link.number);
-            let there = !to.is_condemned(&key)?
+            let there = !self.lacking.contains(link)
+                && !to.is_condemned(&key)?
                 && match to.record(name, &link.line, link.number) {
                     Ok(record) => record.header.lineage == state.header.lineage,
                     Err(StoreError::NoSnapshot { .. }) => false,
                     Err(error) => return Err(error.into()),
                 };
             if !there {
+                self.lacking.insert(link.clone());
                 to.put_new_map(&whole_map(state), &Nonce::fresh())?;
                 break;
             }

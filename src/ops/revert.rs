@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::restore::{Known, RestoreOptions, RestoreReport, refuse_if_open, restore};
+use super::retention::RetentionError;
 use super::sync::create;
-use super::{Context, Database, ErrorKind, History, Listed, OpError, ReadFrom, SnapshotOptions, Spec, is_near};
-use super::{Version, Whereabouts, title, whereabouts};
+use super::{Context, Database, ErrorKind, History, Listed, OpError, ReadFrom, SnapshotOptions, Spec};
+use super::{Version, Whereabouts, is_near, title, whereabouts};
 use crate::format::record::Header;
 use crate::map::State;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::workspace::SourceKind;
 
 /// The note of a snapshot that keeps what is about to be replaced.
@@ -57,7 +58,7 @@ impl ReadFrom {
         let kept = self.database.as_ref().filter(|_| force);
         let known = kept.and_then(|database| Known::at(context, database, destination));
         let options = RestoreOptions { force, known, ids_path: None, more };
-        let report = restore(context, &history.store, &state, destination, options)?;
+        let report = restore_anew(context, &history, &state, destination, options)?;
         // A restore in service that was not finished is none any more once the file was replaced.
         let real = |path: &Path| path.canonicalize().ok();
         if let Some(database) = kept.filter(|database| real(&database.source()) == real(&report.path)) {
@@ -65,6 +66,32 @@ impl ReadFrom {
         }
         Ok((title_of(&state.header), report))
     }
+}
+
+/// Restores a snapshot; a second time when packs were moved meanwhile. What is not there then is gone, and why is told.
+fn restore_anew(
+    context: &Context,
+    history: &History,
+    state: &State,
+    destination: &Path,
+    options: RestoreOptions,
+) -> Result<RestoreReport, OpError> {
+    let (force, ids_path, more) = (options.force, options.ids_path.clone(), options.more.clone());
+    let again = RestoreOptions { force, ids_path, more, known: None };
+    let mut done = restore(context, &history.store, state, destination, options);
+    if matches!(&done, Err(OpError::Store(error)) if error.is_moved()) {
+        done = restore(context, &history.store, state, destination, again);
+    }
+    let (pack, remote) = match done {
+        Err(OpError::Store(StoreError::PackMissing { id, remote })) => (id, remote),
+        Err(OpError::Store(StoreError::Moved { pack, remote })) => (pack, remote),
+        done => return done,
+    };
+    if history.marks()?.is_forgotten(&state.header.name()) {
+        let remote = history.store.remote().name().to_owned();
+        return Err(RetentionError::Gone { snapshot: title_of(&state.header), remote }.into());
+    }
+    Err(StoreError::PackMissing { id: pack, remote }.into())
 }
 
 /// Restores a snapshot of a database kept here from wherever its content is: the local store, then remotes on this
@@ -129,7 +156,7 @@ pub(super) fn places(context: &Context, database: &Database, one: &Listed) -> Re
 
 /// Whether another place may have what this one has not.
 pub(super) fn is_about_the_place(error: &OpError) -> bool {
-    matches!(error, OpError::Store(_) | OpError::Open { .. })
+    matches!(error, OpError::Store(_) | OpError::Open { .. } | OpError::Retention(RetentionError::Gone { .. }))
         && !matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::TooNew)
 }
 

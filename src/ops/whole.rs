@@ -2,17 +2,20 @@
 
 use std::collections::HashSet;
 
-use super::{Context, Database, OpError};
+use super::{Context, Database, OpError, retention};
 use crate::base::{Name, Nonce, PackId};
-use crate::format::pack::Home;
+use crate::format::husk::is_husk_len;
+use crate::format::new_map::NewMap;
+use crate::format::pack::{Home, PackRef, PackTable};
 use crate::map::State;
-use crate::store::{Created, Packs, Store, keys};
+use crate::store::{Created, Located, Packs, Store, keys};
 
 /// Indexes of bundles read at once.
 const BUNDLES_AT_ONCE: usize = 8;
 
-/// Copies every snapshot of a history, with all its lines, and the packs they need. What is there already stays. A record
-/// comes after its packs, and after the records before it on its line.
+/// Copies every snapshot of a history, with all its lines, and the packs they need; with what holds the place of those that
+/// are gone, and what is marked there. What is there already stays. A record comes after its packs, and after the records
+/// before it on its line.
 ///
 /// # Errors
 /// When a store fails, or the local one has another snapshot of the same number.
@@ -23,19 +26,8 @@ pub(super) fn bring_whole(
     database: &Name,
     lineage: &Nonce,
 ) -> Result<(), OpError> {
-    // What a prune made of packs and maps comes as it is.
-    for (bundle, _) in from.read_bundles(BUNDLES_AT_ONCE)? {
-        context.progress.check()?;
-        from.copy_bundle(&bundle, local)?;
-    }
-    for object in from.remote().list(keys::MAPS)? {
-        context.progress.check()?;
-        if keys::parse_new_map(&object.key).is_some_and(|(of, ..)| of == *database) {
-            local.remote().put_new(&object.key, from.checked(&object)?)?;
-        }
-    }
-    let has = |store: &Store, id: &PackId| store.remote().exists(&keys::pack(id));
-    let mut packs = HashSet::new();
+    let mut bringing = Bringing { context, local, from, seen: HashSet::new() };
+    bringing.pruned(database)?;
     for line in from.lines(database)? {
         let mut numbers = from.numbers(database, &line, usize::MAX)?;
         numbers.sort_unstable();
@@ -46,10 +38,11 @@ pub(super) fn bring_whole(
             if record.header.lineage != *lineage {
                 continue;
             }
-            for pack in record.map.packs.iter().filter(|pack| pack.home == Home::Object) {
-                if packs.insert(pack.id) && !has(local, &pack.id)? && has(from, &pack.id)? {
-                    local.put_pack(&pack.id, from.pack_bytes(&pack.id)?)?;
-                }
+            bringing.packs(&record.map.packs)?;
+            let riding = record.pack.as_deref().map(PackTable::of_pack).transpose();
+            let damaged = |source| from.damaged(&keys::snapshot(database, &line, number), source);
+            if let Some(table) = riding.map_err(damaged)? {
+                bringing.packs(&table.base_packs)?;
             }
             let created = local.create_record(database, &line, number, &record.header.nonce, bytes)?;
             if let Created::Theirs(here) = created
@@ -57,6 +50,77 @@ pub(super) fn bring_whole(
             {
                 return Err(super::conflict(&record.header, &here.header.lineage, from));
             }
+        }
+    }
+    bring_husks(local, from, database)?;
+    retention::bring_marks(context, local, from, database, lineage)
+}
+
+struct Bringing<'a> {
+    context: &'a Context,
+    local: &'a Store,
+    from: &'a Store,
+    seen: HashSet<PackId>,
+}
+
+impl Bringing<'_> {
+    /// What a prune made of packs and maps comes as it is, with the packs that it names.
+    fn pruned(&mut self, database: &Name) -> Result<(), OpError> {
+        for (bundle, index) in self.from.read_bundles(BUNDLES_AT_ONCE)? {
+            self.context.progress.check()?;
+            for pack in index.packs {
+                let id = pack.id;
+                let place = Located { bundle: bundle.clone(), bundle_len: index.len, pack };
+                let bases = self.from.open_bundled(&id, &place)?.table.base_packs;
+                self.packs(&bases)?;
+            }
+            self.from.copy_bundle(&bundle, self.local)?;
+        }
+        for object in self.from.remote().list(keys::MAPS)? {
+            self.context.progress.check()?;
+            if keys::parse_new_map(&object.key).is_some_and(|(of, ..)| of == *database) {
+                let bytes = self.from.checked(&object)?;
+                let map = NewMap::decode(&bytes).map_err(|source| self.from.damaged(&object.key, source))?;
+                self.packs(&map.map.packs)?;
+                self.local.remote().put_new(&object.key, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Packs that are objects of their own, and those with their bases: a base may be named by nobody else any more.
+    fn packs(&mut self, packs: &[PackRef]) -> Result<(), OpError> {
+        let ids = |packs: &[PackRef]| -> Vec<PackId> {
+            packs.iter().filter(|pack| pack.home == Home::Object).map(|pack| pack.id).collect()
+        };
+        let has = |store: &Store, id: &PackId| store.remote().exists(&keys::pack(id));
+        let mut queue = ids(packs);
+        while let Some(id) = queue.pop() {
+            self.context.progress.check()?;
+            if !self.seen.insert(id) || !has(self.from, &id)? {
+                continue;
+            }
+            if has(self.local, &id)? {
+                queue.extend(ids(&self.local.open_pack(&id)?.table.base_packs));
+                continue;
+            }
+            let bytes = self.from.pack_bytes(&id)?;
+            let table = PackTable::of_pack(&bytes).map_err(|source| self.from.damaged(&keys::pack(&id), source))?;
+            queue.extend(ids(&table.base_packs));
+            self.local.put_pack(&id, bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the numbers here that are taken there and have no record.
+fn bring_husks(local: &Store, from: &Store, database: &Name) -> Result<(), OpError> {
+    for object in from.remote().list(&keys::database_folder(database))? {
+        let Some((of, line, number)) = keys::parse_snapshot(&object.key).filter(|_| is_husk_len(object.size)) else {
+            continue;
+        };
+        if of == *database {
+            local.fence(database, &line, &from.husk(database, &line, number)?)?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use crate::cli::args::Config;
 use crate::cli::output::{Output, table};
 use crate::cli::session::Session;
 use crate::ops::OpError;
-use crate::workspace::{KEYS, Origin};
+use crate::workspace::{KEYS, Keep, Origin};
 
 pub(crate) fn run(session: &Session, command: Config) -> Result<Output, OpError> {
     match command {
@@ -41,12 +41,19 @@ fn show(session: &Session, origin: bool) -> Result<Output, OpError> {
 
 fn set(session: &Session, key: &str, value: &str) -> Result<Output, OpError> {
     let mut database = session.database(false)?;
+    let before = database.settings.keep();
     database.settings.set(key, value, Origin::Flag)?;
+    let is_trimmed =
+        before != Keep::All && database.settings.keep() == Keep::All && !database.remote_names().is_empty();
     database.workspace.change(|config| -> Result<(), OpError> {
         config.settings.insert(key.to_owned(), value.to_owned());
         Ok(())
     })?;
     let path = database.workspace.path("config.toml");
-    Ok(Output::new(String::new(), json!({"key": key, "value": value}))
-        .say(format!("{key} = {value} in {}", path.display())))
+    let output = Output::new(String::new(), json!({"key": key, "value": value}))
+        .say(format!("{key} = {value} in {}", path.display()));
+    Ok(match is_trimmed {
+        true => output.say("what only remotes have of older snapshots comes here with: pagekeep repair ."),
+        false => output,
+    })
 }

@@ -1,7 +1,7 @@
 //! What becomes of marks when a database goes on with another history than the one they speak of.
 
 use super::{Deed, marks};
-use crate::base::Nonce;
+use crate::base::{Name, Nonce};
 use crate::format::marks::{Act, Mark};
 use crate::format::record::SnapshotName;
 use crate::format::refs::RefTarget;
@@ -30,6 +30,52 @@ pub(in crate::ops) fn carry_holds(
         let lineage = &database.config().lineage;
         let deed = Deed { store: local, database: name, lineage, act: Act::Hold, reason: one.reason.as_deref() };
         deed.run(context, &[target], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+/// After a history came here as a whole: what is marked there of that which came is marked here, too. Marks that are here
+/// already stay.
+///
+/// # Errors
+/// When a store fails.
+pub(in crate::ops) fn bring_marks(
+    context: &Context,
+    local: &Store,
+    from: &Store,
+    database: &Name,
+    lineage: &Nonce,
+) -> Result<(), OpError> {
+    let (there, here) = (marks(from, database)?, marks(local, database)?);
+    if there.is_empty() {
+        return Ok(());
+    }
+    let deed = Deed { store: local, database, lineage, act: Act::Forget, reason: None };
+    let (mut forgotten, mut gone) = (Vec::new(), Vec::new());
+    for line in local.lines(database)? {
+        // The newest of a line is never forgotten.
+        for number in local.numbers(database, &line, usize::MAX)?.into_iter().skip(1).rev() {
+            let name = SnapshotName { line: line.clone(), number };
+            if !there.is_forgotten(&name) || here.get(&name).is_some() || here.is_pruned(&name) {
+                continue;
+            }
+            let record = local.record(database, &line, number)?;
+            let target = RefTarget { line: line.clone(), number, id: record.id };
+            let same = there.get(&name).is_none_or(|one| one.id == record.id);
+            if record.header.lineage == *lineage && same {
+                gone.extend(there.is_pruned(&name).then(|| target.clone()));
+                forgotten.push(target);
+            }
+        }
+    }
+    deed.run(context, &forgotten, |_| Ok(()))?;
+    Deed { act: Act::Prune, ..deed.clone() }.run(context, &gone, |_| Ok(()))?;
+    for (name, one) in there.all().filter(|(name, one)| one.mark == Mark::Held && here.get(name).is_none()) {
+        let target = RefTarget { line: one.line.clone(), number: one.number, id: one.id };
+        if local.record(database, &name.line, name.number).is_ok_and(|record| record.id == one.id) {
+            let reason = one.reason.as_deref();
+            Deed { act: Act::Hold, reason, ..deed.clone() }.run(context, &[target], |_| Ok(()))?;
+        }
     }
     Ok(())
 }

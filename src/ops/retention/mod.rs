@@ -16,12 +16,12 @@ mod travel;
 
 pub use error::RetentionError;
 pub use forget::{ForgetOptions, ForgetReport, apply_policy, forget, recall};
-pub(super) use history::{carry_holds, set_aside};
+pub(super) use history::{bring_marks, carry_holds, set_aside};
 pub(super) use hold::push_holds;
 pub use hold::{HoldReport, hold, release};
 pub use marks::{Deed, marks};
 pub use settings::{clear_policy, policies, set_policy};
-pub(super) use travel::wanted;
+pub(super) use travel::{Wanted, wanted};
 
 use crate::format::marks::Marked;
 

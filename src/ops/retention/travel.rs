@@ -6,6 +6,7 @@ use super::{Deed, marks};
 use crate::base::{Name, SnapshotNumber};
 use crate::format::marks::Act;
 use crate::format::pack::{Home, PackRef};
+use crate::format::record::SnapshotName;
 use crate::format::refs::RefTarget;
 use crate::map::State;
 use crate::ops::{Context, Database, OpError};
@@ -14,9 +15,13 @@ use crate::store::{Packs, Store, StoreError};
 /// What of a line a remote is to get.
 #[derive(Clone, Debug, Default)]
 pub(in crate::ops) struct Wanted {
-    /// The snapshots, oldest first: all but the forgotten ones that no other needs.
-    pub(in crate::ops) numbers: Vec<SnapshotNumber>,
-    /// Those of them that are forgotten.
+    /// All that it lacks, oldest first.
+    pub(in crate::ops) all: Vec<SnapshotNumber>,
+    /// Those of them that it does not get: they are forgotten, and no other needs them.
+    pub(in crate::ops) left_out: BTreeSet<SnapshotNumber>,
+    /// Those of which it gets the record alone, since others build on its map: what they were made of is gone here.
+    pub(in crate::ops) maps_only: BTreeSet<SnapshotNumber>,
+    /// Those that it gets although they are forgotten.
     forgotten: Vec<RefTarget>,
 }
 
@@ -32,11 +37,14 @@ impl Wanted {
         }
         // Who holds it there wants it shown.
         let there = marks(to, &database.name)?;
-        let targets: Vec<RefTarget> =
-            self.forgotten.iter().filter(|target| !there.is_held(&target.name())).cloned().collect();
+        let is_new = |target: &&RefTarget| !there.is_held(&target.name()) && !there.is_pruned(&target.name());
+        let targets: Vec<RefTarget> = self.forgotten.iter().filter(is_new).cloned().collect();
         let (lineage, reason) = (&database.config().lineage, Some("others build on it"));
         let deed = Deed { store: to, database: &database.name, lineage, act: Act::Forget, reason };
-        deed.run(context, &targets, |_| Ok(())).map(drop)
+        deed.run(context, &targets, |_| Ok(()))?;
+        let gone: Vec<RefTarget> =
+            targets.into_iter().filter(|target| self.maps_only.contains(&target.number)).collect();
+        Deed { act: Act::Prune, ..deed }.run(context, &gone, |_| Ok(())).map(drop)
     }
 }
 
@@ -52,16 +60,15 @@ pub(in crate::ops) fn wanted(
     numbers: std::ops::RangeInclusive<u32>,
 ) -> Result<Wanted, OpError> {
     let all: Vec<SnapshotNumber> = numbers.map(SnapshotNumber).collect();
-    let whole = |numbers| Ok(Wanted { numbers, forgotten: Vec::new() });
+    let whole = |all| Ok(Wanted { all, ..Wanted::default() });
     // The newest is never forgotten: for it alone nothing is asked.
     if all.len() < 2 {
         return whole(all);
     }
     let (local, name) = (&from[0], &database.name);
     let now = marks(local, name)?;
-    let is_forgotten = |number: &SnapshotNumber| {
-        now.is_forgotten(&crate::format::record::SnapshotName { line: line.clone(), number: *number })
-    };
+    let called = |number: &SnapshotNumber| SnapshotName { line: line.clone(), number: *number };
+    let is_forgotten = |number: &SnapshotNumber| now.is_forgotten(&called(number));
     if !all.iter().any(is_forgotten) {
         return whole(all);
     }
@@ -76,6 +83,7 @@ pub(in crate::ops) fn wanted(
             Err(_) => needed.extend(forgotten.range(..number)),
         }
     }
+    needed.extend(needed_by_tips(database, local, line)?);
     needed.retain(|number| forgotten.contains(number));
     let mut targets = Vec::new();
     for number in needed.clone() {
@@ -88,7 +96,20 @@ pub(in crate::ops) fn wanted(
         };
         targets.push(RefTarget { line: line.clone(), number, id: record.id });
     }
-    Ok(Wanted { numbers: kept.union(&needed).copied().collect(), forgotten: targets })
+    let maps_only = needed.iter().copied().filter(|number| now.is_pruned(&called(number))).collect();
+    Ok(Wanted { all, left_out: &forgotten - &needed, maps_only, forgotten: targets })
+}
+
+/// The numbers of a line's snapshots that the newest of other lines build on, and with them whatever will follow those.
+fn needed_by_tips(database: &Database, local: &Store, line: &Name) -> Result<Vec<SnapshotNumber>, OpError> {
+    let name = &database.name;
+    let mut found = Vec::new();
+    for other in local.lines(name)?.into_iter().filter(|other| other != line) {
+        let Some(newest) = local.newest(name, &other)? else { continue };
+        let chain = local.record(name, &other, newest)?.header.chain;
+        found.extend(chain.into_iter().filter(|link| link.line == *line).map(|link| link.number));
+    }
+    Ok(found)
 }
 
 /// The numbers of a line's snapshots whose records one cannot do without: those its map builds on, and those in which packs
