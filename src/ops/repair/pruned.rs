@@ -4,7 +4,7 @@
 //! there, else from wherever they lie whole; then the damaged one goes, its index first. A map is put in its place as one
 //! that builds on nothing, laid together at another place.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::super::scrub::{Suspect, check_frames};
@@ -44,29 +44,43 @@ pub(super) fn heal(survey: &Survey<'_>, sources: &[Store], key: &str) -> Result<
 }
 
 /// By pack: the homes under which it is named, with their databases.
-type Wanted<'a> = BTreeMap<PackId, Vec<(&'a String, &'a Name)>>;
+type Wanted = BTreeMap<PackId, Vec<(String, Name)>>;
 
 fn bundle(survey: &Survey<'_>, sources: &[Store], mark: &Nonce, key: &str) -> Result<Option<Healed>, OpError> {
     let store = survey.store;
     let mut wanted = Wanted::new();
     for (home, id, database) in survey.needed_of(key) {
-        wanted.entry(id).or_default().push((home, database));
+        wanted.entry(id).or_default().push((home.clone(), database.clone()));
     }
     let index = store.bundle_index(mark).map(|index| index.packs).unwrap_or_default();
     let slots: HashMap<PackId, u32> = index.into_iter().map(|pack| (pack.id, pack.slots)).collect();
     let (mut writer, mut places) = (BundleWriter::default(), BTreeSet::new());
-    for (id, homes) in &wanted {
-        let Some((open, place)) = whole(survey, sources, mark, id, homes, slots.get(id).copied()) else {
-            return Ok(None);
+    let mut left: VecDeque<(PackId, bool)> = wanted.keys().map(|id| (*id, true)).collect();
+    while let Some((id, must)) = left.pop_front() {
+        let homes = wanted[&id].clone();
+        let Some((open, place)) = whole(survey, sources, mark, &id, &homes, slots.get(&id).copied()) else {
+            if must {
+                return Ok(None);
+            }
+            continue;
         };
+        // Without its index nobody knows what else lay in it: what these packs build on and nobody holds.
+        let database = &homes[0].1;
+        for base in &open.table.base_packs {
+            let home = Object::home(database, base).key();
+            if !survey.holds(&home) && !wanted.contains_key(&base.id) {
+                wanted.insert(base.id, vec![(home, database.clone())]);
+                left.push_back((base.id, false));
+            }
+        }
         let bytes = open.whole()?;
         let former = homes.iter().filter_map(|(home, _)| keys::parse_snapshot(home));
         let from =
             former.map(|(database, line, number)| FormerHome { database, snapshot: SnapshotName { line, number } });
         if open.table.is_sparse {
-            writer.add_sparse(*id, open.table.slot_count(), &bytes, from.collect());
+            writer.add_sparse(id, open.table.slot_count(), &bytes, from.collect());
         } else {
-            writer.add_whole(*id, &bytes, from.collect()).map_err(|source| store.damaged(key, source))?;
+            writer.add_whole(id, &bytes, from.collect()).map_err(|source| store.damaged(key, source))?;
         }
         places.insert(place);
     }
@@ -90,7 +104,7 @@ fn whole(
     sources: &[Store],
     mark: &Nonce,
     id: &PackId,
-    homes: &[(&String, &Name)],
+    homes: &[(String, Name)],
     slots: Option<u32>,
 ) -> Option<(Arc<OpenPack>, String)> {
     let bundle = keys::bundle(mark);
@@ -104,7 +118,7 @@ fn whole(
                 Object::Record((_, line, number)) => Home::Record { line: line.clone(), number: *number },
                 _ => Home::Object,
             };
-            let packs = Packs::new(vec![source.clone()], (*database).clone());
+            let packs = Packs::new(vec![source.clone()], database.clone());
             let Ok(open) = packs.open(&PackRef { id: *id, home: at }) else { continue };
             // As many as were there, too: others build on some of them.
             let is_enough = !open.table.is_sparse
@@ -112,7 +126,7 @@ fn whole(
                     && needed.iter().all(|slot| open.table.frame_of(SlotNumber(slot)).is_ok());
             let is_it = !is_own || open.bundle_key() == Some(bundle.as_str());
             let bases = std::slice::from_ref(survey.store);
-            let (user, needed) = (Some((*database).clone()), needed.clone());
+            let (user, needed) = (Some(database.clone()), needed.clone());
             let suspect = Suspect { home: object.clone(), id: *id, user, needed };
             if is_enough && is_it && check_frames(source, &suspect, bases).is_ok() {
                 let place = if is_own { "what is right in it" } else { source.remote().name() };

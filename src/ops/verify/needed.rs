@@ -68,7 +68,7 @@ impl Survey<'_> {
 
     /// Each use against the pack that lies there.
     fn compare(&mut self) {
-        let mut wrong = Vec::new();
+        let (mut wrong, mut doubtful) = (Vec::new(), Vec::new());
         for ((home, pack, _), slots) in &self.uses {
             if self.is_bad(home) {
                 continue;
@@ -88,12 +88,17 @@ impl Survey<'_> {
                     format!("it holds pack {}, where {pack} should be", held.id),
                 )),
                 None if self.partial || self.lies.contains_key(home) || self.doubtful.contains_key(home) => {}
+                None if slots.is_empty() && !self.is_needed(home) => doubtful.push(home.clone()),
                 None => {
                     wrong.push(Finding::new(home, FindingKind::Missing, format!("pack {pack} does not ride in it")));
                 }
             }
         }
         wrong.into_iter().for_each(|finding| self.add(finding));
+        for home in doubtful {
+            let error = self.store.absent(&home);
+            self.doubtful.insert(home, error);
+        }
     }
 
     /// Reads tables once more in which a base was not where it should be: now it is known which of the deltas are needed.

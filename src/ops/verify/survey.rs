@@ -140,7 +140,7 @@ impl<'a> Survey<'a> {
     }
 
     /// Whether a pack that could be opened lies at this key.
-    pub(super) fn holds(&self, key: &str) -> bool {
+    pub(in crate::ops) fn holds(&self, key: &str) -> bool {
         self.held.contains_key(key) || self.lies.values().any(|lies| lies == key)
     }
 
