@@ -2,10 +2,10 @@
 //!
 //! `PAGEKEEP_TEST_KILLS` says how often (20); `PAGEKEEP_TEST_SEED` when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::cli::Machine;
 
@@ -17,6 +17,8 @@ struct World {
     forgotten: BTreeSet<u32>,
     seed: u64,
     killed: u32,
+    /// By verb: how long one is left alone at most. It follows how long they take here and now.
+    within: BTreeMap<String, Duration>,
 }
 
 impl World {
@@ -25,17 +27,25 @@ impl World {
         u64::from_le_bytes(blake3::hash(&self.seed.to_le_bytes()).as_bytes()[..8].try_into().unwrap()) % sides
     }
 
-    /// Runs a command and kills it after a while of at most `within`.
-    fn kill(&mut self, arguments: &[&str], within: Duration) {
+    /// Runs a command and kills it after a while.
+    fn kill(&mut self, arguments: &[&str]) {
+        let within = *self.within.entry(arguments[0].to_owned()).or_insert(Duration::from_millis(100));
         let mut command: Command = self.machine.command(arguments);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         std::thread::sleep(Duration::from_micros(self.dice(within.as_micros() as u64 + 1)));
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
-        match output.status.code() {
-            None => self.killed += 1,
-            Some(code) => assert_eq!(code, 0, "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)),
-        }
+        let next = match output.status.code() {
+            None => {
+                self.killed += 1;
+                within * 5 / 4
+            }
+            Some(code) => {
+                assert_eq!(code, 0, "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+                within * 3 / 4
+            }
+        };
+        self.within.insert(arguments[0].to_owned(), next.max(Duration::from_millis(2)));
     }
 
     /// All that is kept is listed and what it was made of; of many only some are looked at.
@@ -65,24 +75,22 @@ fn killed_at_any_moment_nobody_loses_what_was_not_forgotten() {
     machine.ok(&["config", "set", "keep", "all"]);
     machine.ok(&["backup", "add", "usb", "usb"]);
     let seed = u64::from(number_from("PAGEKEEP_TEST_SEED", 4711));
-    let mut world = World { machine, states: States::new(), forgotten: BTreeSet::new(), seed, killed: 0 };
+    let mut world =
+        World { machine, states: States::new(), forgotten: BTreeSet::new(), seed, killed: 0, within: BTreeMap::new() };
     world.machine.ok(&["backup", "sync", "usb"]);
     world.states.insert(1, pages(&path));
     let rounds = number_from("PAGEKEEP_TEST_KILLS", 20);
-    let mut within = Duration::from_millis(300);
     for round in 0..rounds {
         let what = format!("round {round}, PAGEKEEP_TEST_SEED={}", world.seed);
         for _ in 0..2 {
             let next = world.states.keys().last().unwrap() + 1;
             change(&path, next);
             world.states.insert(next, pages(&path));
-            let started = Instant::now();
             if world.dice(2) == 0 {
-                world.kill(&["backup", "sync", "usb"], within);
+                world.kill(&["backup", "sync", "usb"]);
             }
             // Killed or not, the next makes this state the snapshot of this number.
             world.machine.ok(&["backup", "sync", "usb"]);
-            within = within.max(started.elapsed() / 2);
         }
         let newest = *world.states.keys().last().unwrap();
         let forgettable: Vec<u32> = (1..newest).filter(|number| !world.forgotten.contains(number)).collect();
@@ -95,7 +103,7 @@ fn killed_at_any_moment_nobody_loses_what_was_not_forgotten() {
             world.machine.ok(&arguments);
             world.forgotten.extend(chosen);
         }
-        world.kill(&["prune", "usb", "--grace", "0s", "--alone"], within);
+        world.kill(&["prune", "usb", "--grace", "0s", "--alone"]);
         world.check(&what);
         if world.dice(3) == 0 {
             world.machine.ok(&["prune", "usb", "--grace", "0s", "--alone"]);
