@@ -1,5 +1,6 @@
 //! Jobs: begun, waited for, looked at, followed, cancelled.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -203,9 +204,12 @@ impl Server {
             let job = workspace.job(id).ok().filter(&fits)?;
             let mut named = entries.iter().filter(|(_, entry)| entry.home == *home && entry.handle == job.database);
             let (name, _) = named.next().filter(|(name, _)| who.sees(name))?;
-            Some(JobView::of(workspace, name, &job))
+            Some((job.created_at, JobView::of(workspace, name, &job)))
         };
-        ids.iter().filter_map(view).take(limit).collect()
+        // Ids tell the second.
+        let mut views: Vec<_> = ids.iter().filter_map(view).take(limit).collect();
+        views.sort_by_key(|(created_at, _)| Reverse(*created_at));
+        views.into_iter().map(|(_, view)| view).collect()
     }
 
     /// A job by its id, wherever it is kept.
