@@ -16,6 +16,9 @@ use object_store::{
     ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+/// How long everybody is waited for before others go on.
+const STUCK: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// SplitMix64.
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(pub(crate) u64);
@@ -140,7 +143,13 @@ impl World {
         let mut state = self.lock();
         loop {
             while state.turn.is_some() || state.actors.contains(&Actor::Running) {
-                state = self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+                let waited = self.changed.wait_timeout(state, STUCK);
+                let (next, time) = waited.unwrap_or_else(|poisoned| poisoned.into_inner());
+                state = next;
+                // Who runs may wait, within this process, for a block that another is fetching and that comes only in turn.
+                if time.timed_out() && state.turn.is_none() && state.actors.contains(&Actor::Waiting) {
+                    break;
+                }
             }
             let waiting: Vec<usize> =
                 (0..state.actors.len()).filter(|actor| state.actors[*actor] == Actor::Waiting).collect();
