@@ -63,7 +63,7 @@ def table(header, rows):
 def render(results, facts):
     parts = [
         facts_text(facts),
-        "### To reach\n\n" + judged_table(results, facts["large_only"]),
+        "### To reach\n\n" + judged_table(results, facts),
         "### Every figure\n\nTimes are medians (least to most); memory is the most of any round.\n\n"
         + scene_tables(results),
     ]
@@ -76,8 +76,11 @@ def render(results, facts):
     return "\n\n".join(parts) + "\n"
 
 
-def judged_table(results, large_only):
+def judged_table(results, facts):
+    large_only = facts["large_only"]
     rows = [] if large_only else judge(results)
+    if facts["some_scenes"]:
+        rows = [row for row in rows if row.verdict not in (NOT_MEASURED, "shown")]
     if large_only or results.of("large-full"):
         rows += judge_large(results)
     return table(

@@ -81,7 +81,9 @@ def parse_arguments():
     parser.add_argument(
         "--write", action="store_true", help=f"write the tables into {DOCUMENT.relative_to(HERE.parent)}"
     )
+    parser.add_argument("--block", help="with --write: into this block of the document, beside the others")
     options = parser.parse_args()
+    options.some_scenes = options.only is not None
     options.only = options.only or [name for name in SCENES if name != LARGE]
     return options
 
@@ -132,6 +134,7 @@ def main():
         "when": report.today(),
         "machine": report.machine_text(),
         "large_only": large_only,
+        "some_scenes": options.some_scenes,
         "command": shlex.join(["python3", "benches/run.py", *sys.argv[1:]]),
     }
     missing = bench.prepare()
@@ -150,7 +153,8 @@ def main():
     text = report.render(bench.results, facts)
     print(text)
     if options.write:
-        report.write_block(DOCUMENT, "large database" if large_only else "benches", text)
+        block = options.block or ("large database" if large_only else "benches")
+        report.write_block(DOCUMENT, block, text)
         bench.say(f"written: {DOCUMENT}")
     sys.exit(1 if bench.results.failures() else 0)
 
