@@ -51,7 +51,7 @@ fn objects_and_packs_open() {
     assert!(ring().open("snapshots/my!20notes/main/fffffffd-2", &sealed).is_err());
     let pack = plain("whole.pack");
     let id = pagekeep::format::pack::PackTable::of_pack(&pack).unwrap().id;
-    let sealed = golden("pack", || ring().seal_pack(&pack).unwrap());
+    let sealed = golden("pack", || ring().seal_pack(pack.clone()).unwrap());
     assert!(ring().open_pack(&id, sealed).unwrap() == pack);
 }
 

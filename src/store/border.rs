@@ -150,7 +150,7 @@ impl Border {
             return Ok(plain);
         }
         if is_pack(key) {
-            return Ok(ring.seal_pack(&plain).map_err(|source| self.damaged(key, source))?.into());
+            return Ok(ring.seal_pack(plain.into()).map_err(|source| self.damaged(key, source))?.into());
         }
         Ok(ring.seal(key, &plain).into())
     }

@@ -292,7 +292,7 @@ impl BundleWriter {
         let mut sealed = Self::default();
         for pack in self.packs {
             let bytes = &self.bytes[pack.at as usize..(pack.at + pack.len) as usize];
-            let bytes = ring.seal_pack_as(pack.kind(), bytes)?;
+            let bytes = ring.seal_pack_as(pack.kind(), bytes.to_vec())?;
             sealed.add(pack, &bytes);
         }
         Ok(sealed)

@@ -134,14 +134,17 @@ fn put_packs(
     loop {
         let next = packs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).recv();
         let Ok(pack) = next else { return };
-        let bytes = Bytes::from(pack.bytes);
-        for store in stores {
-            if let Err(error) = store.put_pack(&pack.id, bytes.clone()) {
+        let len = pack.bytes.len() as u64;
+        let mut bytes = Bytes::from(pack.bytes);
+        for (number, store) in stores.iter().enumerate() {
+            // The last one has them for itself, and may seal them where they lie.
+            let given = if number + 1 == stores.len() { std::mem::take(&mut bytes) } else { bytes.clone() };
+            if let Err(error) = store.put_pack(&pack.id, given) {
                 failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(error);
                 return;
             }
         }
-        Progress::add(&progress.moved_bytes, bytes.len() as u64);
+        Progress::add(&progress.moved_bytes, len);
         on_stored(&pack.id, &pack.slots);
     }
 }

@@ -116,7 +116,7 @@ fn frames_do_not_fit_into_other_packs_or_places() {
         builder.finish()
     };
     let (one, other) = (pack(["same", "left", "same"]), pack(["same", "rite", "same"]));
-    let sealed = |pack: &pagekeep::format::pack::Pack| ring.seal_pack(&pack.bytes).unwrap();
+    let sealed = |pack: &pagekeep::format::pack::Pack| ring.seal_pack(pack.bytes.clone()).unwrap();
     let (left, right) = (sealed(&one), sealed(&other));
     assert_eq!(ring.open_pack(&one.id, left.clone()).unwrap(), one.bytes);
     let table = PackTable::of_pack(&one.bytes).unwrap();

@@ -134,15 +134,22 @@ impl KeyRing {
 
 /// Appends a nonce, the sealed bytes, and their tag.
 fn append(key: &Key, bound_to: &[u8], plain: &[u8], out: &mut Vec<u8>) {
-    let mut nonce = [0; NONCE_LEN];
-    getrandom::fill(&mut nonce).expect("the operating system gives random bytes");
-    let nonce = XNonce::from(nonce);
-    out.extend_from_slice(&nonce);
     let at = out.len();
+    out.resize(at + NONCE_LEN, 0);
     out.extend_from_slice(plain);
+    out.resize(at + SEAL_LEN + plain.len(), 0);
+    seal(key, bound_to, &mut out[at..]);
+}
+
+/// Seals bytes where they lie, with space before them for a nonce, and behind them for their tag.
+fn seal(key: &Key, bound_to: &[u8], space: &mut [u8]) {
+    let (nonce, rest) = space.split_at_mut(NONCE_LEN);
+    let (body, tag) = rest.split_at_mut(rest.len() - TAG_LEN);
+    getrandom::fill(nonce).expect("the operating system gives random bytes");
+    let nonce = XNonce::try_from(&*nonce).expect("BUG: 24 bytes");
     let cipher = XChaCha20Poly1305::new((&**key).into());
-    let tag = cipher.encrypt_inout_detached(&nonce, bound_to, (&mut out[at..]).into());
-    out.extend_from_slice(&tag.expect("BUG: far below 256 GiB"));
+    let sealed = cipher.encrypt_inout_detached(&nonce, bound_to, body.into());
+    tag.copy_from_slice(&sealed.expect("BUG: far below 256 GiB"));
 }
 
 /// Opens sealed bytes where they lie; `None` when they are not what was sealed.

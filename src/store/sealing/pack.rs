@@ -1,6 +1,8 @@
 //! Packs sealed part by part: every frame, the table and the footer, each bound to its pack and place.
 
-use super::{KeyRing, append, open};
+use std::ops::Range;
+
+use super::{KeyRing, open};
 use crate::base::PackId;
 use crate::format::FormatError;
 use crate::format::envelope::{HEADER_LEN, ObjectKind, check_header, header};
@@ -8,11 +10,11 @@ use crate::format::pack::{FOOTER_LEN, Frame, MAX_PACK_BYTES, PackFooter, PackTab
 use crate::format::sealed::{NONCE_LEN, Part, SEAL_LEN, SEALED_FOOTER_LEN, sealed_pack_len};
 
 impl KeyRing {
-    /// The sealed form of a whole pack.
+    /// The sealed form of a whole pack, made in its place.
     ///
     /// # Errors
     /// When the bytes are no pack.
-    pub fn seal_pack(&self, pack: &[u8]) -> Result<Vec<u8>, FormatError> {
+    pub fn seal_pack(&self, pack: Vec<u8>) -> Result<Vec<u8>, FormatError> {
         self.seal_pack_as(ObjectKind::Pack, pack)
     }
 
@@ -21,21 +23,26 @@ impl KeyRing {
     ///
     /// # Errors
     /// As [`KeyRing::seal_pack`].
-    pub fn seal_pack_as(&self, kind: ObjectKind, pack: &[u8]) -> Result<Vec<u8>, FormatError> {
-        let table = PackTable::of_bytes(kind, pack)?;
-        let len = sealed_pack_len(table.pack_len, table.frames.len() as u32);
-        let mut out = Vec::with_capacity(len as usize);
-        out.extend_from_slice(&header(ObjectKind::SealedPack));
-        let mut seal = |part: Part, plain: &[u8]| append(&self.data, &part.bound_to(&table.id), plain, &mut out);
-        let mut table_at = HEADER_LEN;
-        for (number, frame) in (0..).zip(&table.frames) {
-            table_at = frame.offset as usize + frame.stored_len as usize;
-            seal(Part::Frame(number), &pack[frame.offset as usize..table_at]);
+    pub fn seal_pack_as(&self, kind: ObjectKind, mut pack: Vec<u8>) -> Result<Vec<u8>, FormatError> {
+        let table = PackTable::of_bytes(kind, &pack)?;
+        let (footer_at, end) = (pack.len() - FOOTER_LEN, pack.len());
+        let frame = |(number, frame): (u32, &Frame)| {
+            let at = frame.offset as usize;
+            (Part::Frame(number), at..at + frame.stored_len as usize)
+        };
+        let mut parts: Vec<(Part, Range<usize>)> = (0..).zip(&table.frames).map(frame).collect();
+        let table_at = parts.last().map_or(HEADER_LEN, |(_, range)| range.end);
+        parts.extend([(Part::Table, table_at..footer_at), (Part::Footer, footer_at..end)]);
+        pack.resize(sealed_pack_len(table.pack_len, table.frames.len() as u32) as usize, 0);
+        // Each part moves towards the end, the last one first: nothing is written over that has not moved.
+        for (before, (part, plain)) in parts.into_iter().enumerate().rev() {
+            let at = plain.start + before * SEAL_LEN;
+            let len = plain.len();
+            pack.copy_within(plain, at + NONCE_LEN);
+            super::seal(&self.data, &part.bound_to(&table.id), &mut pack[at..at + SEAL_LEN + len]);
         }
-        let footer_at = pack.len() - FOOTER_LEN;
-        seal(Part::Table, &pack[table_at..footer_at]);
-        seal(Part::Footer, &pack[footer_at..]);
-        Ok(out)
+        pack[..HEADER_LEN].copy_from_slice(&header(ObjectKind::SealedPack));
+        Ok(pack)
     }
 
     /// Opens one part of a pack where it lies.
