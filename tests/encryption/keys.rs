@@ -82,7 +82,9 @@ fn keys_are_added_removed_and_rotated_without_touching_data() {
     assert_eq!(look(&machine, &["--password-file", "two"], &[]).0, 12);
     assert_eq!(look(&machine, &["--password-file", "three"], &[]).0, 0);
 
-    machine.ok(&["key", "remove", &first, "usb", "--password-file", "three"]);
+    let removed = machine.ok(&["key", "remove", &first, "usb", "--password-file", "three"]);
+    // The kept source opened that one.
+    assert!(removed.stderr.contains("warning: the file ") && removed.stderr.contains("/pw is kept"), "{removed:?}");
     assert_eq!(look(&machine, &["--password-file", "pw"], &[]).0, 12);
     assert!(machine.run(&["key", "remove", &ids()[0], "--password-file", "three"]).stderr.contains("last key"));
     assert_eq!(slots(), 1);

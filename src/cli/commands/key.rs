@@ -55,7 +55,8 @@ pub(crate) fn run(session: &Session, command: Key) -> Result<Output, OpError> {
 }
 
 fn said(change: &KeyChange) -> Output {
-    let json = json!({ "remote": change.remote, "added": change.added, "removed": change.removed });
+    let json =
+        json!({ "remote": change.remote, "added": change.added, "removed": change.removed, "closed": change.closed });
     let mut output = Output::new(String::new(), json);
     let short = |id: &crate::base::Nonce| id.as_str()[..SHOWN].to_owned();
     if let Some(id) = &change.added {
@@ -63,6 +64,11 @@ fn said(change: &KeyChange) -> Output {
     }
     if let Some(id) = &change.removed {
         output = output.say(format!("key {} was removed from the store at {}", short(id), change.remote));
+    }
+    for source in &change.closed {
+        let told =
+            "is kept as the source of this store's password and does not open it any more: put the right one there";
+        output = output.say(format!("warning: {source} {told}"));
     }
     output
 }

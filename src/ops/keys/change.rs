@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::KeysError;
 use super::make::label;
 use super::passwords::{PasswordSource, Passwords};
-use super::unlock::{Locked, Unlocked, keep_copy, new_password, unlock};
+use super::unlock::{Locked, Unlocked, closed, keep_copy, new_password, unlock};
 use crate::base::{Name, Nonce};
 use crate::format::key_slot::Work;
 use crate::ops::{Context, Database, OpError};
@@ -37,6 +37,8 @@ pub struct KeyChange {
     pub added: Option<Nonce>,
     /// The key that was removed.
     pub removed: Option<Nonce>,
+    /// The sources kept for this remote that do not open it any more.
+    pub closed: Vec<String>,
 }
 
 /// Where the password of a new key comes from: what the caller names, else a person.
@@ -119,9 +121,29 @@ impl Meant {
         Ok(put_slot(&self.remote, &slot)?.id)
     }
 
-    fn changed(self, unlocked: &Unlocked, added: Option<Nonce>, removed: Option<Nonce>) -> Result<KeyChange, OpError> {
-        keep_copy(&self.locked, &self.own(unlocked)?);
-        Ok(KeyChange { remote: self.remote.name().to_owned(), added, removed })
+    /// Removes a key, and puts it back when that leaves none: somebody else may have removed another meanwhile.
+    fn remove(&self, unlocked: &Unlocked, id: &Nonce) -> Result<(), OpError> {
+        let removed = self.own(unlocked)?.into_iter().find(|stored| stored.id == *id);
+        remove_slot(&self.remote, id)?;
+        let Some(removed) = removed else { return Ok(()) };
+        if self.own(unlocked)?.is_empty() {
+            put_slot(&self.remote, &removed.slot)?;
+            return Err(KeysError::LastKey { id: id.to_string(), remote: self.remote.name().to_owned() }.into());
+        }
+        Ok(())
+    }
+
+    fn changed(
+        self,
+        context: &Context,
+        unlocked: &Unlocked,
+        added: Option<Nonce>,
+        removed: Option<Nonce>,
+    ) -> Result<KeyChange, OpError> {
+        let own = self.own(unlocked)?;
+        keep_copy(&self.locked, &own);
+        let closed = removed.iter().flat_map(|_| closed(context, &self.locked, &own)).collect();
+        Ok(KeyChange { remote: self.remote.name().to_owned(), added, removed, closed })
     }
 }
 
@@ -165,7 +187,7 @@ pub fn add_key(
     let meant = meant(context, database, from)?;
     let unlocked = meant.unlock(context)?;
     let added = meant.add(context, &unlocked, new)?;
-    meant.changed(&unlocked, Some(added), None)
+    meant.changed(context, &unlocked, Some(added), None)
 }
 
 /// Removes a key, said by the first digits of its name; never the last.
@@ -189,9 +211,9 @@ pub fn remove_key(
     if own.iter().all(|stored| stored.id == *found) {
         return Err(KeysError::LastKey { id: found.to_string(), remote: remote() }.into());
     }
-    remove_slot(&meant.remote, found)?;
+    meant.remove(&unlocked, found)?;
     let found = found.clone();
-    meant.changed(&unlocked, None, Some(found))
+    meant.changed(context, &unlocked, None, Some(found))
 }
 
 /// The names of slots that begin like this; damaged ones can be removed too.
@@ -215,8 +237,31 @@ pub fn rotate_key(
     let unlocked = meant.unlock(context)?;
     let added = meant.add(context, &unlocked, new)?;
     // The new one is there, and was read again: only now may the old one go.
-    remove_slot(&meant.remote, &unlocked.slot)?;
+    meant.remove(&unlocked, &unlocked.slot)?;
     let removed = unlocked.slot.clone();
     let unlocked = Unlocked { ring: Arc::clone(&unlocked.ring), slot: added.clone() };
-    meant.changed(&unlocked, Some(added), Some(removed))
+    meant.changed(context, &unlocked, Some(added), Some(removed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sealing::{KeyRing, MasterKey, Password, SlotLabel};
+
+    /// What two do that find two keys and remove one each: whoever comes last finds none left.
+    #[test]
+    fn the_last_key_is_put_back() {
+        let ring = Arc::new(KeyRing::of(&MasterKey::from_bytes([3; 32])));
+        let work = Work { memory_kib: 64, passes: 1 };
+        let password = Password::new(b"one".to_vec());
+        let slot = wrap(&ring, &password, work, &SlotLabel("a test".into())).unwrap();
+        let remote = Remote::memory();
+        let last = put_slot(&remote, &slot).unwrap();
+        let locked = Locked { key: ring.id().clone(), kept: Vec::new(), copy: None };
+        let meant = Meant { remote: remote.clone(), locked };
+        let unlocked = Unlocked { ring, slot: last.id.clone() };
+        let error = meant.remove(&unlocked, &last.id).unwrap_err();
+        assert!(matches!(error, OpError::Keys(KeysError::LastKey { .. })), "{error:?}");
+        assert_eq!(read_slots(&remote).unwrap().whole, [last]);
+    }
 }

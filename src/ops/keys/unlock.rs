@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::passwords::{Named, PasswordSource};
+use super::passwords::{Named, PasswordSource, Passwords};
 use crate::base::{Name, Nonce};
 use crate::ops::{Context, Database, OpError};
 use crate::remote::Remote;
@@ -101,6 +101,16 @@ fn open_one(slots: &[StoredSlot], password: &Password, locked: &Locked) -> Resul
         }
     }
     Ok(None)
+}
+
+/// The sources kept for a store whose passwords open none of these slots.
+pub(super) fn closed(context: &Context, locked: &Locked, slots: &[StoredSlot]) -> Vec<String> {
+    let opens = |source: &&PasswordSource| {
+        let named = Passwords::new(vec![(*source).clone()], None).named("");
+        let password = named.first().and_then(|source| source.password(&context.environment).ok());
+        password.is_some_and(|password| matches!(open_one(slots, &password, locked), Ok(Some(_))))
+    };
+    locked.kept.iter().filter(|source| !opens(source)).map(PasswordSource::to_string).collect()
 }
 
 /// The slots that were copied to this machine. What is damaged is read again from the remote.
