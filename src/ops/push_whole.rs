@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::OpError;
 use super::prune::whole_map;
 use super::push::Push;
+use super::slots::SlotSet;
 use crate::base::{Nonce, PackId, SlotNumber};
 use crate::format::bundle::FormerHome;
 use crate::format::map::Place;
@@ -116,7 +117,7 @@ impl Push<'_> {
 }
 
 /// Slots by the pack they lie in.
-type Slots = HashMap<PackId, BTreeSet<SlotNumber>>;
+type Slots = HashMap<PackId, SlotSet>;
 
 /// The slots a snapshot is made of, those of bases included; none where every pack is whole, and nothing has to be asked.
 fn slots(state: &State, packs: &Packs, needed: &[PackRef]) -> Result<Slots, OpError> {
@@ -130,27 +131,22 @@ fn slots(state: &State, packs: &Packs, needed: &[PackRef]) -> Result<Slots, OpEr
     }
     for extent in state.files.keys().flat_map(|file| state.map.extents(*file)) {
         if let Place::Slots { pack, first } = extent.place {
-            let own = (first.0..first.0 + extent.count).map(SlotNumber);
-            slots.entry(state.map.pack(pack).id).or_default().extend(own);
+            slots.entry(state.map.pack(pack).id).or_default().add(first.0, extent.count);
         }
     }
     for pack in state.map.live_packs() {
         let own = slots.get(&pack.id).cloned().unwrap_or_default();
-        let table = &open_whole(packs, &pack, Some(&own))?.table;
-        for slot in own {
-            let frame = &table.frames[table.frame_of(slot).map_err(OpError::Inconsistent)?];
-            let bases = if frame.is_delta { table.delta(frame, slot).bases } else { &[] };
-            for base in bases {
-                slots.entry(table.base_packs[base.pack as usize].id).or_default().insert(base.slot);
-            }
+        for (base, slot) in own.bases(&open_whole(packs, &pack, Some(&own))?.table) {
+            slots.entry(base.id).or_default().add(slot, 1);
         }
     }
     Ok(slots)
 }
 
 /// Opens a pack where it has all these slots: what a prune left of it at one place may lack what another place has.
-fn open_whole(packs: &Packs, pack: &PackRef, slots: Option<&BTreeSet<SlotNumber>>) -> Result<Arc<OpenPack>, OpError> {
-    let lacks = |table: &PackTable| slots.into_iter().flatten().find_map(|slot| table.frame_of(*slot).err());
+fn open_whole(packs: &Packs, pack: &PackRef, slots: Option<&SlotSet>) -> Result<Arc<OpenPack>, OpError> {
+    let lack = |table: &PackTable, slot| table.frame_of(SlotNumber(slot)).err();
+    let lacks = |table: &PackTable| slots.into_iter().flat_map(SlotSet::iter).find_map(|slot| lack(table, slot));
     let open = packs.open_where(pack, |table| lacks(table).is_none())?;
     match lacks(&open.table) {
         None => Ok(open),

@@ -1,5 +1,8 @@
 //! Sets of slots of a pack.
 
+use crate::base::SlotNumber;
+use crate::format::pack::{PackRef, PackTable};
+
 /// Slots of one pack, a bit each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::ops) struct SlotSet {
@@ -46,6 +49,21 @@ impl SlotSet {
     pub(in crate::ops) fn join(&mut self, other: &Self) {
         self.words.resize(self.words.len().max(other.words.len()), 0);
         self.words.iter_mut().zip(&other.words).for_each(|(own, more)| *own |= more);
+    }
+
+    /// The bases of those that hold deltas, each once. A base is stored whole, so one step is enough.
+    pub(in crate::ops) fn bases(&self, table: &PackTable) -> Vec<(PackRef, u32)> {
+        let mut bases = Vec::new();
+        for frame in table.frames.iter().filter(|frame| frame.is_delta) {
+            for slot in (frame.first_slot..frame.first_slot + frame.slots).filter(|slot| self.has(*slot)) {
+                let delta = table.delta(frame, SlotNumber(slot));
+                bases
+                    .extend(delta.bases.iter().map(|base| (table.base_packs[base.pack as usize].clone(), base.slot.0)));
+            }
+        }
+        bases.sort_unstable_by_key(|(pack, slot)| (pack.id, *slot));
+        bases.dedup_by_key(|(pack, slot)| (pack.id, *slot));
+        bases
     }
 
     /// Whether there is none.

@@ -1,6 +1,6 @@
 //! From which of the places where a pack lies its live slots are read from now on.
 //!
-//! Also finds the bases of live deltas, since that needs the same tables. A base is stored whole, so one step is enough.
+//! Also finds the bases of live deltas, since that needs the same tables.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use super::look::Found;
 use super::shape::Shape;
 use super::{Env, PruneError};
 use crate::base::ordered::ordered;
-use crate::base::{Name, Nonce, PackId, SlotNumber};
+use crate::base::{Name, Nonce, PackId};
 use crate::format::bundle::BundledPack;
-use crate::format::pack::{PackRef, PackTable};
+use crate::format::pack::PackRef;
 use crate::format::record::SnapshotName;
 use crate::ops::OpError;
 use crate::ops::verify::SnapshotPlace;
@@ -246,7 +246,7 @@ impl Chooser<'_> {
             };
             let shape = Shape::of(&open.table);
             if shape.covers(slots) {
-                let bases = bases(&open.table, |slot| slots.has(slot));
+                let bases = slots.bases(&open.table);
                 let must_move = matches!(holder, Holder::Record(_)) && !self.is_in_records(live, id);
                 return Ok(Some(Examined { chosen: Chosen { holder, must_move, shape }, bases }));
             }
@@ -256,18 +256,4 @@ impl Chooser<'_> {
         }
         Err(PruneError::Lacking { pack: *id, remote: self.store.remote().name().to_owned() }.into())
     }
-}
-
-/// The bases of a pack's live deltas.
-fn bases(table: &PackTable, is_live: impl Fn(u32) -> bool) -> Vec<(PackRef, u32)> {
-    let mut bases = Vec::new();
-    for frame in table.frames.iter().filter(|frame| frame.is_delta) {
-        for slot in (frame.first_slot..frame.first_slot + frame.slots).filter(|slot| is_live(*slot)) {
-            let delta = table.delta(frame, SlotNumber(slot));
-            bases.extend(delta.bases.iter().map(|base| (table.base_packs[base.pack as usize].clone(), base.slot.0)));
-        }
-    }
-    bases.sort_unstable_by_key(|(pack, slot)| (pack.id, *slot));
-    bases.dedup_by_key(|(pack, slot)| (pack.id, *slot));
-    bases
 }

@@ -14,7 +14,8 @@ use super::Shared;
 use super::place::Place;
 use crate::base::Progress;
 use crate::ops::diff::{
-    Counts, DiffOptions, DiffSink, Patch, RowChange, SchemaChange, Shelf, Table, TableSide, diff as compare, row_json,
+    Counts, DiffOptions, DiffSink, Pair, Patch, RowChange, SchemaChange, Shelf, Table, TableSide, diff as compare,
+    row_json,
 };
 use crate::ops::{ErrorKind, OpError};
 use crate::server::Server;
@@ -140,7 +141,12 @@ fn told(error: OpError) -> Failure {
     }
 }
 
-fn difference(place: &Place, wanted: &Wanted) -> Result<Difference, Failure> {
+/// Lays two states side by side.
+fn between<T>(
+    place: &Place,
+    wanted: &Wanted,
+    look: impl FnOnce(&Pair<'_>, [String; 2]) -> Result<T, OpError>,
+) -> Result<Result<T, OpError>, Failure> {
     let context = &place.caller.context;
     let mut old = place.spec(&wanted.a)?;
     let new = wanted.b.as_deref().map(|text| place.spec(text)).transpose()?;
@@ -150,16 +156,21 @@ fn difference(place: &Place, wanted: &Wanted) -> Result<Difference, Failure> {
     }
     let store = place.database.local_store(context)?;
     let shelf = Shelf::open(context, store, &mut old, Some(place.database.clone()))?;
+    let file = wanted.file.as_deref().map(std::path::Path::new);
+    Ok(shelf.compare(context, &old, new, file, look))
+}
+
+fn difference(place: &Place, wanted: &Wanted) -> Result<Difference, Failure> {
+    let progress = &place.caller.context.progress;
     let tables = wanted.table.iter().cloned().collect();
     let options = DiffOptions { tables, ..DiffOptions::default() };
     let limit = wanted.limit.unwrap_or(ROWS[0]).min(ROWS[1]);
-    let file = wanted.file.as_deref().map(std::path::Path::new);
-    let found = shelf.compare(context, &old, new, file, |pair, [from, to]| {
+    let found = between(place, wanted, |pair, [from, to]| {
         let mut shown = Shown { left: limit, bytes: BYTES, ..Shown::default() };
-        compare(pair, &options, &context.progress, &mut shown)?;
+        compare(pair, &options, progress, &mut shown)?;
         Ok(Difference { from, to, ..shown.found })
     });
-    found.map_err(told)
+    found?.map_err(told)
 }
 
 #[derive(Default)]
@@ -227,27 +238,19 @@ const SQL_BYTES: usize = 32 << 20;
 
 /// The statements that make the second state of the first.
 pub(crate) fn as_sql(place: &Place, wanted: &Wanted) -> Result<String, Failure> {
-    let context = &place.caller.context;
-    let mut old = place.spec(&wanted.a)?;
-    let new = wanted.b.as_deref().map(|text| place.spec(text)).transpose()?;
-    if new.is_none() {
-        place.is_whole(&Task::Create { note: None })?;
-    }
-    let store = place.database.local_store(context)?;
-    let shelf = Shelf::open(context, store, &mut old, Some(place.database.clone()))?;
     let tables: Vec<String> = wanted.table.iter().cloned().collect();
     let whole = tables.is_empty();
     let options = DiffOptions { tables, for_patch: true, ..DiffOptions::default() };
-    let file = wanted.file.as_deref().map(std::path::Path::new);
+    let progress = &place.caller.context.progress;
     let scratch = place.database.workspace.scratch()?;
     let mut text = Bounded(Vec::new());
-    let made = shelf.compare(context, &old, new, file, |pair, [from, to]| {
+    let made = between(place, wanted, |pair, [from, to]| {
         let mut patch = Patch::new(pair, &scratch, whole)?;
-        compare(pair, &options, &context.progress, &mut patch)?;
+        compare(pair, &options, progress, &mut patch)?;
         // What is too long is told below, whatever the error is that ended it.
         let _ = writeln!(text, "-- pagekeep: {from} to {to}");
         patch.finish(&mut text)
-    });
+    })?;
     if text.0.len() > SQL_BYTES {
         let told = format!("the statements are longer than {} MiB", SQL_BYTES >> 20);
         let command = format!("pagekeep diff {} {} --sql", wanted.a, wanted.b.as_deref().unwrap_or_default());
