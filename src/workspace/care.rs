@@ -86,6 +86,22 @@ impl Hooks {
         } = call;
     }
 
+    /// Refuses what makes no sense.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(event) =
+            HookEvent::ALL.into_iter().find(|event| self.get(*event).is_some_and(|it| it.trim().is_empty()))
+        {
+            return Err(format!("the hook {event} is empty: `pagekeep config hook {event} --remove` takes it away"));
+        }
+        match self.time_limit.as_deref().map(duration).transpose()? {
+            Some(Duration::ZERO) => Err("a hook that may take no time cannot run".into()),
+            _ => Ok(()),
+        }
+    }
+
     /// How long each may take.
     pub fn time(&self) -> Duration {
         self.time_limit.as_ref().map_or(HOOK_TIME, |text| duration(text).expect("BUG: checked when read"))
@@ -134,9 +150,7 @@ impl Expectations {
 
 /// Refuses what makes no sense.
 pub(super) fn check(hooks: &Hooks, drill: &Expectations) -> Result<(), String> {
-    if let Some(text) = &hooks.time_limit {
-        duration(text)?;
-    }
+    hooks.check()?;
     match drill.max_drop_percent {
         Some(percent) if percent > 100 => Err(format!("max_drop_percent is {percent}, allowed is at most 100")),
         _ => Ok(()),

@@ -6,7 +6,7 @@ use crate::cli::args::{Assert, Hook};
 use crate::cli::output::{Output, table};
 use crate::cli::session::Session;
 use crate::ops::{Database, OpError};
-use crate::workspace::{Assertion, DatabaseConfig, HookEvent, WorkspaceError, duration};
+use crate::workspace::{Assertion, DatabaseConfig, HookEvent, Hooks, WorkspaceError};
 
 /// Changes what is configured of a database.
 fn change(database: &mut Database, change: impl FnOnce(&mut DatabaseConfig)) -> Result<(), OpError> {
@@ -22,9 +22,9 @@ fn change(database: &mut Database, change: impl FnOnce(&mut DatabaseConfig)) -> 
 
 pub(super) fn hook(session: &Session, hook: Hook) -> Result<Output, OpError> {
     let mut database = session.database(false)?;
-    if let Some(text) = &hook.time_limit {
-        duration(text).map_err(|reason| WorkspaceError::Setting { reason })?;
-    }
+    let mut wanted = Hooks { time_limit: hook.time_limit.clone(), ..Hooks::default() };
+    hook.event.iter().for_each(|event| wanted.set((*event).into(), hook.call.clone()));
+    wanted.check().map_err(|reason| WorkspaceError::Setting { reason })?;
     if hook.call.is_some() || hook.remove || hook.time_limit.is_some() {
         change(&mut database, |config| {
             if let Some(event) = hook.event.filter(|_| hook.call.is_some() || hook.remove) {
