@@ -137,6 +137,35 @@ fn one_of_three_volume_servers_dies() {
 }
 
 #[test]
+fn a_volume_server_dies_while_prune_works() {
+    let Some(mut cluster) = Cluster::start() else { return };
+    let mut world = World::new(cluster.s3_port());
+    let (mut rode_out, mut number) = (0, 0);
+    let rounds = number_from("PAGEKEEP_TEST_OUTAGES", 4);
+    let prune = ["prune", "there", "--alone", "--grace", "0s"];
+    for _ in 0..rounds {
+        for _ in 0..3 {
+            number += 1;
+            world.change(number);
+            world.machine.ok(&["backup", "sync", "there"]);
+        }
+        world.machine.ok(&["forget", "--keep-last", "2", "--from", "there"]);
+        let victim = Part::Volume(world.dice(3) as usize);
+        let after = Duration::from_millis(world.dice(300));
+        let pruning = world.begin(&prune);
+        std::thread::sleep(after);
+        cluster.kill(victim);
+        rode_out += u64::from(world.ended(pruning));
+        world.all_is_there(number);
+        cluster.start_part(victim);
+        world.machine.ok(&prune);
+        world.machine.ok(&["verify", "there"]);
+        world.all_is_there(number);
+    }
+    println!("{rode_out} of {rounds} prunes rode out the death of a volume server");
+}
+
+#[test]
 fn the_whole_cluster_dies_and_comes_back() {
     let Some(mut cluster) = Cluster::start() else { return };
     let mut world = World::new(cluster.s3_port());

@@ -1,4 +1,4 @@
-//! Disks that are full: temporary, said so, and nothing half done.
+//! Disks that are full, or may only be read: said so, and nothing half done.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,12 @@ impl SmallDisk {
         }
         println!("left out: only root can mount a small disk");
         None
+    }
+
+    /// Mounts it anew, so that it can be written to or not.
+    fn remount(&self, mode: &str) {
+        let done = Command::new("mount").args(["-o", &format!("remount,{mode}")]).arg(&self.0).status().unwrap();
+        assert!(done.success());
     }
 }
 
@@ -115,4 +121,59 @@ fn the_remote_and_the_disk_here_are_full() {
     run(&["backup", "sync", "usb"]).fails(75, &said);
     assert_eq!(fs::read(&path).unwrap(), grown);
     drop((here, usb));
+}
+
+#[test]
+fn a_remote_that_can_only_be_read_gives_what_it_has() {
+    let machine = Machine::new();
+    let path = machine.database("shop.db", "delete");
+    let Some(disk) = SmallDisk::mount(machine.path("usb"), "8m") else { return };
+    machine.ok(&["--db", "shop.db", "backup", "add", "usb", "usb"]);
+    machine.ok(&["backup", "sync", "usb"]);
+    machine.insert(&path, 100);
+    machine.ok(&["backup", "sync", "usb"]);
+    machine.ok(&["forget", "shop@1", "--from", "usb"]);
+    let second = fs::read(&path).unwrap();
+    grow(&path, 1);
+    let grown = fs::read(&path).unwrap();
+    disk.remount("ro");
+    let there = content(&machine.path("usb"), &|_: &Path| false);
+    for reading in [&["log", "--from", "usb"][..], &["verify", "usb"], &["scrub", "usb"], &["drill", "usb"]] {
+        machine.ok(reading);
+    }
+    machine.ok(&["query", "--from", "usb", "@2", "SELECT count(*) FROM item"]);
+    machine.ok(&["clone", &machine.text("usb"), "cloned"]);
+    assert!(fs::read(machine.path("cloned/shop.db")).unwrap() == second);
+    assert!(machine.restored("usb", "2") == second);
+    machine.run(&["backup", "sync", "usb"]).fails(1, &["usb", "ead-only", "shop@3 is kept here"]);
+    machine.run(&["prune", "usb", "--alone", "--grace", "0s"]).fails(1, &["usb", "ead-only"]);
+    machine.run(&["hold", "shop@2", "--from", "usb"]).fails(1, &["usb", "ead-only"]);
+    assert!(machine.restored(".", "3") == grown);
+    assert!(content(&machine.path("usb"), &|_: &Path| false) == there);
+    disk.remount("rw");
+    machine.ok(&["backup", "sync", "usb"]);
+    assert!(machine.restored("usb", "3") == grown);
+}
+
+#[test]
+fn a_database_on_a_disk_that_can_only_be_read() {
+    let machine = Machine::new();
+    let Some(disk) = SmallDisk::mount(machine.path("disk"), "8m") else { return };
+    let path = machine.database("disk/shop.db", "delete");
+    let run = |arguments: &[&str]| machine.run(&[&["--db", "disk/shop.db"], arguments].concat());
+    assert_eq!(run(&["backup", "create"]).code, 0);
+    let first = fs::read(&path).unwrap();
+    machine.insert(&path, 10);
+    disk.remount("ro");
+    for reading in [&["log"][..], &["verify", "."], &["query", "@1", "SELECT count(*) FROM item"], &["diff", "@1"]] {
+        let ran = run(reading);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    let ran = run(&["backup", "restore", ".", "out.db"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(fs::read(machine.path("out.db")).unwrap() == first);
+    run(&["backup", "create"]).fails(1, &["disk/.pagekeep", "ead-only"]);
+    run(&["backup", "restore", ".", "disk/new.db"]).fails(1, &["disk", "ead-only"]);
+    disk.remount("rw");
+    assert_eq!(run(&["backup", "create"]).code, 0);
 }

@@ -122,3 +122,34 @@ fn slots_lie_under_names_that_say_what_they_are() {
     remove_slot(&remote, &stored.id).unwrap();
     assert!(read_slots(&remote).unwrap().whole.is_empty());
 }
+
+#[test]
+fn a_lease_tells_nobody_whose_it_is() {
+    use pagekeep::store::lease::{Candidate, Standing, Who};
+    use std::time::Duration;
+
+    let (_folder, _, sealed) = both();
+    let who = Who { host: "hidden-host".into(), address: Some("http://hidden-address".into()) };
+    let name = Name::new("hidden-lease").unwrap();
+    let mut candidate = Candidate::new(sealed.clone(), name, who, Duration::from_secs(60));
+    let wall = "2026-11-21T02:00:00Z".parse().unwrap();
+    let standing = candidate.turn(Duration::ZERO, wall).unwrap();
+    assert_eq!(standing, Standing::Leads { epoch: 1 });
+    let raw = sealed.remote().raw();
+    let leases = raw.list("leases").unwrap();
+    assert!(!leases.is_empty());
+    for listed in leases {
+        let bytes = raw.get(&listed.key, 1 << 20).unwrap();
+        for secret in ["hidden-host", "hidden-address", "hidden-lease"] {
+            assert!(!listed.key.contains(secret), "{}", listed.key);
+            assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{}", listed.key);
+        }
+    }
+    // Who has the key reads it.
+    let other = Who { host: "other".into(), address: None };
+    let name = Name::new("hidden-lease").unwrap();
+    match Candidate::new(sealed, name, other, Duration::from_secs(60)).turn(Duration::ZERO, wall).unwrap() {
+        Standing::Follows(beat) => assert_eq!(beat.host, "hidden-host"),
+        standing => panic!("{standing:?}"),
+    }
+}
