@@ -4,14 +4,13 @@
 //! for one use open in another. Every nonce is fresh and random; every sealed thing is bound to what it is and to its
 //! place, so that nothing can be put in the place of another. Nothing here knows a remote. No secret is ever shown.
 
+mod cipher;
 mod names;
 mod pack;
 mod slots;
 
 use std::fmt;
 
-use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -19,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::base::Nonce;
 use crate::format::FormatError;
 use crate::format::envelope::{HEADER_LEN, ObjectKind, header};
-use crate::format::sealed::{NONCE_LEN, SEAL_LEN, TAG_LEN, object_bound_to, sealed_body};
+use crate::format::sealed::{NONCE_LEN, SEAL_LEN, object_bound_to, sealed_body};
 
 pub(super) use pack::sealed_limit;
 pub use slots::{Password, SlotError, SlotLabel, unwrap, wrap};
@@ -143,23 +142,14 @@ fn append(key: &Key, bound_to: &[u8], plain: &[u8], out: &mut Vec<u8>) {
 
 /// Seals bytes where they lie, with space before them for a nonce, and behind them for their tag.
 fn seal(key: &Key, bound_to: &[u8], space: &mut [u8]) {
-    let (nonce, rest) = space.split_at_mut(NONCE_LEN);
-    let (body, tag) = rest.split_at_mut(rest.len() - TAG_LEN);
+    let (nonce, rest) = space.split_first_chunk_mut().expect("BUG: there is space for a nonce");
+    let (body, tag) = rest.split_last_chunk_mut().expect("BUG: there is space for a tag");
     getrandom::fill(nonce).expect("the operating system gives random bytes");
-    let nonce = XNonce::try_from(&*nonce).expect("BUG: 24 bytes");
-    let cipher = XChaCha20Poly1305::new((&**key).into());
-    let sealed = cipher.encrypt_inout_detached(&nonce, bound_to, body.into());
-    tag.copy_from_slice(&sealed.expect("BUG: far below 256 GiB"));
+    *tag = cipher::seal(key, nonce, bound_to, body);
 }
 
 /// Opens sealed bytes where they lie; `None` when they are not what was sealed.
 fn open<'a>(key: &Key, bound_to: &[u8], sealed: &'a mut [u8]) -> Option<&'a mut [u8]> {
-    let end = sealed.len().checked_sub(TAG_LEN).filter(|end| *end >= NONCE_LEN)?;
-    let (rest, tag) = sealed.split_at_mut(end);
-    let (nonce, body) = rest.split_at_mut(NONCE_LEN);
-    let nonce = XNonce::try_from(&*nonce).expect("BUG: 24 bytes");
-    let tag = Tag::try_from(&*tag).expect("BUG: 16 bytes");
-    let cipher = XChaCha20Poly1305::new((&**key).into());
-    cipher.decrypt_inout_detached(&nonce, bound_to, (&mut *body).into(), &tag).ok()?;
-    Some(body)
+    let (nonce, sealed) = sealed.split_first_chunk_mut()?;
+    cipher::open(key, nonce, bound_to, sealed)
 }
