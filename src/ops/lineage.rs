@@ -141,9 +141,9 @@ fn add_at(
             memory.marks.insert(database.name.clone(), *known);
         }
         refs::pull(database, &database.local_store(context)?, &store, &mut memory)?;
-        memory.checked_at.insert(database.handle.clone(), now);
-        database.workspace.remember_remote(name, &memory)?;
     }
+    memory.checked_at.insert(database.handle.clone(), now);
+    database.workspace.remember_remote(name, &memory)?;
     Ok(AddReport {
         url: url.to_string(),
         created: !existed,

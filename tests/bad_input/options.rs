@@ -37,7 +37,12 @@ fn unknown_settings() {
     machine.run(&["--lock-wait", "soon", "log"]).fails(2, &["lock_wait", "soon", "30s"]);
     machine.run(&["--set", "remote_timeout=x", "log"]).fails(2, &["remote_timeout", "30s"]);
     machine.run(&["backup", "status", "--max-age", "old"]).fails(2, &["old", "26h"]);
+    machine.run(&["config", "hook", "after_sync", ""]).fails(2, &["after_sync is empty", "--remove"]);
+    machine.run(&["config", "hook", "--time-limit", "0s"]).fails(2, &["no time"]);
     assert_eq!(fs::read(machine.path(".pagekeep/config.toml")).unwrap(), before);
+    for price in ["inf", "nan", "-1", "much"] {
+        machine.run(&["stats", &format!("--price-gb={price}")]).fails(2, &["--price-gb", price]);
+    }
 
     let machine = machine.with("PAGEKEEP_LEVLE", "3");
     machine.run(&["log"]).fails(2, &["PAGEKEEP_LEVLE", "did you mean 'level'?"]);
