@@ -7,12 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pagekeep::base::PackId;
+use pagekeep::format::bundle::BundleIndex;
 use pagekeep::format::codec::{DeltaDecoder, FrameDecoder, FrameEncoder};
 use pagekeep::format::envelope::{HEADER_LEN, ObjectKind, SKIPPABLE, header};
+use pagekeep::format::husk::Husk;
 use pagekeep::format::key_slot::{KEY_SLOT_LEN, KeySlot, MAX_WORK_KIB};
 use pagekeep::format::map::MapPart;
 use pagekeep::format::marks::{Marks, MarksRecord};
+use pagekeep::format::new_map::NewMap;
 use pagekeep::format::pack::{FOOTER_LEN, PackFooter, PackTable, frame_ids};
+use pagekeep::format::protocol::{SessionList, SessionText, Tombstone};
 use pagekeep::format::record::Record;
 use pagekeep::format::refs::RefRecord;
 use pagekeep::format::store_file::StoreFile;
@@ -37,6 +41,9 @@ pub const TARGETS: &[Target] = &[
     ("record", record),
     ("record_content", record_content),
     ("record_header", record_header),
+    ("husk_content", husk_content),
+    ("new_map_header", new_map_header),
+    ("text", text),
     ("marks", marks),
     ("marks_text", marks_text),
     ("store_file", store_file),
@@ -120,9 +127,12 @@ fn use_table(table: &PackTable, pack: &[u8]) {
     }
 }
 
-/// A whole pack.
+/// The forms in which a pack is stored.
+const PACKS: [ObjectKind; 2] = [ObjectKind::Pack, ObjectKind::SparsePack];
+
+/// A whole pack, or what a prune left of one.
 pub fn pack(bytes: &[u8]) {
-    if let Ok(table) = PackTable::of_pack(bytes) {
+    for table in PACKS.iter().flat_map(|kind| PackTable::of_bytes(*kind, bytes)) {
         use_table(&table, bytes);
     }
 }
@@ -140,21 +150,23 @@ pub fn table(bytes: &[u8]) {
     let Some((numbers, raw)) = bytes.split_first_chunk::<8>() else { return };
     let word = |at: usize| u32::from(u16::from_le_bytes([numbers[at], numbers[at + 1]]));
     let (frames, slots, body) = (word(0), word(2), word(4) as usize);
-    let mut pack = header(ObjectKind::Pack).to_vec();
-    pack.resize(HEADER_LEN + body, 7);
     let table = FrameEncoder::new(1).encode(raw);
-    pack.extend_from_slice(&table);
-    let total = (pack.len() + FOOTER_LEN) as u64;
-    let mut footer = vec![1, 0, 0, 0];
-    for number in [table.len() as u32, raw.len() as u32, frames, slots] {
-        footer.extend_from_slice(&number.to_le_bytes());
+    for kind in PACKS {
+        let mut pack = header(kind).to_vec();
+        pack.resize(HEADER_LEN + body, 7);
+        pack.extend_from_slice(&table);
+        let total = (pack.len() + FOOTER_LEN) as u64;
+        let mut footer = vec![1, 0, 0, 0];
+        for number in [table.len() as u32, raw.len() as u32, frames, slots] {
+            footer.extend_from_slice(&number.to_le_bytes());
+        }
+        footer.extend_from_slice(&total.to_le_bytes());
+        footer.extend_from_slice(&[0; 32]);
+        let digest = blake3::Hasher::new().update(&pack[..HEADER_LEN]).update(&table).update(&footer).finalize();
+        footer.extend_from_slice(digest.as_bytes());
+        pack.extend_from_slice(&footer);
+        self::pack(&pack);
     }
-    footer.extend_from_slice(&total.to_le_bytes());
-    footer.extend_from_slice(&[0; 32]);
-    let digest = blake3::Hasher::new().update(&pack[..HEADER_LEN]).update(&table).update(&footer).finalize();
-    footer.extend_from_slice(digest.as_bytes());
-    pack.extend_from_slice(&footer);
-    self::pack(&pack);
 }
 
 /// A map part as it is stored.
@@ -204,20 +216,62 @@ pub fn record_content(bytes: &[u8]) {
     record(&sealed(object));
 }
 
+/// Appends a skippable frame.
+fn put_skippable(object: &mut Vec<u8>, body: &[u8]) {
+    object.extend_from_slice(&SKIPPABLE.to_le_bytes());
+    object.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    object.extend_from_slice(body);
+}
+
+/// The beginning of an object, with a text behind the header.
+fn with_text(kind: ObjectKind, text: &[u8]) -> Vec<u8> {
+    let mut object = header(kind).to_vec();
+    let stored = FrameEncoder::new(1).encode(text);
+    put_skippable(&mut object, &[(stored.len() as u32).to_le_bytes(), (text.len() as u32).to_le_bytes()].concat());
+    object.extend_from_slice(&stored);
+    object
+}
+
 /// The readable part of a record, with an empty map behind it.
 pub fn record_header(bytes: &[u8]) {
-    let mut object = header(ObjectKind::Snapshot).to_vec();
-    let stored = FrameEncoder::new(1).encode(bytes);
-    let lengths = [(stored.len() as u32).to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat();
+    let mut object = with_text(ObjectKind::Snapshot, bytes);
     let map = MapPart::default().encode();
-    let section = [&[1][..], &(map.len() as u32).to_le_bytes(), &map].concat();
-    for (body, after) in [(&lengths, &stored[..]), (&section, &[])] {
-        object.extend_from_slice(&SKIPPABLE.to_le_bytes());
-        object.extend_from_slice(&(body.len() as u32).to_le_bytes());
-        object.extend_from_slice(body);
-        object.extend_from_slice(after);
-    }
+    put_skippable(&mut object, &[&[1][..], &(map.len() as u32).to_le_bytes(), &map].concat());
     record(&sealed(object));
+}
+
+/// What lies between a husk's header and its trailer.
+pub fn husk_content(bytes: &[u8]) {
+    let object = sealed([&header(ObjectKind::Husk)[..], bytes].concat());
+    if let Ok(husk) = Husk::decode(&object) {
+        assert_eq!(husk.encode(), object);
+    }
+}
+
+/// The readable part of a map that was written anew, with an empty map behind it.
+pub fn new_map_header(bytes: &[u8]) {
+    let mut object = with_text(ObjectKind::Map, bytes);
+    put_skippable(&mut object, &MapPart::default().encode());
+    if let Ok(map) = NewMap::decode(&sealed(object)) {
+        assert_eq!(NewMap::decode(&map.encode()).expect("a map that was written"), map);
+    }
+}
+
+/// A text, as what each of them says: an index of a bundle, a session, a tombstone, a list of sessions.
+pub fn text(bytes: &[u8]) {
+    let stored = |kind| sealed(with_text(kind, bytes));
+    if let Ok(index) = BundleIndex::decode(&stored(ObjectKind::BundleIndex)) {
+        assert_eq!(BundleIndex::decode(&index.encode()).expect("an index that was written"), index);
+    }
+    if let Ok(session) = SessionText::decode(&stored(ObjectKind::Session)) {
+        assert_eq!(SessionText::decode(&session.encode()).expect("a session that was written"), session);
+    }
+    if let Ok(tombstone) = Tombstone::decode(&stored(ObjectKind::Tombstone)) {
+        assert_eq!(Tombstone::decode(&tombstone.encode()).expect("a tombstone that was written"), tombstone);
+    }
+    if let Ok(list) = SessionList::decode(&stored(ObjectKind::SessionList)) {
+        assert_eq!(SessionList::decode(&list.encode()).expect("a list that was written"), list);
+    }
 }
 
 /// A record of marks.

@@ -16,6 +16,12 @@ fn unzstd(bytes: &[u8]) -> Vec<u8> {
     zstd::decode_all(bytes).expect("a golden frame")
 }
 
+/// The text behind an object's header.
+fn text(object: &[u8]) -> Vec<u8> {
+    let stored = u32::from_le_bytes(object[24..28].try_into().expect("4 bytes")) as usize;
+    unzstd(&object[32..32 + stored])
+}
+
 /// A pack's table, decompressed, with the numbers that the target wants before it.
 fn table(pack: &[u8]) -> Vec<u8> {
     let footer_at = pack.len() - FOOTER_LEN;
@@ -36,10 +42,11 @@ fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
 /// The seeds of a target.
 pub fn of(target: &str) -> Vec<Vec<u8>> {
     let packs = || vec![fixture("whole.pack"), fixture("delta.pack")];
+    let all_packs = || [packs(), vec![fixture("pruned/sparse.pack")]].concat();
     match target {
-        "pack" => packs(),
+        "pack" => all_packs(),
         "footer" => packs().iter().map(|pack| pack[pack.len() - FOOTER_LEN..].to_vec()).collect(),
-        "table" => packs().iter().map(|pack| table(pack)).collect(),
+        "table" => all_packs().iter().map(|pack| table(pack)).collect(),
         "map" => vec![fixture("part.map")],
         "map_content" => vec![unzstd(&fixture("part.map")[4..])],
         "record" => vec![fixture("snapshot.record")],
@@ -48,6 +55,15 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             vec![record[16..record.len() - 48].to_vec()]
         }
         "record_header" => vec![fixture("snapshot.json")],
+        "husk_content" => {
+            let husk = fixture("pruned/pruned.husk");
+            vec![husk[16..husk.len() - 48].to_vec()]
+        }
+        "new_map_header" => vec![text(&fixture("pruned/new.map"))],
+        "text" => ["bundle.idx", "session", "tombstone", "sessions"]
+            .iter()
+            .map(|name| text(&fixture(&format!("pruned/{name}"))))
+            .collect(),
         "marks" => vec![fixture("forget.marks")],
         "marks_text" => vec![fixture("forget.marks.json")],
         "reference" => vec![fixture("tag.ref"), fixture("line.ref")],

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use super::lines::{Unpushed, known, note, unpushed};
 use super::push::{Push, Pushed as Done};
-use super::retention::{push_holds, wanted};
+use super::retention::{marks, push_holds, wanted};
 use super::snapshot::Outcome;
 use super::sync::{check_remote, remember_success};
 use super::{Context, Database, OpError, OpenRemote, refs};
 use crate::base::progress::Phase;
 use crate::base::{Name, PackId, SnapshotNumber};
+use crate::format::record::SnapshotName;
 use crate::format::refs::RefName;
 use crate::store::{Store, StoreError};
 use crate::workspace::{Pushed, RemoteMemory};
@@ -76,14 +77,19 @@ fn push_line(
         known = newest_in_common(database, local, &remote.store, line)?;
     }
     let first = known.as_ref().map_or(line.first.0, |known| known.number.0.saturating_add(1));
-    let there = packs_at(database, local, &line.line, known.as_ref().map(|known| known.number), outcome)?;
-    let last = known.as_ref().map(|known| known.id);
-    let lacking = HashSet::new();
-    let push = Push { context, database, line: &line.line, from, to: &remote.store, there, last, lacking };
+    let marks = marks(local, &database.name)?;
+    // Of what is gone here a remote may have the record alone.
+    let whole = known
+        .as_ref()
+        .filter(|known| !marks.is_pruned(&SnapshotName { line: line.line.clone(), number: known.number }));
+    let there = packs_at(database, local, &line.line, whole.map(|known| known.number), outcome)?;
+    let last = whole.map(|known| known.id);
+    let (lacking, coming) = (HashSet::new(), HashSet::new());
+    let push = Push { context, database, line: &line.line, from, to: &remote.store, there, last, lacking, coming };
     let wanted = wanted(context, database, from, &line.line, first..=line.newest.0)?;
     let pushed = push.run(&wanted)?;
-    wanted.mark(context, database, &remote.store)?;
     if let Some(last) = pushed.numbers.last() {
+        wanted.mark(context, database, &remote.store, *last)?;
         let id = local.record(&database.name, &line.line, *last).map(|record| record.id);
         known = id.ok().map(|id| Pushed { number: *last, id });
     }

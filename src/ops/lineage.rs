@@ -131,7 +131,8 @@ fn add_at(
         now.remotes.insert(name.clone(), config);
         Ok(())
     })?;
-    let mut memory = database.workspace.recall_remote(name);
+    // Another may have had this name before.
+    let mut memory = RemoteMemory::default();
     if let Some(record) = &newest {
         let pushed = Pushed { number: record.header.number, id: record.id };
         let line = database.config().line.clone();

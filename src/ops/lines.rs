@@ -45,7 +45,7 @@ pub(super) fn start(store: &Store, database: &Name, line: &Name) -> Result<Optio
 }
 
 /// What a ref's newest record points to, or, when it says that the ref is deleted, the one before it.
-fn target_before_deletion(store: &Store, record: &RefRecord) -> Result<Option<RefTarget>, StoreError> {
+pub(super) fn target_before_deletion(store: &Store, record: &RefRecord) -> Result<Option<RefTarget>, StoreError> {
     let header = &record.header;
     match (&header.target, header.number.0) {
         (Some(target), _) => Ok(Some(target.clone())),

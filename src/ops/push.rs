@@ -1,7 +1,8 @@
 //! Bringing a remote up to date with snapshots that it lacks.
 //!
-//! Order at the remote, for each snapshot: its packs, then husks under the numbers before it that are left out, so that
-//! nobody takes them for lost, then its record. A crash leaves packs that the next push finds there.
+//! Order at the remote, for each snapshot: its packs, then what is to be under the numbers before it that it gets without
+//! content, then its record. A crash leaves packs that the next push finds there; and nobody goes on after a record without
+//! content, as if what it is made of were there.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -31,6 +32,26 @@ pub(super) struct Push<'a> {
     pub(super) last: Option<SnapshotId>,
     /// Records that others build on and that are not there.
     pub(super) lacking: HashSet<SnapshotName>,
+    /// Records that others build on, and that are put right before the next.
+    pub(super) coming: HashSet<SnapshotName>,
+}
+
+/// What is put under a number right before the next snapshot.
+enum Before {
+    /// A husk, so that nobody takes the number for lost.
+    Nothing(SnapshotNumber),
+    /// A record that others build on, whose content is nobody's any more.
+    MapOnly(SnapshotNumber, Bytes),
+}
+
+impl Before {
+    /// The number of a record.
+    fn record(&self) -> Option<SnapshotNumber> {
+        match self {
+            Before::Nothing(_) => None,
+            Before::MapOnly(number, _) => Some(*number),
+        }
+    }
 }
 
 /// What a push did.
@@ -45,24 +66,28 @@ pub(super) struct Pushed {
 impl Push<'_> {
     /// Pushes what the remote is to get of the line.
     pub(super) fn run(mut self, wanted: &Wanted) -> Result<Pushed, OpError> {
-        let (mut pushed, mut left_out) = (Pushed::default(), Vec::new());
+        let (mut pushed, mut before) = (Pushed::default(), Vec::new());
         for number in wanted.all.iter().copied() {
             self.context.progress.check()?;
             let bytes = match wanted.left_out.contains(&number) {
                 true => None,
                 false => self.record(number)?,
             };
-            let Some(bytes) = bytes else {
-                left_out.push(number);
-                continue;
-            };
-            match self.snapshot(number, bytes, wanted.maps_only.contains(&number), &left_out) {
-                Ok(()) => {
-                    pushed.numbers.push(number);
-                    left_out.clear();
-                }
-                Err(OpError::Prune(PruneError::Expired { .. })) => pushed.expired.push(number),
-                Err(error) => return Err(error),
+            match bytes {
+                None => before.push(Before::Nothing(number)),
+                Some(bytes) if wanted.maps_only.contains(&number) => before.push(Before::MapOnly(number, bytes)),
+                Some(bytes) => match self.snapshot(number, bytes, &before) {
+                    Ok(()) => {
+                        pushed.numbers.extend(before.drain(..).filter_map(|one| one.record()));
+                        pushed.numbers.push(number);
+                    }
+                    Err(OpError::Prune(PruneError::Expired { .. })) => {
+                        // The prune that did not wait took what was put for it, too.
+                        self.there.clear();
+                        pushed.expired.push(number);
+                    }
+                    Err(error) => return Err(error),
+                },
             }
         }
         Ok(pushed)
@@ -82,40 +107,60 @@ impl Push<'_> {
         }
     }
 
-    fn snapshot(
-        &mut self,
-        number: SnapshotNumber,
-        bytes: Bytes,
-        map_only: bool,
-        left_out: &[SnapshotNumber],
-    ) -> Result<(), OpError> {
+    fn snapshot(&mut self, number: SnapshotNumber, bytes: Bytes, before: &[Before]) -> Result<(), OpError> {
         let (name, line) = (&self.database.name, self.line);
         let record = self.from[0].decode_record(name, line, number, &bytes)?;
         let header = &record.header;
         let to = in_session_for(self.context, self.to, name, &header.name());
+        self.coming = self.to_come(&to, before);
         // What the snapshot before it needs is there as long as that is the newest.
         let follows = header.parent.is_none() || header.parent == self.last;
-        if map_only {
-            // What it was made of is nobody's any more.
-        } else if follows && !header.chain.iter().any(|link| self.lacking.contains(link)) {
+        if follows && !header.chain.iter().any(|link| self.lacking.contains(link)) {
             self.packs(&to, &record)?;
         } else {
             self.whole(&to, &record)?;
         }
-        for number in left_out {
-            self.fence(&to, *number)?;
+        for one in before {
+            match one {
+                Before::Nothing(number) => self.fence(&to, *number)?,
+                Before::MapOnly(number, bytes) if self.coming.contains(&self.named(*number)) => {
+                    let nonce = self.from[0].decode_record(name, line, *number, bytes)?.header.nonce;
+                    self.create(&to, *number, &nonce, bytes.clone())?;
+                }
+                Before::MapOnly(..) => {}
+            }
         }
-        let created = to.create_record(name, line, number, &header.nonce, bytes)?;
+        self.create(&to, number, &header.nonce, bytes)?;
         if let Some(session) = to.session() {
             session.end(&to);
         }
-        match created {
-            Created::Ours => {
-                self.last = (!map_only).then_some(record.id);
-                Ok(())
+        self.last = Some(record.id);
+        Ok(())
+    }
+
+    /// The name of a snapshot of the line that is pushed.
+    fn named(&self, number: SnapshotNumber) -> SnapshotName {
+        SnapshotName { line: self.line.clone(), number }
+    }
+
+    /// The records without their content that are going to be put; where a husk has the place already, none can.
+    fn to_come(&mut self, to: &Store, before: &[Before]) -> HashSet<SnapshotName> {
+        let names = before.iter().filter_map(|one| Some(self.named(one.record()?)));
+        let is_taken = |name: &SnapshotName| to.husk(&self.database.name, &name.line, name.number).is_ok();
+        let (taken, coming) = names.partition::<HashSet<_>, _>(is_taken);
+        self.lacking.extend(taken);
+        coming
+    }
+
+    fn create(&self, to: &Store, number: SnapshotNumber, nonce: &Nonce, bytes: Bytes) -> Result<(), OpError> {
+        let (name, line) = (&self.database.name, self.line);
+        match to.create_record(name, line, number, nonce, bytes)? {
+            Created::Ours => Ok(()),
+            Created::Theirs(theirs) => Err(super::conflict(&theirs.header, &self.database.config().lineage, self.to)),
+            Created::Gone(husk) => {
+                let ours = self.from[0].record(name, line, number)?;
+                Err(super::gone(self.context, &ours.header, husk, self.to))
             }
-            Created::Theirs(theirs) => Err(super::conflict(&theirs.header, &header.lineage, self.to)),
-            Created::Gone(husk) => Err(super::gone(self.context, header, husk, self.to)),
         }
     }
 

@@ -25,6 +25,8 @@ impl Push<'_> {
     /// Puts whatever the remote lacks of a snapshot, but for its record.
     pub(super) fn whole(&mut self, to: &Store, record: &Record) -> Result<(), OpError> {
         let own = record.header.name();
+        // Whatever is put here is put in a session, even when that is a map alone.
+        to.is_condemned(&keys::snapshot(&self.database.name, &own.line, own.number))?;
         let state = first_of(self.from, |store| State::load(store, record.clone()))?;
         let packs = Packs::new(self.from.to_vec(), self.database.name.clone());
         let mut bundle = BundleWriter::default();
@@ -99,13 +101,14 @@ impl Push<'_> {
         let name = &self.database.name;
         for link in &state.header.chain {
             let key = keys::snapshot(name, &link.line, link.number);
-            let there = !self.lacking.contains(link)
-                && !to.is_condemned(&key)?
-                && match to.record(name, &link.line, link.number) {
-                    Ok(record) => record.header.lineage == state.header.lineage,
-                    Err(StoreError::NoSnapshot { .. }) => false,
-                    Err(error) => return Err(error.into()),
-                };
+            let there = self.coming.contains(link)
+                || !self.lacking.contains(link)
+                    && !to.is_condemned(&key)?
+                    && match to.record(name, &link.line, link.number) {
+                        Ok(record) => record.header.lineage == state.header.lineage,
+                        Err(StoreError::NoSnapshot { .. }) => false,
+                        Err(error) => return Err(error.into()),
+                    };
             if !there {
                 self.lacking.insert(link.clone());
                 to.put_new_map(&whole_map(state), &Nonce::fresh())?;

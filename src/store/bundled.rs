@@ -10,7 +10,9 @@ use bytes::{Bytes, BytesMut};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::packs::{End, PackBytes, TAIL_BYTES};
+use super::open_pack::PackBytes;
+use super::pack_objects::End;
+use super::packs::TAIL_BYTES;
 use super::{Located, OpenPack, Store, StoreError, keys};
 use crate::base::{Nonce, PackId};
 use crate::format::FormatError;

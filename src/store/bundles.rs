@@ -181,11 +181,19 @@ impl Store {
         let known = self.moved.known();
         let is_tried = |place: &&Located| known.not_there.contains(&(*id, Some(place.bundle.clone())));
         let found = locator.find(id).iter().find(|place| !is_tried(place)).cloned();
-        if found.is_none() && locator.is_partial {
-            drop(known);
-            self.read_bundles(READING)?;
+        drop(known);
+        if found.is_none() {
+            self.check_indexes()?;
         }
         Ok(found)
+    }
+
+    /// Fails with the index that could not be read, if there is one: what is not found may lie in its bundle.
+    pub(super) fn check_indexes(&self) -> Result<(), StoreError> {
+        match self.locator()?.is_partial {
+            true => self.read_bundles(READING).map(drop),
+            false => Ok(()),
+        }
     }
 
     /// Every place of a pack in bundles, as far as known.

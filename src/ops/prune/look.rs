@@ -9,7 +9,7 @@ use crate::format::husk::is_husk_len;
 use crate::format::record::SnapshotName;
 use crate::format::refs::{RefKind, RefTarget};
 use crate::ops::verify::SnapshotPlace;
-use crate::ops::{OpError, retention};
+use crate::ops::{OpError, lines, retention};
 use crate::remote::Listed;
 use crate::store::{Store, keys};
 
@@ -122,10 +122,13 @@ impl Found {
         }
         for ((database, name), number) in newest {
             let record = store.ref_record(&database, &name, number)?;
+            // The snapshots of a line that was deleted stay, and begin where they did.
+            if name.kind == RefKind::Line
+                && let Some(start) = lines::target_before_deletion(store, &record)?
+            {
+                self.starts.insert((database.clone(), name.name.clone()), start.number);
+            }
             if let Some(RefTarget { line, number, .. }) = record.header.target {
-                if name.kind == RefKind::Line {
-                    self.starts.insert((database.clone(), name.name.clone()), number);
-                }
                 self.named.insert((database, line, number));
             }
         }

@@ -147,7 +147,9 @@ fn prune_in(env: &Env<'_>, store: &Store, options: PruneOptions) -> Result<Prune
     if let Some(number) = tombstones.pending() {
         let left = match tombstones.step(PruneStep::Waiting) {
             Some(waiting) if !grace.is_zero() => {
-                let age = store.now(&Nonce::fresh())?.duration_since(waiting.modified);
+                // Only the store's own clock may decide; a plan writes nothing, to ask it neither.
+                let now = if options.dry_run { env.context.now() } else { store.now(&Nonce::fresh())? };
+                let age = now.duration_since(waiting.modified);
                 grace.saturating_sub(age.max(SignedDuration::ZERO).unsigned_abs())
             }
             Some(_) => Duration::ZERO,

@@ -1,9 +1,11 @@
 //! One object put right: looked at again, fetched from whoever has it whole, put where it belongs.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::super::scrub::{Suspect, check_frames};
-use super::super::verify::{Finding, FindingKind, Look, Object, Survey};
+use super::super::verify::{Finding, FindingKind, Look, Object, SnapshotPlace, Survey};
 use super::{Healed, candidate, rebuild};
 use crate::format::husk::{Husk, HuskReason};
 use crate::format::store_file::{Encryption, StoreFile};
@@ -37,6 +39,7 @@ pub(super) fn heal(
     }
     if let Object::Record(place) = object
         && survey.is_pruned(place)
+        && !a_newest_builds_on(survey, place)
     {
         let husk = Husk { reason: HuskReason::Pruned, number: place.2 };
         let is_done = put(store, &key, &husk.encode().into(), there)?;
@@ -60,6 +63,18 @@ pub(super) fn heal(
         return Ok(Outcome::Healed(Healed { object: key, from: built.from }));
     }
     Ok(Outcome::Left)
+}
+
+/// Whether the newest snapshot of a line builds on a record: the next one will, too, and nobody writes its map anew.
+fn a_newest_builds_on(survey: &Survey<'_>, place: &SnapshotPlace) -> bool {
+    let mut newest = BTreeMap::new();
+    for (database, line, number) in survey.records.keys().filter(|(database, ..)| *database == place.0) {
+        newest.insert((database, line), *number);
+    }
+    newest.into_iter().any(|((database, line), number)| {
+        let record = survey.store.record(database, line, number);
+        record.is_ok_and(|record| record.header.chain.iter().any(|link| link.line == place.1 && link.number == place.2))
+    })
 }
 
 /// What became of an object.

@@ -11,14 +11,14 @@ use super::super::scrub::{Suspect, check_frames};
 use super::super::verify::{FindingKind, Object, Survey};
 use super::Healed;
 use crate::base::{FileNumber, Name, Nonce, PackId, SlotNumber};
-use crate::format::bundle::FormerHome;
+use crate::format::bundle::{BundleIndex, BundledPack, FormerHome};
 use crate::format::pack::{Home, PackRef};
 use crate::format::record::{Record, SnapshotName};
 use crate::map::State;
 use crate::ops::OpError;
 use crate::ops::prune::whole_map;
 use crate::ops::slots::SlotSet;
-use crate::store::{BundleWriter, OpenPack, Packs, Store, StoreError, keys};
+use crate::store::{BundleWriter, Located, OpenPack, Packs, Store, StoreError, keys};
 
 /// Most numbers of files of which a map says that they are gone.
 const MOST_REMOVED: u32 = 1 << 20;
@@ -52,9 +52,10 @@ fn bundle(survey: &Survey<'_>, sources: &[Store], mark: &Nonce, key: &str) -> Re
     for (home, id, database) in survey.needed_of(key) {
         wanted.entry(id).or_default().push((home.clone(), database.clone()));
     }
-    let index = store.bundle_index(mark).map(|index| index.packs).unwrap_or_default();
-    let slots: HashMap<PackId, u32> = index.into_iter().map(|pack| (pack.id, pack.slots)).collect();
-    let (mut writer, mut places) = (BundleWriter::default(), BTreeSet::new());
+    let index = store.bundle_index(mark).ok();
+    let packs = || index.iter().flat_map(|index| &index.packs);
+    let slots: HashMap<PackId, u32> = packs().map(|pack| (pack.id, pack.slots)).collect();
+    let (mut writer, mut places, mut taken) = (BundleWriter::default(), BTreeSet::new(), BTreeSet::new());
     let mut left: VecDeque<(PackId, bool)> = wanted.keys().map(|id| (*id, true)).collect();
     while let Some((id, must)) = left.pop_front() {
         let homes = wanted[&id].clone();
@@ -83,19 +84,55 @@ fn bundle(survey: &Survey<'_>, sources: &[Store], mark: &Nonce, key: &str) -> Re
             writer.add_whole(id, &bytes, from.collect()).map_err(|source| store.damaged(key, source))?;
         }
         places.insert(place);
+        taken.insert(id);
+    }
+    // Records that cannot be read now may need the rest of it.
+    let rest: Vec<_> = packs().filter(|pack| !taken.contains(&pack.id)).collect();
+    let carried = rest.iter().filter(|pack| carry(store, mark, index.as_ref(), pack, &mut writer)).count();
+    let is_all = index.is_some() && carried == rest.len();
+    let may_go = is_all || nothing_else_is_needed(survey, mark);
+    if index.is_some() && !may_go || writer.is_empty() && !may_go {
+        return Ok(None);
     }
     if !writer.is_empty() {
         writer.finish(store)?;
     }
     // A bundle that has no index yet may be somebody's who is at work: prune removes it, if it is not.
-    if survey.findings[key].kind != FindingKind::Missing
-        || keys::parse_bundle(key).is_some_and(|(_, is_index)| !is_index)
-    {
+    let is_somebodys = survey.findings[key].kind == FindingKind::Missing && key == keys::bundle_index(mark);
+    if may_go && !is_somebodys {
         store.remote().delete(&keys::bundle_index(mark))?;
         store.remote().delete(&keys::bundle(mark))?;
     }
     store.forget_places();
     Ok(Some(Healed { object: key.to_owned(), from: places.into_iter().collect::<Vec<_>>().join(", ") }))
+}
+
+/// Takes a pack along as it lies in its bundle; whether it could be read.
+fn carry(
+    store: &Store,
+    mark: &Nonce,
+    index: Option<&BundleIndex>,
+    pack: &BundledPack,
+    writer: &mut BundleWriter,
+) -> bool {
+    let bundle_len = index.map_or(0, |index| index.len);
+    let place = Located { bundle: mark.clone(), bundle_len, pack: pack.clone() };
+    let Ok(bytes) = store.open_bundled(&pack.id, &place).and_then(|open| open.whole()) else { return false };
+    if pack.sparse {
+        writer.add_sparse(pack.id, pack.slots, &bytes, pack.from.clone());
+        return true;
+    }
+    writer.add_whole(pack.id, &bytes, pack.from.clone()).is_ok()
+}
+
+/// Whether it is known of every other pack what needs it and where it lies: what is wrong besides are bundles that nobody
+/// needs.
+fn nothing_else_is_needed(survey: &Survey<'_>, mark: &Nonce) -> bool {
+    let mut bad = survey.findings.values().filter(|finding| finding.is_bad());
+    bad.all(|finding| match keys::parse_bundle(&finding.object) {
+        Some((bundle, _)) => bundle == *mark || survey.needed_of(&finding.object).next().is_none(),
+        None => false,
+    })
 }
 
 /// A pack that is right in every frame: out of the bundle itself, else from another place that has as many slots.

@@ -26,18 +26,26 @@ pub(in crate::ops) struct Wanted {
 }
 
 impl Wanted {
-    /// Says at the remote what is forgotten of that which it got. Not before: until then the number may be somebody else's,
-    /// and the newest there must not be forgotten.
+    /// Says at the remote what is forgotten of that which it got, before the `last`. Not earlier: until then the number may be
+    /// somebody else's, and the newest there must not be forgotten.
     ///
     /// # Errors
     /// When the remote fails. What was pushed is then shown there until it is forgotten there, too.
-    pub(in crate::ops) fn mark(&self, context: &Context, database: &Database, to: &Store) -> Result<(), OpError> {
+    pub(in crate::ops) fn mark(
+        &self,
+        context: &Context,
+        database: &Database,
+        to: &Store,
+        last: SnapshotNumber,
+    ) -> Result<(), OpError> {
         if self.forgotten.is_empty() {
             return Ok(());
         }
         // Who holds it there wants it shown.
         let there = marks(to, &database.name)?;
-        let is_new = |target: &&RefTarget| !there.is_held(&target.name()) && !there.is_pruned(&target.name());
+        let is_new = |target: &&RefTarget| {
+            target.number < last && !there.is_held(&target.name()) && !there.is_pruned(&target.name())
+        };
         let targets: Vec<RefTarget> = self.forgotten.iter().filter(is_new).cloned().collect();
         let (lineage, reason) = (&database.config().lineage, Some("others build on it"));
         let deed = Deed { store: to, database: &database.name, lineage, act: Act::Forget, reason };
