@@ -179,8 +179,11 @@ impl Drill<'_> {
                 SourceKind::Directory => "restored",
             };
             let path = scratch.path().join(name);
-            restore(&self.reaching(), &self.history.store, &state, &path, RestoreOptions::default())
-                .map(|report| (state, report))
+            // As for any restore, what the local store no longer has comes from the remotes.
+            let kept = self.from.database.as_ref().filter(|_| self.from.is_local());
+            let more = kept.map_or(Vec::new(), |database| database.remote_stores(context));
+            let options = RestoreOptions { more, ..RestoreOptions::default() };
+            restore(&self.reaching(), &self.history.store, &state, &path, options).map(|report| (state, report))
         });
         evidence.restore_ms = began.elapsed().as_millis() as u64;
         evidence.requests = self.from.store.remote().counts().since(&before);

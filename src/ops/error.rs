@@ -253,6 +253,7 @@ pub enum OpError {
     #[error("{failure}; {name}@{number} is kept here, and the next sync brings it there")]
     KeptHere {
         /// What failed.
+        #[source]
         failure: Box<OpError>,
         /// The database.
         name: Name,

@@ -62,7 +62,14 @@ impl ReadFrom {
                 }
             },
             Err(_) if !looks_like_an_address && !is_folder() => {
-                return Err(OpError::NoBackup { name: from.to_owned(), known: Vec::new() });
+                let here = Database::workspace(context, None, settings).ok();
+                let remotes = here.iter().flat_map(|workspace| workspace.config.remotes.keys());
+                let known: Vec<String> = remotes.map(ToString::to_string).collect();
+                return Err(match database {
+                    // The remote is there, and it is not clear for which database.
+                    Err(error) if known.iter().any(|name| name == from) => error,
+                    _ => OpError::NoBackup { name: from.to_owned(), known },
+                });
             }
             _ => {}
         }

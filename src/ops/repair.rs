@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use heal::{Outcome, heal};
 
+use super::keys::put_keys_back;
 use super::scrub::{Suspect, check_frames};
 use super::turn::Turn;
 use super::verify::{
@@ -23,7 +24,7 @@ use super::watch::{Ended, Watched};
 use super::{Context, Database, ErrorKind, OpError, OpenRemote, ReadFrom};
 use crate::base::progress::Phase;
 use crate::remote::RequestCounts;
-use crate::store::Store;
+use crate::store::{Store, keys};
 use crate::workspace::{Health, RunVerb};
 
 /// Rounds of looking and healing: what was healed may show what else is lacking.
@@ -170,6 +171,12 @@ fn locked_repair(context: &Context, from: &ReadFrom, sources: &[Store]) -> Resul
             survey.findings.values().filter(|finding| finding.is_bad()).map(|finding| &finding.object).collect();
         let bad: Vec<Object> = wrong.iter().filter_map(|key| Object::parse(key)).collect();
         let (before, mut look_again) = (healed.len(), false);
+        if survey.is_bad(keys::KEYS)
+            && let (Some(database), Some(name)) = (&from.database, &from.remote)
+            && put_keys_back(database, name, &from.store)? > 0
+        {
+            healed.push(Healed { object: keys::KEYS.into(), from: "the copies here".into() });
+        }
         // What a prune wrote has no key that others know: it is written anew. Bundles first, maps after them.
         for key in wrong {
             context.progress.check()?;

@@ -7,6 +7,7 @@ use super::retention::RetentionError;
 use super::sync::create;
 use super::{Context, Database, ErrorKind, History, Listed, OpError, ReadFrom, SnapshotOptions, Spec};
 use super::{Version, Whereabouts, is_near, title, whereabouts};
+use crate::base::Name;
 use crate::format::record::Header;
 use crate::map::State;
 use crate::store::{Store, StoreError};
@@ -147,9 +148,11 @@ pub(super) fn places(context: &Context, database: &Database, one: &Listed) -> Re
         // Of other lines it is not known who has what.
         Whereabouts { here: true, remotes: database.remote_names() }
     };
-    let opened = found.remotes.iter().filter_map(|name| Some(database.open_remote(context, name.as_str()).ok()?.store));
-    let (near, far): (Vec<Store>, Vec<Store>) = opened.partition(is_near);
-    let mut places: Vec<Store> = near.into_iter().chain(far).collect();
+    let open = |name: &Name| Some(database.open_remote(context, name.as_str()).ok()?.store);
+    let (near, far): (Vec<Store>, Vec<Store>) = found.remotes.iter().filter_map(open).partition(is_near);
+    // One that is not known to have it may have it, as when it was added anew.
+    let others = database.remote_names().into_iter().filter(|name| !found.remotes.contains(name));
+    let mut places: Vec<Store> = near.into_iter().chain(far).chain(others.filter_map(|name| open(&name))).collect();
     places.insert(if found.here { 0 } else { places.len() }, local);
     Ok(places)
 }

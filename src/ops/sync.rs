@@ -369,6 +369,15 @@ fn keep_here(context: &Context, database: &Database, failure: OpError, options: 
     }
 }
 
+/// The same for a remote that cannot even be opened, as when its disk is not mounted.
+pub(super) fn keep_unsent(context: &Context, database: &Database, failure: OpError, options: &SyncOptions) -> OpError {
+    let (failure, name) = (Box::new(failure), database.name.clone());
+    match locked_create(context, database, &options.snapshot) {
+        Ok(outcome) => OpError::KeptHere { failure, name, number: outcome.number() },
+        Err(local) => OpError::NotKept { failure, local: Box::new(local) },
+    }
+}
+
 pub(super) fn remember_success(
     context: &Context,
     database: &Database,

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::sync::keep_unsent;
 use super::watch::note_sync;
 use super::{Context, Database, ErrorKind, OpError, SnapshotOptions, SyncOptions, SyncReport, sync};
 use crate::base::Name;
@@ -47,9 +48,13 @@ pub fn sync_to(
     match database.open_remote(context, name) {
         Ok(remote) => sync(context, database, &remote, options),
         Err(error) => {
-            if let Some(name) = database.remote_names().iter().find(|known| known.as_str() == name) {
-                note_sync(context, database, Some(name), began, RequestCounts::default(), Err(&error));
-            }
+            let names = database.remote_names();
+            let Some(name) = names.iter().find(|known| known.as_str() == name) else { return Err(error) };
+            let error = match error {
+                OpError::Open { .. } => keep_unsent(context, database, error, options),
+                other => other,
+            };
+            note_sync(context, database, Some(name), began, RequestCounts::default(), Err(&error));
             Err(error)
         }
     }

@@ -141,7 +141,10 @@ pub(super) fn note_sync(
         && error.kind() != ErrorKind::Interrupted
     {
         let mut memory = database.workspace.recall_remote(name);
-        memory.failure.entry(database.handle.clone()).or_insert_with(|| (context.now(), error.to_string()));
+        // Since when stays; why is what is so now.
+        let why = error.to_string();
+        let failure = memory.failure.entry(database.handle.clone());
+        failure.and_modify(|(_, told)| told.clone_from(&why)).or_insert_with(|| (context.now(), why));
         // Should that fail too, why the sync failed matters more.
         let _ = database.workspace.remember_remote(name, &memory);
     }

@@ -222,7 +222,17 @@ fn the_disk_is_not_mounted() {
     machine.ok(&["backup", "sync", "usb"]);
     machine.insert(&path, 10);
     fs::rename(machine.path("usb"), machine.path("unplugged")).unwrap();
-    machine.run(&["backup", "sync", "usb"]).fails(10, &["usb", "does not exist", "mounted", "next: ", "mkdir -p"]);
+    let said = ["usb", "does not exist", "shop@2 is kept here", "next: mount the disk", "mkdir -p"];
+    machine.run(&["backup", "sync", "usb"]).fails(10, &said);
+    assert_eq!(machine.restored(".", "2"), fs::read(&path).unwrap());
+    // A run that fails is told until one does not.
+    let status = machine.run(&["backup", "status"]);
+    assert_eq!(status.code, 6, "{status:?}");
+    machine.ok(&["config", "hook", "before_snapshot", "exit 3"]);
+    machine.run(&["backup", "sync", "usb"]).fails(1, &["usb", "before_snapshot"]);
+    let why = machine.run(&["backup", "status"]);
+    assert!(why.code == 6 && why.stderr.contains("before_snapshot"), "{why:?}");
+    machine.ok(&["config", "hook", "before_snapshot", "--remove"]);
     assert!(!machine.path("usb").exists());
     // Another disk under the same name is not taken for it.
     fs::create_dir(machine.path("usb")).unwrap();

@@ -95,6 +95,46 @@ fn keys_are_added_removed_and_rotated_without_touching_data() {
 }
 
 #[test]
+fn a_store_without_a_key_is_told_and_gets_it_back() {
+    let (machine, states) = machine();
+    let keys = files(machine.path("usb/keys"));
+    let good: Vec<_> = keys.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    for damaged in [false, true] {
+        for (path, bytes) in keys.iter().zip(&good) {
+            let mut bad = bytes.clone();
+            bad[100] ^= 1;
+            if damaged { std::fs::write(path, bad).unwrap() } else { std::fs::remove_file(path).unwrap() }
+        }
+        let verify = machine.run(&["verify", "usb"]);
+        assert_eq!(verify.code, 13, "{verify:?}");
+        assert!(format!("{verify:?}").contains("no key is there that opens"), "{verify:?}");
+        assert_eq!(machine.run(&["doctor", "usb"]).code, 8);
+        machine.ok(&["repair", "usb"]);
+        machine.ok(&["verify", "usb"]);
+        assert_eq!(look(&machine, &["--password-file", "pw"], &[]).0, 0);
+    }
+    assert!(machine.restored("usb", "3") == states[2]);
+}
+
+#[test]
+fn a_password_that_is_one_already_is_refused_and_one_that_was_removed_changes_nothing() {
+    let (machine, _) = machine();
+    std::fs::write(machine.path("two"), "second password").unwrap();
+    machine.run(&["key", "add", "usb", "--new-password-file", "pw"]).fails(2, &["opens", "already"]);
+    machine.run(&["key", "rotate", "usb", "--new-password-file", "pw"]).fails(2, &["opens", "already"]);
+    machine.ok(&["key", "add", "usb", "--new-password-file", "two"]);
+    // Somebody else takes the key away that is kept here.
+    let id = machine.ok(&["--json", "key", "list", "usb", "--password-file", "two"]).json();
+    let mine = id["keys"].as_array().unwrap().iter().find(|key| key["is_mine"] == false).unwrap()["id"].clone();
+    std::fs::remove_file(machine.path("usb/keys").join(mine.as_str().unwrap())).unwrap();
+    let doctor = machine.run(&["doctor", "usb"]);
+    assert_eq!(doctor.code, 8, "{doctor:?}");
+    assert!(format!("{doctor:?}").contains("password"), "{doctor:?}");
+    std::fs::write(machine.path("three"), "third password").unwrap();
+    machine.run(&["key", "add", "usb", "--new-password-file", "three"]).fails(12, &["does not open"]);
+}
+
+#[test]
 fn a_slot_that_was_changed_or_is_another_store_s_opens_nothing() {
     let (machine, _) = machine();
     let path = files(machine.path("usb/keys")).remove(0);

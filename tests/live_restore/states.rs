@@ -194,3 +194,24 @@ fn the_destination_says_which_database() {
     assert!(pages(&other) == states[0] && pages(&path) == states[1]);
     is_sound(&other);
 }
+
+/// The local store keeps the newest only; a remote that was added anew is not known to have the others.
+#[test]
+fn what_the_local_store_no_longer_has_comes_from_a_remote_that_was_added_anew() {
+    let machine = Machine::new();
+    let path = machine.database("app.db", "wal");
+    machine.insert(&path, 30_000);
+    machine.ok(&["init", "app.db"]);
+    machine.ok(&["backup", "add", "usb", "usb"]);
+    machine.ok(&["backup", "sync", "usb"]);
+    let first: i64 =
+        Connection::open(&path).unwrap().query_row("SELECT count(*) FROM item", [], |row| row.get(0)).unwrap();
+    Connection::open(&path).unwrap().execute_batch("DELETE FROM item WHERE id % 2 = 0; VACUUM").unwrap();
+    machine.ok(&["backup", "sync", "usb"]);
+    machine.ok(&["backup", "remove", "usb"]);
+    machine.ok(&["backup", "add", "usb", "usb"]);
+    machine.ok(&["backup", "restore", ".", "app.db", "--live", "--at", "app@1"]);
+    let now: i64 =
+        Connection::open(&path).unwrap().query_row("SELECT count(*) FROM item", [], |row| row.get(0)).unwrap();
+    assert_eq!(now, first);
+}

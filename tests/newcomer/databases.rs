@@ -129,3 +129,17 @@ fn a_history_that_is_taken_over_is_whole() {
     assert!(third(&["verify"]).contains("all is well"));
     assert!(third(&["backup", "remove", "usb"]).contains("the store here lacks"));
 }
+
+#[test]
+fn a_remote_of_several_databases_is_not_said_to_be_missing() {
+    let machine = Machine::new();
+    for name in ["aaa.db", "bbb.db"] {
+        machine.database(name, "wal");
+        machine.ok(&["init", name]);
+    }
+    machine.ok(&["--db", "aaa", "backup", "add", "usb", "usb2"]);
+    for command in [&["verify", "usb"][..], &["scrub", "usb"], &["prune", "usb"], &["key", "list", "usb"]] {
+        machine.run(command).fails(2, &["several databases are kept here", "--db"]);
+    }
+    machine.run(&["verify", "nope"]).fails(2, &["'nope' not found", "usb"]);
+}

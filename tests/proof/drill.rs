@@ -283,3 +283,15 @@ fn what_a_killed_drill_left_goes_with_the_next_run() {
     machine.ok(&["backup", "create"]);
     assert_clean(&machine);
 }
+
+#[test]
+fn what_the_local_store_no_longer_has_comes_from_the_remotes() {
+    let (machine, path) = kept("app.db");
+    for round in 0..3 {
+        machine.insert(&path, 20_000 + round);
+        machine.ok(&["backup", "sync", "usb"]);
+    }
+    for snapshot in ["app@1", "app@3"] {
+        machine.ok(&["drill", ".", snapshot]);
+    }
+}

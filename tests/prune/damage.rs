@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use pagekeep::remote::Remote;
+use pagekeep::store::{BundleWriter, Store, keys};
+
 use crate::cli::{Machine, content};
 
 use super::{States, all_restore, listed, machine, prune};
@@ -106,6 +109,69 @@ fn every_damage_of_a_plain_store_is_found_and_put_right() {
 #[test]
 fn every_damage_of_an_encrypted_store_is_found_and_put_right() {
     every_damage_is_found_and_put_right("safe");
+}
+
+#[test]
+fn a_repair_takes_nothing_away_that_it_cannot_bring_back() {
+    let (machine, states) = machine(14);
+    machine.ok(&["forget", "--keep-last", "3", "--from", "usb"]);
+    prune(&machine, "usb");
+    // More bundles: one for each pack that is an object of its own.
+    let (store, _) = Store::open(Remote::folder(&machine.path("usb")).unwrap()).unwrap();
+    for listed in store.remote().list(keys::PACKS).unwrap() {
+        let id = keys::parse_pack(&listed.key).unwrap();
+        let mut bundle = BundleWriter::default();
+        bundle.add_whole(id, &store.pack_bytes(&id).unwrap(), Vec::new()).unwrap();
+        bundle.finish(&store).unwrap();
+        store.remote().delete(&listed.key).unwrap();
+    }
+    machine.ok(&["scrub", "usb"]);
+    let sound = content(&machine.path("usb"), &|_| false);
+    let is_index = |path: &&PathBuf| path.extension().is_some_and(|end| end == "idx");
+    let indexes: Vec<&PathBuf> = sound.keys().filter(is_index).collect();
+    assert!(indexes.len() > 1, "{indexes:?}");
+    let records: Vec<&PathBuf> = sound.keys().filter(|path| path.starts_with(machine.path("usb/snapshots"))).collect();
+    // Indexes of bundles and records that cannot be read, some at once; nobody has another copy.
+    for round in 0..4_usize {
+        reset(&machine, "usb", &sound);
+        let cut = |path: &Path| std::fs::write(path, &sound[path][..sound[path].len() / 2]).unwrap();
+        indexes.iter().skip(round % 2).for_each(|path| cut(path));
+        if round > 1 {
+            cut(records[records.len() - 1 - round]);
+        }
+        let (elsewhere, usb) = (Machine::new(), machine.text("usb"));
+        let repaired = elsewhere.run(&["repair", &usb]);
+        assert_eq!(repaired.code, 13, "{repaired:?}");
+        for (path, bytes) in &sound {
+            std::fs::write(path, bytes).unwrap();
+        }
+        machine.ok(&["scrub", "usb"]);
+        all_restore(&machine, "usb", &states);
+    }
+}
+
+#[test]
+fn an_index_is_put_right_from_a_store_that_was_pruned_too() {
+    let (machine, states) = machine(12);
+    for place in [".", "usb"] {
+        machine.ok(&["forget", "--keep-last", "3", "--from", place]);
+        prune(&machine, place);
+    }
+    let folder = machine.path("usb/bundles");
+    for entry in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.extension().is_some() {
+            std::fs::remove_file(entry).unwrap();
+        }
+    }
+    assert_eq!(machine.run(&["verify", "usb"]).code, 13);
+    machine.ok(&["repair", "usb"]);
+    machine.ok(&["scrub", "usb"]);
+    all_restore(&machine, "usb", &states);
+    // It goes on from there.
+    super::change(&machine.path("app.db"), 13);
+    machine.ok(&["backup", "sync", "usb"]);
+    machine.ok(&["verify", "usb"]);
+    assert!(machine.restored("usb", "app@13") == std::fs::read(machine.path("app.db")).unwrap());
 }
 
 #[test]

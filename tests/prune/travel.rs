@@ -236,3 +236,41 @@ fn who_wants_to_keep_all_is_told_how_it_comes() {
     let said = machine.ok(&["config", "set", "keep", "all"]);
     assert!(!format!("{said:?}").contains("pagekeep repair ."), "{said:?}");
 }
+
+/// A push that was stopped right after a record whose content is nobody's any more: the next one brings all that the following
+/// snapshot is made of, and takes nothing for granted.
+#[test]
+fn nobody_goes_on_after_a_record_without_content_as_if_it_had_one() {
+    let (machine, mut states) = (rows_machine(5_000), States::new());
+    let part = "UPDATE t SET v = randomblob(300) WHERE id % 2 = 0";
+    snapshots(&machine, &mut states, &[ALL, ALL, ALL, part, ALL, part, ALL, part, part]);
+    machine.ok(&["forget", "--keep-last", "1", "--from", "."]);
+    prune(&machine, ".");
+    machine.ok(&["backup", "add", "two", "two"]);
+    let memory = machine.path(".pagekeep/state/remotes/two.json");
+    let before = std::fs::read(&memory).unwrap();
+    machine.ok(&["backup", "sync", "two"]);
+    // The records below the newest stay, all else of it goes: as when it was killed between two puts.
+    let mut records: Vec<_> = std::fs::read_dir(machine.path("two/snapshots/app/main"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.metadata().unwrap().len() > 80)
+        .collect();
+    records.sort();
+    assert!(records.len() > 1, "{records:?}");
+    std::fs::remove_file(&records[0]).unwrap();
+    for folder in ["packs", "bundles", "marks", "maps"] {
+        let _ = std::fs::remove_dir_all(machine.path("two").join(folder));
+    }
+    // Long ago, so that the remote is asked what it has.
+    let mut old: serde_json::Value = serde_json::from_slice(&before).unwrap();
+    old["checked_at"] = serde_json::json!({});
+    std::fs::write(&memory, serde_json::to_vec(&old).unwrap()).unwrap();
+    machine.ok(&["backup", "sync", "two"]);
+    std::fs::rename(machine.path(".pagekeep/store"), machine.path("aside")).unwrap();
+    let out = machine.text("out.db");
+    let address = machine.text("two");
+    let ran = Machine::new().run(&["backup", "restore", &address, &out, "--at", "app@9"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(std::fs::read(&out).unwrap() == states[&9]);
+}

@@ -58,7 +58,8 @@ pub(super) fn table(all: &[RemoteStatus], title: impl Fn(SnapshotNumber) -> Stri
         output = output.say("no remote yet; add one: pagekeep backup add NAME URL");
     }
     output = complaints(all, output);
-    output.exit = if stale || all.is_empty() { exit::STALE } else { exit::OK };
+    let failing = all.iter().any(|one| one.failing.is_some());
+    output.exit = if stale || failing || all.is_empty() { exit::STALE } else { exit::OK };
     output
 }
 

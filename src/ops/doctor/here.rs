@@ -8,7 +8,7 @@ use super::{Chart, DoctorState};
 use crate::base::Name;
 use crate::format::envelope::FORMAT_VERSION;
 use crate::ops::error::shown;
-use crate::ops::{Context, Database, OpError};
+use crate::ops::{Context, Database, OpError, unfinished_restore};
 use crate::source::SourceError;
 use crate::source::sqlite::PinnedDatabase;
 use crate::workspace::{HookEvent, RunVerb, SourceKind};
@@ -32,6 +32,10 @@ pub(super) fn look(context: &Context, database: &Database, chart: &mut Chart) {
     }
     if database.remote_names().is_empty() {
         chart.warn("remotes", "there is none: what is kept here goes with this disk", "pagekeep backup add NAME URL");
+    }
+    if let Some(restoring) = unfinished_restore(database) {
+        let detail = format!("a restore of {} in service was not finished: {}", restoring.to, restoring.phase);
+        chart.fail("restore", detail, restoring.again);
     }
     runs(context, database, None, chart);
 }

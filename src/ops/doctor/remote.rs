@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Chart, DoctorState, here};
 use crate::base::{Name, Nonce};
+use crate::ops::keys::key_there;
 use crate::ops::{Context, Database, OpError};
 use crate::remote::{PutOutcome, Remote, RemoteError, RemoteErrorKind};
 use crate::store::{Store, StoreError, keys};
@@ -40,6 +41,11 @@ pub(super) fn look(context: &Context, database: &Database, name: &Name, chart: &
         }
         Ok((_, file)) => chart.good("store", format!("format {}, id {}", file.format, file.store_id)),
         Err(error) => chart.error("store", &OpError::from(error)),
+    }
+    match key_there(context, database, name) {
+        Ok(None) => {}
+        Ok(Some(key)) => chart.good("password", format!("it opens the key {} there", &key.as_str()[..8])),
+        Err(error) => chart.error("password", &error),
     }
     let remote = remote.raw();
     let mut probes = Probes { context, remote, mark: format!("{}/{}", keys::PROBES, Nonce::fresh()), kept: None };

@@ -31,7 +31,7 @@ impl OpError {
             OpError::Source(SourceError::Missing { .. }) => "is the path right, and its disk mounted?".into(),
             OpError::Source(SourceError::HotJournal { .. }) => "run pagekeep as a user who may write to it".into(),
             OpError::Open { source: OpenError::FolderMissing { path }, .. } => {
-                format!("mount it, or create it: mkdir -p {}", shown(path))
+                format!("mount the disk it lies on; or, for a new store, create it: mkdir -p {}", shown(path))
             }
             OpError::BadCall { hint, .. } => hint.clone(),
             OpError::NotSafe { path, at, .. } => {

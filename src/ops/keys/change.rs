@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::KeysError;
 use super::make::label;
 use super::passwords::{PasswordSource, Passwords};
-use super::unlock::{Locked, Unlocked, closed, keep_copy, new_password, unlock};
+use super::unlock::{Locked, Unlocked, closed, keep_copy, new_password, open_one, unlock};
 use crate::base::{Name, Nonce};
 use crate::format::key_slot::Work;
 use crate::ops::{Context, Database, OpError};
@@ -87,6 +87,11 @@ fn meant(context: &Context, database: Result<&Database, OpError>, from: Option<&
             }
         }
         Some(from) => {
+            let is_path = from.contains('/') || context.current_folder.join(from).exists();
+            let database = match database {
+                Err(error) if !is_path => return Err(error),
+                other => other,
+            };
             let known = database.ok().filter(|_| !from.contains('/'));
             let name = Name::new(from).ok();
             if let (Some(database), Some(name)) = (known, name)
@@ -105,7 +110,8 @@ fn meant(context: &Context, database: Result<&Database, OpError>, from: Option<&
 
 impl Meant {
     fn unlock(&self, context: &Context) -> Result<Unlocked, OpError> {
-        Ok(unlock(context, &self.locked, &self.remote)?)
+        // What opened the store once and was removed must not change its keys.
+        Ok(unlock(context, &Locked { copy: None, ..self.locked.clone() }, &self.remote)?)
     }
 
     /// The keys that open this store, whoever's they are.
@@ -117,6 +123,11 @@ impl Meant {
 
     fn add(&self, context: &Context, unlocked: &Unlocked, new: &NewPassword) -> Result<Nonce, OpError> {
         let password = new.ask(context, &self.remote)?;
+        if let Some(same) = open_one(&self.own(unlocked)?, &password, &self.locked)? {
+            return Err(
+                KeysError::SamePassword { id: same.slot.to_string(), remote: self.remote.name().to_owned() }.into()
+            );
+        }
         let slot = wrap(&unlocked.ring, &password, Work::USUAL, &label(context)).map_err(StoreError::from)?;
         Ok(put_slot(&self.remote, &slot)?.id)
     }

@@ -25,6 +25,14 @@ pub enum KeysError {
         /// Whose key was asked for.
         other: String,
     },
+    /// A key of this password is there.
+    #[error("this password opens the store at {remote} already, by the key {id}")]
+    SamePassword {
+        /// The key.
+        id: String,
+        /// Where it is.
+        remote: String,
+    },
     /// Nothing would open the store any more.
     #[error("{id} is the last key of the store at {remote}")]
     LastKey {
@@ -66,6 +74,7 @@ impl KeysError {
                     .into()
             }
             KeysError::OtherKey { .. } => "add it without --key-of, with its own password".into(),
+            KeysError::SamePassword { .. } => "give another one".into(),
             KeysError::LastKey { .. } => {
                 "add another first: pagekeep key add; or give it another password: pagekeep key rotate".into()
             }

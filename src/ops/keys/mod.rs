@@ -14,3 +14,4 @@ pub use error::KeysError;
 pub use make::Encrypt;
 pub(super) use make::meet;
 pub use passwords::{PasswordSource, Passwords, Prompt};
+pub(super) use unlock::{key_there, put_keys_back};

@@ -8,7 +8,7 @@ use crate::base::{Name, Nonce};
 use crate::ops::{Context, Database, OpError};
 use crate::remote::Remote;
 use crate::store::sealing::{KeyRing, Password, unwrap};
-use crate::store::{Border, KeyError, Store, StoreError, StoredSlot, read_slots};
+use crate::store::{Border, KeyError, Store, StoreError, StoredSlot, put_slot, read_slots};
 use crate::workspace::EncryptionConfig;
 
 /// What is known of a store before it is unlocked.
@@ -91,7 +91,11 @@ fn remember(context: &Context, locked: &Locked, found: Unlocked) -> Unlocked {
 }
 
 /// The first slot that the password opens. One of another master key is none of this store.
-fn open_one(slots: &[StoredSlot], password: &Password, locked: &Locked) -> Result<Option<Unlocked>, StoreError> {
+pub(super) fn open_one(
+    slots: &[StoredSlot],
+    password: &Password,
+    locked: &Locked,
+) -> Result<Option<Unlocked>, StoreError> {
     for stored in slots {
         // Too little memory for one slot is no reason not to try the next.
         let Ok(master) = unwrap(&stored.slot, password) else { continue };
@@ -117,6 +121,38 @@ pub(super) fn closed(context: &Context, locked: &Locked, slots: &[StoredSlot]) -
 fn copied(path: &PathBuf) -> Vec<StoredSlot> {
     let bytes = std::fs::read(path).unwrap_or_default();
     bytes.chunks(crate::format::key_slot::KEY_SLOT_LEN).filter_map(|slot| StoredSlot::decode(slot).ok()).collect()
+}
+
+/// Puts the keys of which this machine has copies back to a remote where none opens the store any more; how many.
+///
+/// # Errors
+/// When the remote may not be written to.
+pub(in crate::ops) fn put_keys_back(database: &Database, name: &Name, store: &Store) -> Result<usize, OpError> {
+    let (Some(ring), remote) = (store.remote().ring()?, store.remote().raw()) else { return Ok(0) };
+    let mut copies = copied(&database.workspace.slots_path(name));
+    copies.retain(|copy| ring.label(&copy.slot).is_some());
+    for copy in &copies {
+        match put_slot(remote, &copy.slot) {
+            // Something else lies under its name.
+            Err(StoreError::Damaged { key, .. }) => {
+                remote.replace(&key, copy.slot.encode()).map_err(StoreError::from)?;
+            }
+            other => drop(other?),
+        }
+    }
+    Ok(copies.len())
+}
+
+/// The key of a named remote that the passwords there are for it open, as the remote has it now: a copy here may be of one
+/// that was removed.
+///
+/// # Errors
+/// When none opens it.
+pub(in crate::ops) fn key_there(context: &Context, database: &Database, name: &Name) -> Result<Option<Nonce>, OpError> {
+    let Some(config) = &database.workspace.config.remotes[name].encryption else { return Ok(None) };
+    let remote = database.open_remote(context, name.as_str())?.store.remote().raw().clone();
+    let locked = Locked { copy: None, ..database.locked(name, config) };
+    Ok(Some(unlock(context, &locked, &remote)?.slot))
 }
 
 /// Copies the slots to this machine; without the copy they are only read again.

@@ -160,9 +160,12 @@ fn put(
     let (mut failure, mut found) = (None, None);
     for store in stores {
         let before = store.remote().counts();
+        // What it lacks may be elsewhere.
+        let others = stores.iter().filter(|other| !std::ptr::eq(*other, store));
+        let all: Vec<Store> = [store].into_iter().chain(others).cloned().collect();
         let rebuilt = state(store).and_then(|state| {
             let name = title(&state.header.database, &state.header.line, state.header.number);
-            let (staged, reused) = Staged::rebuild(context, store, &state, database, &folder.0)?;
+            let (staged, reused) = Staged::rebuild(context, &all, &state, database, &folder.0)?;
             Ok((name, staged, reused))
         });
         match rebuilt {

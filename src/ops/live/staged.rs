@@ -28,14 +28,14 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    /// Rebuilds a snapshot in a file in `folder`; only what differs from the database as it is now is fetched. With the
-    /// bytes that were there already.
+    /// Rebuilds a snapshot in a file in `folder`; only what differs from the database as it is now is fetched, from
+    /// the first of the stores that has it. With the bytes that were there already.
     ///
     /// # Errors
     /// When the snapshot is not of one SQLite database with pages as large as those here, or its content cannot be had.
     pub(super) fn rebuild(
         context: &Context,
-        store: &Store,
+        stores: &[Store],
         state: &State,
         database: &Database,
         folder: &Path,
@@ -63,7 +63,7 @@ impl Staged {
         context.progress.enter(Phase::Restoring);
         let known = Known::at(context, database, &source);
         let building = Building { file: &file, path: &path, is_copy: true, known };
-        let built = build(context, std::slice::from_ref(store), state, entry, building)?;
+        let built = build(context, stores, state, entry, building)?;
         let Some((_, reused_bytes)) = built else { return Err(OpError::WrongContent { what: name }) };
         let (page_size, page_count) = (facts.page_size, facts.page_count);
         Ok((Self { file, path, page_size, page_count }, reused_bytes))

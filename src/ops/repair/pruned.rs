@@ -159,7 +159,7 @@ fn whole(
             let Ok(open) = packs.open(&PackRef { id: *id, home: at }) else { continue };
             // As many as were there, too: others build on some of them.
             let is_enough = !open.table.is_sparse
-                || slots.is_some_and(|slots| open.table.slot_count() >= slots)
+                || slots.is_none_or(|slots| open.table.slot_count() >= slots)
                     && needed.iter().all(|slot| open.table.frame_of(SlotNumber(slot)).is_ok());
             let is_it = !is_own || open.bundle_key() == Some(bundle.as_str());
             let bases = std::slice::from_ref(survey.store);

@@ -248,6 +248,11 @@ impl<'a> Survey<'a> {
             let detail = format!("{error}; its password opens nothing: pagekeep key remove, then add");
             self.add(Finding::new(&key, FindingKind::Damaged, detail));
         }
+        if slots.whole.iter().all(|stored| ring.label(&stored.slot).is_none()) {
+            let detail =
+                "no key is there that opens the store: it is read by machines that have copies, and by nobody else";
+            self.add(Finding::new(keys::KEYS, FindingKind::Missing, detail));
+        }
         for stored in slots.whole {
             if ring.label(&stored.slot).is_none() {
                 let detail = "a key of another store, which opens nothing here";
