@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use pagekeep::remote::Remote;
-use pagekeep::store::{BundleWriter, Store, keys};
+use pagekeep::store::{BundleWriter, Located, Store, keys};
 
 use crate::cli::{Machine, content};
 
@@ -116,14 +116,21 @@ fn a_repair_takes_nothing_away_that_it_cannot_bring_back() {
     let (machine, states) = machine(14);
     machine.ok(&["forget", "--keep-last", "3", "--from", "usb"]);
     prune(&machine, "usb");
-    // More bundles: one for each pack that is an object of its own.
+    // The bundle becomes one for each pack.
     let (store, _) = Store::open(Remote::folder(&machine.path("usb")).unwrap()).unwrap();
-    for listed in store.remote().list(keys::PACKS).unwrap() {
-        let id = keys::parse_pack(&listed.key).unwrap();
-        let mut bundle = BundleWriter::default();
-        bundle.add_whole(id, &store.pack_bytes(&id).unwrap(), Vec::new()).unwrap();
-        bundle.finish(&store).unwrap();
-        store.remote().delete(&listed.key).unwrap();
+    for (mark, index) in store.read_bundles(1).unwrap() {
+        for pack in index.packs {
+            let place = Located { bundle: mark.clone(), bundle_len: index.len, pack: pack.clone() };
+            let bytes = store.open_bundled(&pack.id, &place).unwrap().whole().unwrap();
+            let mut bundle = BundleWriter::default();
+            match pack.sparse {
+                true => bundle.add_sparse(pack.id, pack.slots, &bytes, pack.from),
+                false => bundle.add_whole(pack.id, &bytes, pack.from).unwrap(),
+            }
+            bundle.finish(&store).unwrap();
+        }
+        store.remote().delete(&keys::bundle_index(&mark)).unwrap();
+        store.remote().delete(&keys::bundle(&mark)).unwrap();
     }
     machine.ok(&["scrub", "usb"]);
     let sound = content(&machine.path("usb"), &|_| false);
@@ -134,17 +141,16 @@ fn a_repair_takes_nothing_away_that_it_cannot_bring_back() {
     // Indexes of bundles and records that cannot be read, some at once; nobody has another copy.
     for round in 0..4_usize {
         reset(&machine, "usb", &sound);
-        let cut = |path: &Path| std::fs::write(path, &sound[path][..sound[path].len() / 2]).unwrap();
-        indexes.iter().skip(round % 2).for_each(|path| cut(path));
+        let mut cut: Vec<&PathBuf> = indexes.iter().skip(round % 2).copied().collect();
         if round > 1 {
-            cut(records[records.len() - 1 - round]);
+            cut.push(records[records.len() - 1 - round]);
         }
+        cut.iter().for_each(|path| std::fs::write(path, &sound[*path][..sound[*path].len() / 2]).unwrap());
         let (elsewhere, usb) = (Machine::new(), machine.text("usb"));
         let repaired = elsewhere.run(&["repair", &usb]);
         assert_eq!(repaired.code, 13, "{repaired:?}");
-        for (path, bytes) in &sound {
-            std::fs::write(path, bytes).unwrap();
-        }
+        // What was cut comes back; what was not is there.
+        cut.iter().for_each(|path| std::fs::write(path, &sound[*path]).unwrap());
         machine.ok(&["scrub", "usb"]);
         all_restore(&machine, "usb", &states);
     }
