@@ -96,6 +96,11 @@ impl Hooks {
         {
             return Err(format!("the hook {event} is empty: `pagekeep config hook {event} --remove` takes it away"));
         }
+        let url = |event| url::Url::parse(self.get(event)?).ok().filter(|url| url.has_host());
+        let has_secret = |url: &url::Url| url.password().is_some() || !url.username().is_empty();
+        if let Some(event) = HookEvent::ALL.into_iter().find(|event| url(*event).is_some_and(|url| has_secret(&url))) {
+            return Err(format!("credentials do not belong in the address of the hook {event}"));
+        }
         match self.time_limit.as_deref().map(duration).transpose()? {
             Some(Duration::ZERO) => Err("a hook that may take no time cannot run".into()),
             _ => Ok(()),

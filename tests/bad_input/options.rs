@@ -38,6 +38,9 @@ fn unknown_settings() {
     machine.run(&["--set", "remote_timeout=x", "log"]).fails(2, &["remote_timeout", "30s"]);
     machine.run(&["backup", "status", "--max-age", "old"]).fails(2, &["old", "26h"]);
     machine.run(&["config", "hook", "after_sync", ""]).fails(2, &["after_sync is empty", "--remove"]);
+    let secret = machine.run(&["config", "hook", "after_sync", "https://me:s3cr3t@host/x"]);
+    secret.fails(2, &["credentials do not belong", "after_sync"]);
+    assert!(!secret.stderr.contains("s3cr3t"), "{secret:?}");
     machine.run(&["config", "hook", "--time-limit", "0s"]).fails(2, &["no time"]);
     assert_eq!(fs::read(machine.path(".pagekeep/config.toml")).unwrap(), before);
     for price in ["inf", "nan", "-1", "much"] {

@@ -81,6 +81,9 @@ fn shown(report: &PruneReport) -> Output {
         ));
     }
     match pruned.waits {
+        Some(Duration::ZERO) if !pruned.condemned.is_empty() => {
+            output.say("its time of grace is over: a prune that is not a dry run removes it".to_owned())
+        }
         Some(waits) if !pruned.condemned.is_empty() => {
             output.say(format!("nothing of it is removed before {} have gone by; then run this again", hours(waits)))
         }
