@@ -1,6 +1,6 @@
 //! Remotes: opened by their names or by an address, and forgotten.
 
-use super::{Context, Database, OpError};
+use super::{Context, Database, OpError, borrowed};
 use crate::base::{Name, Nonce};
 use crate::remote::{OpenOptions, Remote, RemoteUrl, UrlError, open};
 use crate::store::{Store, StoreError};
@@ -123,6 +123,27 @@ impl Database {
         let (name, config) = found.ok_or_else(|| self.no_backup(name))?;
         self.workspace.forget_remote(&name)?;
         Ok((name, config.url))
+    }
+
+    /// What whoever removed a remote has to know: of each database of the folder, whose remote it was, what the store here lacks.
+    /// Nothing is said while there is another remote.
+    pub fn warnings_without(&self, context: &Context, url: &str) -> Vec<String> {
+        let handles: Vec<&Name> = self.workspace.config.databases.keys().collect();
+        if !self.workspace.config.remotes.is_empty() {
+            return Vec::new();
+        }
+        let warning = |handle: &&Name| {
+            let kept = Database::kept(self.workspace.clone(), (*handle).clone(), self.settings.clone()).ok()?;
+            // Nothing is wrong with a snapshot that cannot be read here: who removes a remote is not kept from it.
+            let packs = match borrowed(context, &kept).unwrap_or(0) {
+                0 => return None,
+                1 => format!("1 pack of the newest snapshot of {handle}, which lies"),
+                lacking => format!("{lacking} packs of the newest snapshot of {handle}, which lie"),
+            };
+            let which = if handles.len() > 1 { format!(" --db {handle}") } else { String::new() };
+            Some(format!("the store here lacks {packs} there: pagekeep{which} backup restore {url} FILE"))
+        };
+        handles.iter().filter_map(warning).collect()
     }
 
     fn no_backup(&self, name: &str) -> OpError {

@@ -124,6 +124,46 @@ fn scopes_and_databases_bound_what_a_token_may_do() {
 }
 
 #[test]
+fn a_remote_of_several_databases_is_not_for_one_to_add_or_remove() {
+    let machine = two_databases();
+    std::fs::create_dir(machine.path("far")).unwrap();
+    machine.ok(&["--db", "shop", "backup", "add", "far", "far"]);
+    for database in ["shop", "till"] {
+        // Too much for the record itself: it is kept in a pack.
+        machine.insert(&machine.path(format!("{database}.db")), 60_000);
+        machine.ok(&["--db", database, "backup", "sync", "far"]);
+    }
+    let one = token(&machine, &["--scope", "admin", "--database", "shop"]);
+    let both = token(&machine, &["--scope", "admin", "--database", "shop", "--database", "till"]);
+    let mut served = Served::start(&machine, &[]);
+    served.headers = vec![format!("Authorization: Bearer {one}")];
+    let why = "remotes belong to all databases that are kept in one folder";
+    let far = "/api/v1/databases/shop/remotes/far";
+    served.send("DELETE", far, &[], b"").refused(403, "forbidden", why);
+    let other = json!({"name": "other", "url": format!("file://{}", machine.path("far").display())});
+    served.post("/api/v1/databases/shop/remotes", other.clone()).refused(403, "forbidden", why);
+    let call = "/api/v1/procedures/backup?database=shop";
+    served.post(call, json!({"verb": "remove", "name": "far"})).refused(403, "forbidden", why);
+    served.post(call, json!({"verb": "add", "name": "other", "url": other["url"]})).refused(403, "forbidden", why);
+    let form = ["Accept: text/html", "Content-Type: application/x-www-form-urlencoded"];
+    let page = served.send("POST", "/databases/shop/remotes/far/remove", &form, b"sure=yes");
+    assert!(page.status == 403 && String::from_utf8(page.body.clone()).unwrap().contains(why), "{page}");
+    assert_eq!(served.get("/api/v1/databases/shop/remotes").data().as_array().unwrap().len(), 1);
+    let shown = served.send("GET", "/databases/shop/remotes/far", &form[..1], b"");
+    let shown = String::from_utf8(shown.body).unwrap();
+    assert!(shown.contains("the remote of other databases, too") && !shown.contains("till"), "{shown}");
+    // Whoever has to do with all of them may, and is told what is lacking of each.
+    served.headers = vec![format!("Authorization: Bearer {both}")];
+    let shown = served.send("GET", "/databases/shop/remotes/far", &form[..1], b"");
+    let shown = String::from_utf8(shown.body).unwrap();
+    assert!(shown.contains("Forget this remote of all 2 databases of this folder: shop, till<"), "{shown}");
+    let gone = served.send("DELETE", far, &[], b"").data();
+    let warnings = gone["warnings"].to_string();
+    assert_eq!((&gone["remote"], gone["warnings"].as_array().unwrap().len()), (&json!("far"), 2), "{gone}");
+    assert!(warnings.contains("snapshot of shop") && warnings.contains("--db till backup restore"), "{gone}");
+}
+
+#[test]
 fn a_session_has_a_cookie_and_repeats_a_second_secret() {
     let machine = two_databases();
     add_user(&machine, "ann", "correct horse", &["--scope", "admin"]);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::status;
-use crate::cli::output::{Output, counted, table};
+use crate::cli::output::{Output, table};
 use crate::cli::session::Session;
 use crate::ops::{self, Encrypt, OpError};
 
@@ -74,16 +74,9 @@ pub(super) fn remove(session: &Session, name: &str) -> Result<Output, OpError> {
     let mut database = session.database(false)?;
     let (name, url) = database.remove_remote(name)?;
     let said = format!("{name} is forgotten; what lies at {url} stays");
-    let mut output = Output::new(String::new(), json!({"removed": name, "url": url})).say(said);
-    // Nothing is wrong with a snapshot that cannot be read here: who removes a remote is not kept from it.
-    let lacking = ops::borrowed(&session.context, &database).unwrap_or(0);
-    if lacking > 0 && database.remote_names().is_empty() {
-        let packs = counted(lacking as u64, "pack");
-        output = output.say(format!(
-            "the store here lacks {packs} of the newest snapshot, which lie there: pagekeep backup restore {url} FILE"
-        ));
-    }
-    Ok(output)
+    let warnings = database.warnings_without(&session.context, &url);
+    let output = Output::new(String::new(), json!({"removed": name, "url": url, "warnings": warnings})).say(said);
+    Ok(warnings.into_iter().fold(output, Output::say))
 }
 
 /// Shared by lists: a table or, when empty, nothing.

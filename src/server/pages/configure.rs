@@ -8,6 +8,7 @@ use serde_json::json;
 use super::deeds;
 use super::layout::{Page, Section, button, secret};
 use super::parts::{badge, moment, remotes};
+use super::removal;
 use super::visit::{Fields, Form, Visit, go};
 use super::words::{self, count, shell};
 use crate::base::policy::Policy;
@@ -18,7 +19,7 @@ use crate::server::answer::Failure;
 use crate::server::input::{Asked, Body};
 use crate::server::routes::databases::{self, Summary};
 use crate::server::routes::place::arguments;
-use crate::server::routes::remotes as routes;
+use crate::server::routes::remotes::{self as routes, Sharing};
 use crate::server::routes::schedules::{self, Change, ScheduleView};
 use crate::server::routes::work::Beginning;
 
@@ -39,6 +40,8 @@ const SHOWN: usize = 500;
 pub(super) struct View {
     database: Summary,
     schedule: Option<ScheduleView>,
+    /// Whose its remotes are.
+    sharing: Sharing,
     /// What is kept in the local store, as it is configured.
     policy: Option<Policy>,
     /// A policy to be looked at, and what it would do.
@@ -89,10 +92,11 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
             true => None,
             false => Some(try_out(&place, trial)?),
         };
-        Ok((visit.server.schedule(&place)?, retention::policies(&place.database).get(LOCAL).cloned(), trial))
+        let sharing = visit.server.sharing(&visit.who, &place);
+        Ok((visit.server.schedule(&place)?, sharing, retention::policies(&place.database).get(LOCAL).cloned(), trial))
     });
-    let (schedule, policy, trial) = found.await?;
-    let data = View { database, schedule, policy, trial };
+    let (schedule, sharing, policy, trial) = found.await?;
+    let data = View { database, schedule, sharing, policy, trial };
     Ok(visit.show(data, |visit, data| {
         let name = &data.database.name;
         Page::new(Section::Databases, "Configure", view(visit, data))
@@ -157,13 +161,16 @@ fn view(visit: &Visit, data: &View) -> Markup {
             h2 #remotes { "Remotes" }
             @if data.database.remotes.is_empty() { p.hint { "A remote is a copy somewhere else: every backup is brought there." } }
             @else { p { (remotes(&data.database.name, &data.database.remotes)) } }
-            form.fields method="post" action={ (base) "/configure/remotes" } {
+            @if data.sharing.others > 0 {
+                p.hint { "Remotes are those of other databases of this folder, too, with which you have nothing to do: somebody has to add one who may do that with all of them." }
+            } @else if visit.may(Scope::Admin) { form.fields method="post" action={ (base) "/configure/remotes" } {
                 (secret(visit))
+                @if data.sharing.databases.len() > 1 { p.hint { "It is added to " (removal::whose(&data.sharing)) "." } }
                 label { span { "Name" } input name="name" required maxlength="80" placeholder="offsite"; }
                 label { span { "Address" } input name="url" required placeholder="s3://bucket/prefix"; }
                 p.hint { code { "s3://" } ", " code { "gs://" } ", " code { "az://" } " or " code { "file:///" } " below one of the server\u{2019}s roots. Keys come from the server\u{2019}s environment." }
                 button type="submit" { "Add" }
-            }
+            } }
         }
     }
 }
@@ -212,7 +219,7 @@ fn keeping(visit: &Visit, base: &str, data: &View) -> Markup {
                     button.primary type="submit" { "Save as policy" }
                     button.danger type="submit" name="apply" value="yes" { "Save and forget " (count(trial.going as u64)) " now" }
                 }
-            }
+            } }
             div.scroll { table {
                 thead { tr { th { "Snapshot" } th { "Made" } th { "Verdict" } th { "Because" } } }
                 tbody { @for one in &trial.verdicts { tr {

@@ -18,6 +18,7 @@ mod parts;
 mod plots;
 mod reference;
 mod remotes;
+mod removal;
 mod restore;
 mod schedule;
 mod snapshot;
@@ -71,7 +72,7 @@ pub(super) fn routes() -> Router<Arc<Server>> {
         .route("/databases/{database}/configure/remotes", post(configure::add_remote))
         .route("/databases/{database}/configure/retention", post(configure::set_retention))
         .route("/databases/{database}/remotes/{remote}/sync", post(remotes::sync))
-        .route("/databases/{database}/remotes/{remote}/remove", post(remotes::remove))
+        .route("/databases/{database}/remotes/{remote}/remove", post(removal::remove))
         .twins("/databases/{database}/remotes/{remote}", get(remotes::one))
         .twins("/databases/{database}/doctor", post(remotes::doctor))
         .twins("/databases/{database}/diff", get(diff::show))

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::layout::{Page, Section, button};
 use super::parts::{badge, empty, fact, moment, moment_or_none};
+use super::removal;
 use super::visit::{Form, Visit, go};
 use super::words::{self, count, many, shell, size};
 use crate::ops::{self, DoctorState, Prices, ReadFrom};
@@ -13,7 +14,7 @@ use crate::server::access::Scope;
 use crate::server::answer::{Cells, Failure};
 use crate::server::input::{Asked, At, Body};
 use crate::server::routes::databases;
-use crate::server::routes::remotes as routes;
+use crate::server::routes::remotes::{self as routes, Sharing};
 use crate::server::routes::work::Beginning;
 
 /// Databases whose remotes are listed.
@@ -86,6 +87,8 @@ fn address(database: &str, remote: &str) -> String {
 pub(super) struct View {
     database: String,
     remote: Cells,
+    /// Whose remote it is.
+    sharing: Sharing,
     /// What it takes: asked there, when wanted.
     space: Option<Space>,
 }
@@ -141,6 +144,11 @@ pub(super) async fn one(visit: Visit) -> Result<Response, Failure> {
     let remote = rows.into_iter().find(|row| row.0["name"] == *name);
     let missing = || Failure::not_found("this database has no such remote").hint("see those it has on its page");
     let remote = remote.ok_or_else(missing)?;
+    let share = visit.find(|visit| {
+        let place = visit.server.place(&visit.who, Scope::Read, &visit.part(0))?;
+        Ok(visit.server.sharing(&visit.who, &place))
+    });
+    let sharing = share.await?;
     let mut space = None;
     if visit.asked.get("space").is_some() {
         let prices = prices(&visit)?;
@@ -163,7 +171,7 @@ pub(super) async fn one(visit: Visit) -> Result<Response, Failure> {
         });
         space = Some(found.await?);
     }
-    Ok(visit.show(View { database: visit.part(0), remote, space }, |visit, data| {
+    Ok(visit.show(View { database: visit.part(0), remote, sharing, space }, |visit, data| {
         let name = data.remote.0["name"].as_str().unwrap_or_default();
         let base = address(&data.database, name);
         let deeds = html! {
@@ -214,9 +222,7 @@ fn view(visit: &Visit, data: &View, base: &str) -> Markup {
                 button type="submit" { "What it costs" }
             } },
         }
-        h2 { "Forget the remote" }
-        p.hint { "It is no longer synced with. What lies there stays." }
-        (button(visit, &format!("{base}/remove"), "Forget this remote", "danger"))
+        (removal::form(visit, base, &data.sharing))
     }
 }
 
@@ -226,12 +232,6 @@ pub(super) async fn sync(visit: Visit, _: Form) -> Result<Response, Failure> {
     let begun = routes::sync(visit.state(), visit.who.clone(), visit.at_snapshot(), Asked(Beginning::default()), how);
     let job = begun.await?.1?.into_data();
     Ok(go(format!("/jobs/{}", job.id)))
-}
-
-/// Forgets a remote.
-pub(super) async fn remove(visit: Visit, _: Form) -> Result<Response, Failure> {
-    routes::remove(visit.state(), visit.who.clone(), visit.at_snapshot()).await?;
-    Ok(go(format!("{}/configure?said=removed#remotes", words::database(&visit.part(0)))))
 }
 
 /// What the doctor found.

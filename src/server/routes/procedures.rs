@@ -150,6 +150,9 @@ pub(super) async fn call(
         let wanted = wanted.or_else(|| database_named(&shared, &who, procedure, &given));
         let place = shared.place_or_only(&who, scope, wanted.as_deref())?;
         own(&place, procedure, &mut given)?;
+        if changes_remotes(procedure) {
+            shared.may_share(&who, &place)?;
+        }
         if procedure.name == "sp_backup_download" && !given.keys().any(|key| is_called(procedure, key, "path")) {
             let id = given.iter().find(|(key, _)| is_called(procedure, key, "id")).and_then(|(_, id)| id.as_str());
             let id = id.ok_or_else(|| Failure::usage("sp_backup_download needs 'id'"))?;
@@ -276,6 +279,11 @@ fn own(place: &Place, procedure: &Procedure, given: &mut Map<String, Value>) -> 
         }
     }
     Ok(())
+}
+
+/// Whether a procedure adds or removes a remote, which is that of all databases of a folder.
+fn changes_remotes(procedure: &Procedure) -> bool {
+    procedure.name == "backup" && procedure.verbs.iter().any(|verb| ["add", "remove"].contains(verb))
 }
 
 /// What is needed to call a procedure.
