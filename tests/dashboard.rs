@@ -455,6 +455,17 @@ fn configuring_shows_what_would_go_before_anything_does() {
         (&json!("10m"), &json!(7), 5)
     );
     assert_eq!(browser.twin("/index.json")["databases"][0]["standing"]["objective_s"], 600 + 150 + 300);
+    // What is emptied in the form is gone; a schedule without a time is none.
+    let schedule = "/databases/shop/configure/schedule";
+    let full = [("every", "10m"), ("timezone", "Europe/Berlin"), ("jitter", "5m"), ("retention", "7")];
+    browser.sent(schedule, &full);
+    assert_eq!(browser.twin("/schedule.json")[0]["timezone"], "Europe/Berlin");
+    browser
+        .sent(schedule, &[("every", "10m"), ("timezone", ""), ("jitter", ""), ("retention", ""), ("enabled", "yes")]);
+    let one = &browser.twin("/schedule.json")[0];
+    assert_eq!((&one["timezone"], &one["jitter"], &one["retention"]), (&json!(null), &json!(null), &json!(null)));
+    let neither = browser.send(schedule, &[("every", ""), ("cron", ""), ("retention", "7")]);
+    assert!(neither.status == 400 && text(&neither).contains("to have no schedule, remove it"), "{neither}");
     let wrong = browser.send("/databases/shop/configure/schedule", &[("cron", "every day"), ("enabled", "yes")]);
     assert!(wrong.status == 400 && text(&wrong).contains("That cannot be done"), "{wrong}");
     browser.sent("/databases/shop/configure/schedule/remove", &[]);

@@ -8,7 +8,7 @@ use super::snapshot::looks_unchanged;
 use super::{Context, Database, OpError, lines};
 use crate::base::Name;
 use crate::store::keys;
-use crate::workspace::{Recollection, Schedule, Workspace, WorkspaceError};
+use crate::workspace::{Recollection, Schedule, Workspace, WorkspaceError, has_unit};
 
 /// What is said about a schedule; what is not said stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,14 +19,14 @@ pub struct ScheduleOptions {
     pub cron: Option<String>,
     /// A time between runs, in place of a pattern.
     pub every: Option<String>,
-    /// The zone in which the pattern is meant.
-    pub timezone: Option<String>,
-    /// How many snapshots are to stay.
-    pub retention: Option<u32>,
+    /// The zone in which the pattern is meant; `Some(None)` for the machine's.
+    pub timezone: Option<Option<String>>,
+    /// How many snapshots are to stay; `Some(None)` for all.
+    pub retention: Option<Option<u32>>,
     /// Whether it runs whenever the server starts, too.
     pub on_start: Option<bool>,
-    /// By how much runs may be put off.
-    pub jitter: Option<String>,
+    /// By how much runs may be put off; `Some(None)` when none is.
+    pub jitter: Option<Option<String>>,
 }
 
 /// A database's schedule and what follows from it.
@@ -50,12 +50,8 @@ pub fn configure_schedule(
     options: &ScheduleOptions,
 ) -> Result<Schedule, OpError> {
     let handle = database.handle.clone();
-    for time in options.every.iter().chain(&options.jitter) {
-        if time.trim().bytes().all(|byte| byte.is_ascii_digit()) {
-            let time = time.trim();
-            let reason = format!("'{time}' has no unit: say {time}s, {time}m or {time}h");
-            return Err(WorkspaceError::Setting { reason }.into());
-        }
+    for time in options.every.iter().chain(options.jitter.iter().flatten()) {
+        has_unit(time).map_err(|reason| WorkspaceError::Setting { reason })?;
     }
     database.workspace.change(|config| {
         let mut schedule = config.schedules.get(&handle).cloned().unwrap_or_default();
@@ -84,10 +80,10 @@ impl ScheduleOptions {
         if cron.is_some() || every.is_some() {
             (schedule.cron, schedule.every) = (cron, every);
         }
-        schedule.timezone = timezone.or(schedule.timezone.take());
-        schedule.retention = retention.or(schedule.retention);
+        schedule.timezone = timezone.unwrap_or(schedule.timezone.take());
+        schedule.retention = retention.unwrap_or(schedule.retention);
         schedule.on_start = on_start.unwrap_or(schedule.on_start);
-        schedule.jitter = jitter.or(schedule.jitter.take());
+        schedule.jitter = jitter.unwrap_or(schedule.jitter.take());
     }
 }
 

@@ -68,7 +68,7 @@ pub use recollection::Recollection;
 pub use restoring::Restoring;
 pub use runs::{Failing, RunMemory, RunVerb};
 pub use schedule::{SHORTEST, Schedule, Timetable};
-pub use settings::{KEYS, Keep, Key, Origin, Settings, byte_size, duration};
+pub use settings::{KEYS, Keep, Key, Origin, Settings, byte_size, duration, has_unit};
 pub use uploads::{UploadedChunks, Uploads};
 pub use user::user_folder;
 

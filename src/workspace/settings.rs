@@ -253,6 +253,18 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// Whether a time has a unit: a bare number is one of seconds for [`duration`], and seldom meant so by people.
+///
+/// # Errors
+/// When it has none; what could be meant, in words.
+pub fn has_unit(text: &str) -> Result<(), String> {
+    let time = text.trim();
+    match !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Err(format!("'{time}' has no unit: say {time}s, {time}m, {time}h or {time}d")),
+        false => Ok(()),
+    }
+}
+
 /// Reads `512MiB`, `4GB`, `5G`; in bytes.
 ///
 /// # Errors

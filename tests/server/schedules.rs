@@ -47,6 +47,14 @@ fn schedules_are_configured_shown_and_taken_away() {
     assert!(machine.ok(&["schedule"]).stdout.contains("(does not count)"));
     machine.run(&["backup", "configure", "--schedule", "0 25 * * *"]).fails(2, &["five fields"]);
     machine.run(&["backup", "configure", "--timezone", "Mars/Olympus"]).fails(2, &["no time zone"]);
+    // What was said can be taken back.
+    machine.ok(&["backup", "configure", "--retention", "all", "--jitter", "none"]);
+    machine.run(&["backup", "configure", "--retention", "few"]).fails(2, &["neither a number nor all"]);
+    let text = std::fs::read_to_string(machine.path(".pagekeep/config.toml")).unwrap();
+    assert!(!text.contains("retention") && !text.contains("jitter") && text.contains("Europe/Berlin"), "{text}");
+    machine.ok(&["backup", "configure", "--timezone", "none"]);
+    let text = std::fs::read_to_string(machine.path(".pagekeep/config.toml")).unwrap();
+    assert!(!text.contains("timezone") && text.contains("every = \"10m\""), "{text}");
     machine.ok(&["backup", "configure", "--remove"]);
     assert!(machine.ok(&["schedule"]).stderr.contains("no schedule yet"));
     machine.run(&["backup", "configure", "--retention", "3"]).fails(2, &["not both"]);

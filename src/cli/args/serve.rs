@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 
@@ -25,6 +26,21 @@ pub(crate) struct Place {
     pub(crate) config: Option<PathBuf>,
 }
 
+/// How many snapshots are to stay; all when there is no number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kept(pub(crate) Option<u32>);
+
+impl FromStr for Kept {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self(None)),
+            _ => text.parse().map(|count| Self(Some(count))).map_err(|_| "it is neither a number nor all".into()),
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Configure {
     /// Whether the schedule counts
@@ -36,16 +52,16 @@ pub(crate) struct Configure {
     /// The time between runs, like 10m
     #[arg(long, value_name = "TIME")]
     pub(crate) every: Option<String>,
-    /// The zone in which the pattern is meant, like Europe/Berlin; this machine's when not said
+    /// The zone in which the pattern is meant, like Europe/Berlin; none for this machine's, as when not said
     #[arg(long, value_name = "ZONE")]
     pub(crate) timezone: Option<String>,
-    /// So many snapshots are to stay
-    #[arg(long, value_name = "COUNT")]
-    pub(crate) retention: Option<u32>,
+    /// So many snapshots are to stay, or all
+    #[arg(long, value_name = "COUNT|all")]
+    pub(crate) retention: Option<Kept>,
     /// Run whenever the server starts, too
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     pub(crate) on_start: Option<bool>,
-    /// Put runs off by up to so much, so that many databases do not run at once
+    /// Put runs off by up to so much, so that many databases do not run at once; none for not at all
     #[arg(long, value_name = "TIME")]
     pub(crate) jitter: Option<String>,
     /// Take the schedule away

@@ -18,6 +18,9 @@ pub(crate) fn configure(session: &Session, wanted: Configure) -> Result<Output, 
         let said = if had { "has no schedule any more" } else { "had no schedule" };
         return Ok(Output::new(String::new(), json!({"removed": had})).say(format!("{} {said}", database.handle)));
     }
+    let unless_none = |text: String| (text != "none").then_some(text);
+    let (timezone, jitter) = (timezone.map(unless_none), jitter.map(unless_none));
+    let retention = retention.map(|kept| kept.0);
     let options = ScheduleOptions { enabled, cron: schedule, every, timezone, retention, on_start, jitter };
     ops::configure_schedule(&session.context, &mut database, &options)?;
     let found = ops::planned(&session.context, &database.workspace, 1)?;

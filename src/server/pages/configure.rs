@@ -239,14 +239,20 @@ fn back(visit: &Visit, hash: &str) -> String {
 
 /// Sets the schedule.
 pub(super) async fn set_schedule(visit: Visit, Form(given): Form) -> Result<Response, Failure> {
+    let (schedule, every) = (given.text("cron"), given.text("every"));
+    if schedule.is_none() && every.is_none() {
+        let told = "a schedule needs a time between runs, like 10m, or a pattern, like 0 2 * * *";
+        return Err(Failure::usage(told).hint("go back and fill one of them; to have no schedule, remove it"));
+    }
+    // The form shows everything: what is empty there was emptied.
     let change = Change {
         enabled: Some(given.get("enabled").is_some()),
-        schedule: given.text("cron"),
-        every: given.text("every"),
-        timezone: given.text("timezone"),
-        retention: given.number("retention")?,
+        schedule,
+        every,
+        timezone: Some(given.text("timezone")),
+        retention: Some(given.number("retention")?),
         on_start: Some(given.get("on_start").is_some()),
-        jitter: given.text("jitter"),
+        jitter: Some(given.text("jitter")),
     };
     schedules::set(visit.state(), visit.who.clone(), visit.at(), Body(change)).await?;
     Ok(go(back(&visit, "")))

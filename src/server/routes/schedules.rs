@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::Shared;
@@ -31,14 +31,20 @@ pub(crate) struct Change {
     pub(crate) schedule: Option<String>,
     /// A time between runs, like `10m`, in place of a pattern.
     pub(crate) every: Option<String>,
-    /// The zone in which the pattern is meant, like `Europe/Berlin`.
-    pub(crate) timezone: Option<String>,
-    /// How many snapshots are to stay.
-    pub(crate) retention: Option<u32>,
+    /// The zone in which the pattern is meant, like `Europe/Berlin`; null for the server's.
+    #[serde(deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    pub(crate) timezone: Option<Option<String>>,
+    /// How many snapshots are to stay; null for all.
+    #[serde(deserialize_with = "said")]
+    #[schema(value_type = Option<u32>)]
+    pub(crate) retention: Option<Option<u32>>,
     /// Whether it runs whenever the server starts, too.
     pub(crate) on_start: Option<bool>,
-    /// By how much runs may be put off, like `5m`.
-    pub(crate) jitter: Option<String>,
+    /// By how much runs may be put off, like `5m`; null when none is.
+    #[serde(deserialize_with = "said")]
+    #[schema(value_type = Option<String>)]
+    pub(crate) jitter: Option<Option<String>>,
 }
 
 /// A schedule, and what follows from it.
@@ -58,6 +64,11 @@ pub(crate) struct ScheduleView {
     pub(crate) from_environment: bool,
     /// The last run that was due and was seen to; null as long as there was none.
     pub(crate) last: Option<String>,
+}
+
+/// A value that takes away what there is when it is null, and changes nothing when it is not there.
+fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 impl Change {
