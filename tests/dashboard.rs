@@ -443,6 +443,24 @@ fn configuring_shows_what_would_go_before_anything_does() {
     browser.sent("/databases/shop/configure/retention", &[("keep-last", "2"), ("apply", "yes")]);
     assert_eq!(browser.twin("/databases/shop.json")["snapshots"].as_array().unwrap().len(), 2);
 
+    // A policy's other rules are shown in the form, kept by it, and counted.
+    machine.ok(&["retention", "set", "--keep-last", "1", "--keep-within", "14d", "--keep-tag", "v1"]);
+    let page = browser.page("/databases/shop/configure");
+    assert!(page.contains("name=\"keep-within\" value=\"14d\"") && page.contains("name=\"keep-tag\" value=\"v1\""));
+    let shown = browser.twin("/databases/shop/configure.json?keep-last=1&keep-within=14d&keep-tag=v1&keep-tag=");
+    assert_eq!(
+        (&shown["trial"]["going"], &shown["trial"]["policy"]["keep-tag"]),
+        (&json!(0), &json!(["v1"])),
+        "{shown}"
+    );
+    let page = browser.page("/databases/shop/configure?keep-last=1&keep-within=14d&keep-tag=v1&keep-tag=");
+    let save = page.split("configure/retention").nth(1).unwrap();
+    assert!(save.contains("name=\"keep-within\" value=\"14d\"") && save.contains("name=\"keep-tag\" value=\"v1\""));
+    let rules = [("keep-last", "2"), ("keep-within", "14d"), ("keep-tag", "v1")];
+    browser.sent("/databases/shop/configure/retention", &rules);
+    let policy = browser.twin("/databases/shop/configure.json")["policy"].clone();
+    assert_eq!((&policy["keep-within"], &policy["keep-tag"]), (&json!("14d"), &json!(["v1"])), "{policy}");
+    browser.sent("/databases/shop/configure/retention", &[("keep-last", "2")]);
     browser.sent("/databases/shop/configure/schedule", &[("every", "10m"), ("enabled", "yes"), ("retention", "7")]);
     let page = browser.page("/databases/shop/configure");
     assert!(

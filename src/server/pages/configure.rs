@@ -32,6 +32,10 @@ const QUOTAS: [(&str, &str); 6] = [
     ("keep-monthly", "monthly"),
     ("keep-yearly", "yearly"),
 ];
+/// The field of the time within which all snapshots stay.
+const WITHIN: &str = "keep-within";
+/// The field of a tag with which snapshots stay: there are as many as there are tags, and an empty one for another.
+const TAG: &str = "keep-tag";
 /// Verdicts that are shown.
 const SHOWN: usize = 500;
 
@@ -77,7 +81,12 @@ fn policy(given: &Fields) -> Result<Policy, Failure> {
         keep_weekly: quota("keep-weekly")?,
         keep_monthly: quota("keep-monthly")?,
         keep_yearly: quota("keep-yearly")?,
-        ..Policy::default()
+        keep_within: given
+            .get(WITHIN)
+            .map(str::parse)
+            .transpose()
+            .map_err(|why| Failure::usage(format!("{WITHIN}: {why}")))?,
+        keep_tag: given.all(TAG).map(str::to_owned).collect(),
     })
 }
 
@@ -203,10 +212,13 @@ fn keeping(visit: &Visit, base: &str, data: &View) -> Markup {
         let all = shown.map(|policy| json!(policy)).unwrap_or_default();
         all.get(name).map(|quota| quota.as_str().map_or_else(|| quota.to_string(), str::to_owned)).unwrap_or_default()
     };
+    let (tags, none) = (shown.map(|policy| policy.keep_tag.as_slice()).unwrap_or_default(), String::new());
     html! {
         p.hint { "How many of this machine\u{2019}s snapshots stay. The newest, and what is tagged or held, stays always. Look at what would go before you save." }
         form.fields method="get" action={ (base) "/configure#retention" } {
             div.quotas { @for (name, word) in QUOTAS { label { span { (word) } input name=(name) inputmode="numeric" value=(value(name)) placeholder="0"; } } }
+            label { span { "All within" } input name=(WITHIN) value=(value(WITHIN)) placeholder="14d"; }
+            @for tag in tags.iter().chain([&none]) { label { span { "All with the tag" } input name=(TAG) value=(tag) placeholder="KEY or KEY=VALUE"; } }
             button type="submit" { "Show what would go" }
         }
         @if let Some(policy) = &data.policy { p.muted { "Now: " code { (policy) } } }
@@ -215,6 +227,8 @@ fn keeping(visit: &Visit, base: &str, data: &View) -> Markup {
             form method="post" action={ (base) "/configure/retention" } {
                 (secret(visit))
                 @for (name, _) in QUOTAS { input type="hidden" name=(name) value=(value(name)); }
+                input type="hidden" name=(WITHIN) value=(value(WITHIN));
+                @for tag in tags { input type="hidden" name=(TAG) value=(tag); }
                 div.row {
                     button.primary type="submit" { "Save as policy" }
                     button.danger type="submit" name="apply" value="yes" { "Save and forget " (count(trial.going as u64)) " now" }
