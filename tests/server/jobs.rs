@@ -51,6 +51,37 @@ fn a_second_job_waits_or_is_refused_and_both_can_be_cancelled() {
     served.get("/api/v1/jobs/..%2F..%2Fconfig").refused(404, "usage", "no job");
 }
 
+#[test]
+fn of_one_second_those_are_listed_that_began_last() {
+    let (machine, _path, served) = served();
+    let folder = machine.path(".pagekeep/jobs");
+    std::fs::create_dir_all(&folder).unwrap();
+    // By their ids in the opposite order, and one of the second before.
+    for (id, began) in [
+        ("job-20261121-095959-ffffff", "09:59:59.9"),
+        ("job-20261121-100000-cccccc", "10:00:00.1"),
+        ("job-20261121-100000-bbbbbb", "10:00:00.2"),
+        ("job-20261121-100000-aaaaaa", "10:00:00.3"),
+    ] {
+        let at = format!("2026-11-21T{began}Z");
+        let job = json!({
+            "id": id, "database": "shop", "state": "completed", "created_at": at, "task": {"kind": "create", "note": null},
+            "started_at": at, "finished_at": at, "process": 1, "snapshot": null, "error": null,
+            "progress": {"phase": "", "done_bytes": 0, "total_bytes": 0, "moved_bytes": 0},
+        });
+        std::fs::write(folder.join(format!("{id}.json")), job.to_string()).unwrap();
+    }
+    let ids = |query: &str| -> Vec<String> {
+        let all = served.get(&format!("/api/v1/jobs?{query}")).data();
+        all.as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap()[20..].to_owned()).collect()
+    };
+    for database in ["", "&database=shop"] {
+        assert_eq!(ids(&format!("limit=1{database}")), ["aaaaaa"]);
+        assert_eq!(ids(&format!("limit=2{database}")), ["aaaaaa", "bbbbbb"]);
+        assert_eq!(ids(&format!("limit=9{database}")), ["aaaaaa", "bbbbbb", "cccccc", "ffffff"]);
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_job_gives_way_to_programs_in_service() {

@@ -1,6 +1,5 @@
 //! Jobs: begun, waited for, looked at, followed, cancelled.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -185,7 +184,7 @@ impl Server {
         }
     }
 
-    /// The newest jobs of all databases that somebody sees. No more of them are read than are shown; folders that cannot be
+    /// The newest jobs of all databases that somebody sees. Few more of them are read than are shown; folders that cannot be
     /// read are left out.
     fn all_jobs(&self, who: &Who, fits: impl Fn(&Job) -> bool, limit: usize) -> Vec<JobView> {
         let entries = self.catalog.entries();
@@ -206,10 +205,19 @@ impl Server {
             let (name, _) = named.next().filter(|(name, _)| who.sees(name))?;
             Some((job.created_at, JobView::of(workspace, name, &job)))
         };
-        // Ids tell the second.
-        let mut views: Vec<_> = ids.iter().filter_map(view).take(limit).collect();
-        views.sort_by_key(|(created_at, _)| Reverse(*created_at));
-        views.into_iter().map(|(_, view)| view).collect()
+        // Ids tell the second: all of the last one are read, and then those that began first left out.
+        let (mut views, mut last) = (Vec::new(), "");
+        for named in &ids {
+            if views.len() >= limit && second(&named.0) != last {
+                break;
+            }
+            if let Some(found) = view(named) {
+                views.push(found);
+                last = second(&named.0);
+            }
+        }
+        views.sort_by(|a, b| (b.0, &b.1.id).cmp(&(a.0, &a.1.id)));
+        views.into_iter().take(limit).map(|(_, view)| view).collect()
     }
 
     /// A job by its id, wherever it is kept.
@@ -243,6 +251,11 @@ impl Server {
         }
         Err(missing().into())
     }
+}
+
+/// As much of a job's id as tells when it was asked for.
+fn second(id: &str) -> &str {
+    id.rsplit_once('-').map_or(id, |(second, _)| second)
 }
 
 impl Found {
