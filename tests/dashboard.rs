@@ -330,6 +330,18 @@ fn the_life_of_a_database_by_forms_alone() {
     assert!(diff.contains("shop@1 \u{2192} shop@2") && diff.contains("pagekeep diff shop@1 shop@2"), "{diff}");
     let headers: Vec<_> = diff.split("class=\"data changes\"").nth(1).unwrap().split("<th>").skip(1).take(3).collect();
     assert!(headers[0].starts_with("Change<") && headers[1].starts_with("id<"), "the key comes first: {headers:?}");
+    // Now is the live database for programs, too.
+    machine.insert(&path, 1);
+    for page in ["/api/v1/databases/shop/diff?a=2&b=now", "/api/v1/databases/shop/diff?a=2"] {
+        let found = served.get(page).data();
+        assert_eq!((&found["tables"][0]["added"], found["to"] == "shop@2"), (&json!(1), false), "{page}: {found}");
+    }
+    served.get("/api/v1/databases/shop/diff?a=now&b=2").refused(400, "usage", "begins with a snapshot");
+    for page in ["diff?a=now&b=2", "diff.sql?a=now"] {
+        let wrong = browser.get(&format!("/databases/shop/{page}"));
+        assert!(wrong.status == 400 && text(&wrong).contains("begins with a snapshot"), "{wrong}");
+    }
+    Connection::open(&path).unwrap().execute("DELETE FROM item WHERE id = (SELECT max(id) FROM item)", []).unwrap();
     let patch = browser.get("/databases/shop/diff.sql?a=1&b=2");
     let copy = machine.path("copy.db");
     std::fs::write(&copy, &before).unwrap();

@@ -44,7 +44,7 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
         known = found.into_iter().map(|one| one.snapshot).collect();
     }
     let (a, b, table) = (visit.asked.text("a"), visit.asked.text("b"), visit.asked.text("table"));
-    let b = b.filter(|b| b != "now");
+    let b = b.filter(|b| !diff::is_live(b));
     let mut difference = None;
     if let Some(a) = &a {
         let limit = Some(ROWS[usize::from(table.is_none())]);
@@ -178,7 +178,7 @@ fn cells(row: &Change, name: &str) -> Markup {
 pub(super) async fn export(visit: Visit) -> Result<Response, Failure> {
     let wanted = Wanted {
         a: visit.asked.need("a")?,
-        b: visit.asked.text("b").filter(|b| b != "now"),
+        b: visit.asked.text("b"),
         table: visit.asked.text("table"),
         file: visit.asked.text("file"),
         limit: None,

@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Wanted {
     /// The snapshot before, by any of its names.
     pub(crate) a: String,
-    /// The snapshot after; the live database when not said.
+    /// The snapshot after; the live database when it is `now`, or not said.
     pub(crate) b: Option<String>,
     /// Only this table.
     pub(crate) table: Option<String>,
@@ -141,6 +141,11 @@ fn told(error: OpError) -> Failure {
     }
 }
 
+/// Whether a text stands for the live database.
+pub(crate) fn is_live(text: &str) -> bool {
+    text.trim().eq_ignore_ascii_case("now")
+}
+
 /// Lays two states side by side.
 fn between<T>(
     place: &Place,
@@ -148,8 +153,14 @@ fn between<T>(
     look: impl FnOnce(&Pair<'_>, [String; 2]) -> Result<T, OpError>,
 ) -> Result<Result<T, OpError>, Failure> {
     let context = &place.caller.context;
+    if is_live(&wanted.a) {
+        return Err(Failure::usage(
+            "a comparison begins with a snapshot: only its end can be the live database, as b=now",
+        )
+        .hint("exchange the two: a=SNAPSHOT&b=now"));
+    }
     let mut old = place.spec(&wanted.a)?;
-    let new = wanted.b.as_deref().map(|text| place.spec(text)).transpose()?;
+    let new = wanted.b.as_deref().filter(|text| !is_live(text)).map(|text| place.spec(text)).transpose()?;
     if new.is_none() {
         // The live state of a database that is being restored is nobody's.
         place.is_whole(&Task::Create { note: None })?;
