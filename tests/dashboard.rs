@@ -546,6 +546,9 @@ fn users_and_tokens_are_made_and_seen_once() {
     let ann = Browser::logged_in(&served, "ann", "correct horse");
     let made = ann
         .send("/access/tokens", &[("name", "nightly"), ("scope", "backup"), ("databases", "shop"), ("expires", "90d")]);
+    assert!(text(&made).contains("It ends <time"), "{made}");
+    let wrong = ann.send("/access/tokens", &[("name", "short"), ("scope", "backup"), ("expires", "90")]);
+    assert!(wrong.status == 400 && text(&wrong).contains("has no unit"), "{wrong}");
     let token = text(&made).split("pgk_").nth(1).unwrap().split('<').next().unwrap().to_owned();
     let bearer = format!("Authorization: Bearer pgk_{token}");
     assert_eq!(served.send("GET", "/api/v1/databases", &[&bearer], b"").status, 200);

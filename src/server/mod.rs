@@ -33,7 +33,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use access::{Access, AccessError, Account, Scope, Token};
+pub use access::{Access, AccessError, Account, Scope, Token, end_after};
 pub use config::{ClusterConfig, ServeConfig, ServeError};
 pub use life::serve;
 pub use routes::openapi;

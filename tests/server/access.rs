@@ -56,6 +56,11 @@ fn without_a_user_only_this_machine_is_heard() {
     // From the moment on at which there is a user, everybody is asked.
     add_user(&machine, "ann", "correct horse", &["--scope", "admin", "--config", "pagekeep.toml"]);
     machine.run(&["token", "create", "--expires", "0s"]).fails(2, &["over at once"]);
+    machine.run(&["token", "create", "--expires", "90"]).fails(2, &["'90' has no unit", "90d"]);
+    let ends = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(90 * 24);
+    let made = machine.ok(&["token", "create", "--expires", "90d"]);
+    assert!(made.stderr.contains(&format!("may read until {}", ends.strftime("%Y-%m-%d"))), "{made:?}");
+    assert!(machine.ok(&["token", "create"]).stderr.contains("until it is taken away"));
     let strange = machine.ok(&["token", "create", "--database", "nothere"]);
     assert!(strange.stderr.contains("no database 'nothere' is served now"), "{strange:?}");
     served.get("/api/v1/databases").refused(401, "unauthorized", "name and password");

@@ -2,7 +2,6 @@
 
 use std::io::{IsTerminal, Read};
 
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::remotes::rows_or_nothing;
@@ -11,7 +10,7 @@ use crate::cli::output::{Output, moment};
 use crate::cli::session::Session;
 use crate::ops::OpError;
 use crate::server::{self, Access, Scope, ServeConfig, ServeOptions};
-use crate::workspace::{WorkspaceError, duration};
+use crate::workspace::WorkspaceError;
 
 /// The longest password that is read.
 const PASSWORD_BYTES: u64 = 4096;
@@ -81,19 +80,12 @@ pub(crate) fn token(session: &Session, place: Place, command: Token) -> Result<O
     match command {
         Token::Create { name, may, expires } => {
             let now = session.context.now();
-            let bad = |reason: String| OpError::from(WorkspaceError::Setting { reason });
-            let after = |text: String| -> Result<jiff::Timestamp, OpError> {
-                let span = SignedDuration::try_from(duration(&text).map_err(bad)?).unwrap_or(SignedDuration::MAX);
-                if span.is_zero() {
-                    return Err(bad(format!("'{text}' is over at once: nobody could use the token")));
-                }
-                now.checked_add(span).map_err(|_| bad(format!("'{text}' is longer than time goes on")))
-            };
-            let expires = expires.map(after).transpose()?;
+            let expires = expires.map(|text| server::end_after(&text, now)).transpose()?;
             let (token, secret) = access.add_token(&name, scope(&may), databases(session, &may)?, expires, now)?;
             let json =
                 json!({"id": token.id, "name": token.name, "token": secret, "scope": may.scope, "expires_at": expires});
-            let said = format!("{} may {}; it is not shown again", token.id, may.scope);
+            let until = expires.map_or("it is taken away".into(), moment);
+            let said = format!("{} may {} until {until}; it is not shown again", token.id, may.scope);
             Ok(strangers(session, &place, &may, Output::new(secret, json).say(said)))
         }
         Token::List => {

@@ -11,11 +11,12 @@ mod throttle;
 
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::base::Name;
 use crate::ops::ErrorKind;
+use crate::workspace::{duration, has_unit};
 
 pub use file::Access;
 pub(crate) use gate::{Gate, LoggedIn, Who, cookie, gate, prove, set_cookie};
@@ -150,6 +151,20 @@ impl From<AccessError> for crate::ops::OpError {
     fn from(error: AccessError) -> Self {
         crate::ops::OpError::Built { kind: error.kind(), hint: error.hint(), failure: Box::new(error) }
     }
+}
+
+/// When what is given now ends that is to last for a time like `90d`.
+///
+/// # Errors
+/// When the text is no such time, has no unit, or is over at once.
+pub fn end_after(text: &str, now: Timestamp) -> Result<Timestamp, AccessError> {
+    let unfit = |reason: String| AccessError::Unfit { reason };
+    has_unit(text).map_err(unfit)?;
+    let span = SignedDuration::try_from(duration(text).map_err(unfit)?).unwrap_or(SignedDuration::MAX);
+    if span.is_zero() {
+        return Err(unfit(format!("'{text}' is over at once: nobody could use the token")));
+    }
+    now.checked_add(span).map_err(|_| unfit(format!("'{text}' is longer than time goes on")))
 }
 
 /// Names that fit into headers and logs.

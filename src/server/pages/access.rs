@@ -1,7 +1,6 @@
 //! Users, tokens, and who did what.
 
 use axum::response::Response;
-use jiff::SignedDuration;
 use maud::{Markup, html};
 use serde::Serialize;
 use serde_json::Value;
@@ -11,9 +10,9 @@ use super::parts::{badge, calendar, empty, moment};
 use super::visit::{Fields, Form, Visit, go};
 use super::words;
 use crate::base::Name;
-use crate::server::access::Scope;
+use crate::ops::OpError;
+use crate::server::access::{Scope, end_after};
 use crate::server::answer::Failure;
-use crate::workspace::duration;
 
 /// Lines of the audit log that are shown.
 const DEEDS: usize = 100;
@@ -27,7 +26,15 @@ pub(super) struct View {
     audit: Vec<Value>,
     /// A token that was just made: seen only here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    made: Option<String>,
+    made: Option<Made>,
+}
+
+/// A token that was just made.
+#[derive(Serialize)]
+pub(super) struct Made {
+    token: String,
+    /// For ever when not said.
+    expires_at: Option<String>,
 }
 
 /// A user or a token.
@@ -52,7 +59,7 @@ fn all(visit: &Visit) -> Result<(), Failure> {
     }
 }
 
-fn look(visit: &Visit, made: Option<String>) -> Result<View, Failure> {
+fn look(visit: &Visit, made: Option<Made>) -> Result<View, Failure> {
     all(visit)?;
     let names = |databases: &[Name]| databases.iter().map(ToString::to_string).collect();
     let access = &visit.server.access;
@@ -94,7 +101,9 @@ fn shown(visit: &Visit, data: View) -> Response {
 fn view(visit: &Visit, data: &View) -> Markup {
     html! {
         @if let Some(made) = &data.made {
-            div.notice role="status" { p { "The token, shown only now:" } pre tabindex="0" { code { (made) } } }
+            div.notice role="status" { p { "The token, shown only now:" } pre tabindex="0" { code { (made.token) } }
+                p { @match &made.expires_at { Some(at) => { "It ends " (moment(visit, at)) ", on " (calendar(visit, at)) "." }, None => "It does not end by itself." } }
+            }
         }
         h2 { "Users" }
         @if data.users.is_empty() { (empty("Nobody has to log in yet", html! {
@@ -207,17 +216,13 @@ pub(super) async fn add_token(visit: Visit, Form(given): Form) -> Result<Respons
     let (name, expires) = (given.need("name")?, given.text("expires"));
     let data = visit.find(move |visit| {
         let now = visit.server.base.context.now();
-        let after = |text: String| {
-            let span =
-                SignedDuration::try_from(duration(&text).map_err(Failure::usage)?).unwrap_or(SignedDuration::MAX);
-            now.checked_add(span).map_err(|_| Failure::usage(format!("'{text}' is longer than time goes on")))
-        };
         let access = &visit.server.access;
         if access.users()?.is_empty() {
             return Err(Failure::usage("with a token and no user nobody could log in here").hint("make a user first"));
         }
-        let (_, secret) = access.add_token(&name, scope, databases, expires.map(after).transpose()?, now)?;
-        look(visit, Some(secret))
+        let expires = expires.map(|text| end_after(&text, now)).transpose().map_err(OpError::from)?;
+        let (token, secret) = access.add_token(&name, scope, databases, expires, now)?;
+        look(visit, Some(Made { token: secret, expires_at: token.expires_at.map(|at| at.to_string()) }))
     });
     Ok(shown(&visit, data.await?))
 }
