@@ -461,3 +461,12 @@ fn tls_is_trusted_by_an_authority_of_ones_own() {
     let other = format!("https://127.0.0.1:{}", served.address.port());
     here.run(&["connect", &other, "--ca", "cert.pem"]).fails(4, &["cannot be trusted"]);
 }
+
+#[test]
+fn what_is_no_address_is_said_as_it_was_typed() {
+    let machine = Machine::new();
+    machine.run(&["connect", "foo"]).fails(2, &["\"foo\" is not the address of a server", "https://"]);
+    let secret = machine.run(&["connect", "https://ann:hush@"]);
+    secret.fails(2, &["is not the address of a server"]);
+    assert!(!secret.stderr.contains("hush"), "{}", secret.stderr);
+}

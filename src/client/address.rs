@@ -3,9 +3,21 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 use super::ClientError;
+
+/// Why most words are no address.
+const NO_SCHEME: &str = "it begins with neither https:// nor http://";
+
+/// What was given, without what may be a secret: what stands before a @, and behind a ? or a #.
+fn shown(text: &str) -> String {
+    let text = text.trim();
+    let (before, rest) = text.rsplit_once('@').map_or(("", text), |(_, rest)| ("\u{2026}@", rest));
+    let address = rest.split(['?', '#']).next().unwrap_or_default();
+    let after = if address.len() < rest.len() { "\u{2026}" } else { "" };
+    format!("{before}{address}{after}")
+}
 
 /// `https://host:port`, perhaps with a path before `/api`; without secrets, and without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,20 +29,19 @@ impl ServerAddress {
     /// # Errors
     /// [`ClientError::BadAddress`] when it is none, or has more in it than an address.
     pub fn parse(text: &str) -> Result<Self, ClientError> {
-        let bad = |shown: &str, reason: &str| ClientError::BadAddress { text: shown.into(), reason: reason.into() };
-        let mut url = Url::parse(text.trim()).map_err(|error| bad("this", &error.to_string()))?;
+        let bad = |reason: &str| ClientError::BadAddress { text: shown(text), reason: reason.into() };
+        let mut url = Url::parse(text.trim()).map_err(|error| match error {
+            ParseError::RelativeUrlWithoutBase => bad(NO_SCHEME),
+            error => bad(&error.to_string()),
+        })?;
         if !url.username().is_empty() || url.password().is_some() {
-            let _ = (url.set_username(""), url.set_password(None));
-            return Err(bad(
-                url.as_str(),
-                "a name and a password do not belong into it; they are for `pagekeep login`",
-            ));
+            return Err(bad("a name and a password do not belong into it; they are for `pagekeep login`"));
         }
         if !["http", "https"].contains(&url.scheme()) || url.host().is_none() {
-            return Err(bad(url.as_str(), "it begins with neither https:// nor http://"));
+            return Err(bad(NO_SCHEME));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(bad("this", "it has a ? or a # in it"));
+            return Err(bad("it has a ? or a # in it"));
         }
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
@@ -91,6 +102,22 @@ mod tests {
         assert_eq!(below.as_str(), "https://a/b/api/x%2F..%2Fy%3F/%C3%A9?q=1%262");
         for wrong in ["", "backup.example.org", "ftp://a", "https://", "https://a/?x", "https://a/#x"] {
             assert!(ServerAddress::parse(wrong).is_err(), "{wrong}");
+        }
+        let told = |text: &str| ServerAddress::parse(text).unwrap_err().to_string();
+        assert_eq!(
+            told(" foo "),
+            "\"foo\" is not the address of a server: it begins with neither https:// nor http://"
+        );
+        assert!(told("https://a/?token=hush").starts_with("\"https://a/\u{2026}\" is not"));
+        for secret in [
+            "ann:hush@a",
+            "https://ann:hush@",
+            "https://ann:hush?x@",
+            "ann hush@a",
+            "https://a/?token=hush#hush",
+            "https://[hush@a?x",
+        ] {
+            assert!(!told(secret).contains("hush"), "{}", told(secret));
         }
         let secret = ServerAddress::parse("https://ann:hush@a/").unwrap_err().to_string();
         assert!(!secret.contains("hush") && !secret.contains("ann"), "{secret}");
