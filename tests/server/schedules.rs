@@ -61,6 +61,40 @@ fn schedules_are_configured_shown_and_taken_away() {
 }
 
 #[test]
+fn of_several_databases_the_schedule_and_jobs_of_one_are_shown() {
+    let machine = settled();
+    machine.database("crm.db", "wal");
+    machine.ok(&["init", "crm.db"]);
+    for (database, every) in [("shop", "10m"), ("crm", "20m")] {
+        machine.ok(&["--db", database, "backup", "configure", "--every", every]);
+        machine.ok(&["--db", database, "call", "sp_backup_create"]);
+    }
+    let shown = |arguments: &[&str]| machine.ok(arguments).stdout;
+    let one = shown(&["schedule", "--db", "crm"]);
+    assert!(one.contains("every 20m") && !one.contains("shop"), "{one}");
+    let one = shown(&["jobs", "--db", "crm"]);
+    assert!(one.contains("crm") && !one.contains("shop"), "{one}");
+    for command in ["schedule", "jobs"] {
+        let all = shown(&[command]);
+        assert!(all.contains("crm") && all.contains("shop"), "{all}");
+        machine.run(&[command, "--db", "till"]).fails(14, &["till"]);
+    }
+}
+
+#[test]
+fn null_takes_away_what_a_schedule_says() {
+    let (_machine, _path, served) = served();
+    let set = |change| served.post("/api/v1/databases/shop/schedule", change).data();
+    set(json!({"schedule": "0 2 * * *", "timezone": "Europe/Berlin", "retention": 7, "jitter": "5m"}));
+    let kept = set(json!({"on_start": true}));
+    let said = (&kept["timezone"], &kept["retention"], &kept["jitter"]);
+    assert_eq!(said, (&json!("Europe/Berlin"), &json!(7), &json!("5m")), "what is not said stays");
+    let gone = set(json!({"timezone": null, "retention": null, "jitter": null}));
+    let said = (&gone["timezone"], &gone["retention"], &gone["jitter"], &gone["cron"]);
+    assert_eq!(said, (&json!(null), &json!(null), &json!(null), &json!("0 2 * * *")), "{gone}");
+}
+
+#[test]
 fn a_schedule_runs_and_leaves_out_what_did_not_change() {
     let machine = settled();
     machine.ok(&["backup", "configure", "--every", "10s", "--on-start"]);

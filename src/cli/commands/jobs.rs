@@ -17,6 +17,9 @@ use crate::workspace::{Job, JobState, Workspace};
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) fn list(session: &Session) -> Result<Output, OpError> {
+    if session.globals.db.is_some() {
+        return history(session);
+    }
     let workspace = session.workspace()?;
     let found = workspace.jobs()?;
     Ok(table(&found, |job| json_of(&workspace, job)))

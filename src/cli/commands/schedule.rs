@@ -34,7 +34,13 @@ pub(crate) fn configure(session: &Session, wanted: Configure) -> Result<Output, 
 }
 
 pub(crate) fn list(session: &Session, count: usize) -> Result<Output, OpError> {
-    let all = ops::planned(&session.context, &session.workspace()?, count)?;
+    let only = session.globals.db.as_ref().map(|_| session.database(false)).transpose()?;
+    let workspace = match &only {
+        Some(database) => database.workspace.clone(),
+        None => session.workspace()?,
+    };
+    let mut all = ops::planned(&session.context, &workspace, count)?;
+    all.retain(|planned| only.as_ref().is_none_or(|only| planned.database == only.handle));
     let row = |planned: &Planned| {
         let next = planned.next.iter().map(|next| run_at(planned, *next)).collect::<Vec<_>>().join(", ");
         let kept = planned.schedule.retention.map_or("-".into(), |kept| kept.to_string());

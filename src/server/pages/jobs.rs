@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::layout::{Page, Section, button};
 use super::parts::{self, empty, fact, job_state, moment, moment_or_none, task};
 use super::visit::{Form, Visit, go};
-use super::words::{self, size};
+use super::words::{self, shell, size};
 use crate::server::access::Scope;
 use crate::server::answer::Failure;
 use crate::server::input::{Asked, At};
@@ -47,7 +47,7 @@ pub(super) async fn list(visit: Visit) -> Result<Response, Failure> {
             } @else { (parts::job_rows(visit, jobs, database.is_none())) }
         };
         let page = Page::new(Section::Jobs, database.map_or("Jobs".to_owned(), |name| format!("Jobs of {name}")), body);
-        page.command("pagekeep jobs")
+        page.command(database.map_or("pagekeep jobs".to_owned(), |name| format!("pagekeep --db {} jobs", shell(name))))
     }))
 }
 
