@@ -217,6 +217,75 @@ fn nothing_changes_without_the_secret_of_the_session() {
 }
 
 #[test]
+fn nobody_is_offered_what_they_may_not_do() {
+    let (machine, _path, served) = served();
+    std::fs::create_dir(machine.path("elsewhere")).unwrap();
+    machine.ok(&["backup", "configure", "--every", "10m", "--retention", "7"]);
+    machine.ok(&["backup", "add", "far", "elsewhere"]);
+    machine.ok(&["backup", "sync", "far"]);
+    machine.ok(&["tag", "v1"]);
+    for scope in ["admin", "backup", "read"] {
+        add_user(&machine, &format!("ann-{scope}"), scope);
+    }
+    let pages = |scope: &str| {
+        let browser = Browser::logged_in(&served, &format!("ann-{scope}"), "correct horse");
+        ["", "/configure?keep-last=1", "/remotes/far", "/snapshots/1"].map(|page| {
+            browser.page(&format!("/databases/shop{page}")) + &browser.page("/schedule") + &browser.page("/")
+        })
+    };
+    // Everybody may log out, and an administrator has what the others lack.
+    let forms = |page: &str| page.matches("method=\"post\"").count() - page.matches("action=\"/logout\"").count();
+    let [shop, configure, remote, snapshot] = pages("admin");
+    assert!(shop.contains(">Configure<") && shop.contains("Back up now"));
+    assert!(configure.contains(">Save<") && configure.contains("Save as policy") && configure.contains(">Add<"));
+    assert!(remote.contains("Forget this remote of shop") && remote.contains(">Sync now<"));
+    assert!(snapshot.contains("Remove v1"));
+    let [shop, configure, remote, snapshot] = pages("backup");
+    assert!(shop.contains("Back up now") && remote.contains(">Doctor<") && !remote.contains("Forget this"));
+    assert!(snapshot.contains(">Tag<") && !snapshot.contains("Remove v1"), "{snapshot}");
+    assert!(configure.contains("Show what would go") && forms(&configure) == 0, "{configure}");
+    assert!(configure.contains("--every 10m --retention 7"), "{configure}");
+    for page in pages("read") {
+        assert_eq!(forms(&page), 0, "{page}");
+        assert!(!page.contains(">Configure</a>") && !page.contains("Set a schedule"), "{page}");
+    }
+    // Whoever is told no is still inside.
+    let eve = Browser::logged_in(&served, "ann-read", "correct horse");
+    for (path, status) in [("/access", 403), ("/databases/nothing", 404), ("/nowhere", 404)] {
+        let reply = eve.get(path);
+        let page = text(&reply);
+        assert!(reply.status == status && page.contains("action=\"/logout\""), "{reply}");
+        assert!(page.contains("href=\"/jobs\"") && page.contains(&eve.csrf) && page.matches("<h1>").count() == 1);
+    }
+    assert!(!text(&Browser::open(&served).get("/login")).contains("href=\"/jobs\""));
+}
+
+#[test]
+fn lists_become_cards_where_there_is_little_room() {
+    let (machine, _path, served) = served();
+    std::fs::create_dir(machine.path("elsewhere")).unwrap();
+    machine.ok(&["backup", "configure", "--every", "10m"]);
+    machine.ok(&["backup", "add", "far", "elsewhere"]);
+    add_user(&machine, "ann", "admin");
+    let ann = Browser::logged_in(&served, "ann", "correct horse");
+    ann.done("/databases/shop/backup", &[]);
+    for path in ["/schedule", "/jobs", "/remotes", "/access"] {
+        let page = ann.page(path);
+        let tables = page.split("<table").skip(1).map(|rest| rest.split("</table>").next().unwrap());
+        let mut count = 0;
+        for table in tables {
+            assert!(table.starts_with(" class=\"stack\""), "{path}: {table}");
+            // Each cell says what it is, but for the first, which names the card, and what can be done with it.
+            let cells = table.split("<td").skip(1).filter(|cell| !cell.contains("data-label"));
+            let plain = cells.filter(|cell| !cell.starts_with(" class=\"row-deeds\"")).count();
+            assert!(plain <= table.matches("<tr").count() - 1, "{path}: {table}");
+            count += 1;
+        }
+        assert!(count > 0, "{path}");
+    }
+}
+
+#[test]
 fn names_and_rows_are_shown_and_never_run() {
     let machine = Machine::new();
     let name = "<script>alert(1)&.json";

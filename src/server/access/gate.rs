@@ -120,8 +120,11 @@ pub(crate) async fn gate(
     let name = found.as_ref().map_or_else(|_| "somebody".to_owned(), |who| who.name.clone());
     let response = match found {
         Ok(who) => {
-            request.extensions_mut().insert(who);
-            next.run(request).await
+            request.extensions_mut().insert(who.clone());
+            let mut response = next.run(request).await;
+            // Who dresses answers for people shows them as those who they are.
+            response.extensions_mut().insert(who);
+            response
         }
         Err(_) if is_public(&path) => next.run(request).await,
         Err(failure) => failure.into_response(),

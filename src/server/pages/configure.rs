@@ -118,8 +118,13 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
 
 /// The command that makes the schedule what it is; one like many while there is none.
 fn configuring(name: &str, schedule: Option<&ScheduleView>) -> String {
-    let mut command = format!("pagekeep --db {} backup configure", shell(name));
-    let Some(one) = schedule else { return command + " --schedule \"0 2 * * *\" --retention 7" };
+    let said = schedule.map_or_else(|| "--schedule \"0 2 * * *\" --retention 7".into(), told);
+    format!("pagekeep --db {} backup configure {said}", shell(name))
+}
+
+/// A schedule as the command line has it.
+fn told(one: &ScheduleView) -> String {
+    let mut command = String::new();
     let mut say = |flag: &str, value: Option<&str>| {
         if let Some(value) = value {
             command.push_str(&format!(" --{flag} {}", shell(value)));
@@ -132,7 +137,7 @@ fn configuring(name: &str, schedule: Option<&ScheduleView>) -> String {
     say("jitter", one.jitter.as_deref());
     say("on-start", one.on_start.then_some("true"));
     say("enabled", (!one.enabled).then_some("false"));
-    command
+    command.trim_start().to_owned()
 }
 
 /// The policy that is looked at, else the one that holds, else one like many.
@@ -185,6 +190,12 @@ fn view(visit: &Visit, data: &View) -> Markup {
 }
 
 fn schedule(visit: &Visit, base: &str, now: Option<&ScheduleView>) -> Markup {
+    if !visit.may(Scope::Admin) {
+        return html! {
+            p { @match now { Some(one) => code { (told(one)) }, None => span.none { "It is not backed up by itself." } } }
+            @if let Some(next) = now.and_then(|one| one.next.first()) { p.hint { "Next run " (moment(visit, next)) "." } }
+        };
+    }
     let text = |field: fn(&ScheduleView) -> Option<&String>| {
         now.and_then(field).map(String::as_str).unwrap_or_default().to_owned()
     };
@@ -214,7 +225,7 @@ fn keeping(visit: &Visit, base: &str, data: &View) -> Markup {
     };
     let (tags, none) = (shown.map(|policy| policy.keep_tag.as_slice()).unwrap_or_default(), String::new());
     html! {
-        p.hint { "How many of this machine\u{2019}s snapshots stay. The newest, and what is tagged or held, stays always. Look at what would go before you save." }
+        p.hint { "How many of this machine\u{2019}s snapshots stay. The newest, and what is tagged or held, stays always. " @if visit.may(Scope::Admin) { "Look at what would go before you save." } }
         form.fields method="get" action={ (base) "/configure#retention" } {
             div.quotas { @for (name, word) in QUOTAS { label { span { (word) } input name=(name) inputmode="numeric" value=(value(name)) placeholder="0"; } } }
             label { span { "All within" } input name=(WITHIN) value=(value(WITHIN)) placeholder="14d"; }
@@ -224,7 +235,7 @@ fn keeping(visit: &Visit, base: &str, data: &View) -> Markup {
         @if let Some(policy) = &data.policy { p.muted { "Now: " code { (policy) } } }
         @if let Some(trial) = &data.trial {
             p { strong { (trial.going) " would go" } ", " (trial.verdicts.len().saturating_sub(trial.going)) " stay, with " code { (trial.policy) } "." }
-            form method="post" action={ (base) "/configure/retention" } {
+            @if visit.may(Scope::Admin) { form method="post" action={ (base) "/configure/retention" } {
                 (secret(visit))
                 @for (name, _) in QUOTAS { input type="hidden" name=(name) value=(value(name)); }
                 input type="hidden" name=(WITHIN) value=(value(WITHIN));

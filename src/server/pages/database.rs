@@ -101,11 +101,11 @@ fn view(visit: &Visit, data: &View) -> Markup {
             (fact("Last good", html! { (moment_or_none(visit, standing.good_at.as_deref())) p.muted { "may be " (span(standing.objective_s)) " old" } }))
             (fact("Next run", html! {
                 @match &database.next_run { Some(next) => (moment(visit, next)), None => span.none { "none" } }
-                p.muted { @match &database.schedule { Some(words) => (words), None => a href={ (base) "/configure" } { "Set a schedule" } } }
+                p.muted { @match &database.schedule { Some(words) => (words), None => @if visit.may(Scope::Admin) { a href={ (base) "/configure" } { "Set a schedule" } } } }
             }))
             (fact("Remotes", html! {
                 (parts::remotes(&database.name, &database.remotes))
-                @if database.remotes.is_empty() { p.muted { a href={ (base) "/configure#remotes" } { "Add one: a copy elsewhere" } } }
+                @if database.remotes.is_empty() && visit.may(Scope::Admin) { p.muted { a href={ (base) "/configure#remotes" } { "Add one: a copy elsewhere" } } }
             }))
             (fact("Last drill", html! { @match &standing.drill {
                 Some(drill) => { (moment(visit, &drill.at)) p.muted { (drill.verdict) ", restored in " (drill.restore_ms) "\u{a0}ms" } },

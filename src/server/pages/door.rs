@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 
 use super::layout::{self, Page, Section};
-use super::visit::{Fields, Form, csrf_of, go};
+use super::visit::{Fields, Form, Visit, csrf_of, go};
 use crate::server::Server;
 use crate::server::access::Who;
 use crate::server::answer::{Failure, Told};
@@ -93,8 +93,8 @@ fn form(next: &str, said: Option<&str>, wrong: Option<&str>) -> Markup {
     layout::document(None, Page::new(Section::Door, "Log in", body))
 }
 
-/// What went wrong, for people: what, why, and what to do next.
-pub(super) fn failure(status: StatusCode, told: &Told) -> Markup {
+/// What went wrong, for people: what, why, and what to do next. Who is inside stays there.
+pub(super) fn failure(visit: Option<&Visit>, status: StatusCode, told: &Told) -> Markup {
     let title = match status {
         StatusCode::NOT_FOUND => "Not found",
         StatusCode::FORBIDDEN => "Not allowed",
@@ -104,13 +104,13 @@ pub(super) fn failure(status: StatusCode, told: &Told) -> Markup {
         _ => "Something went wrong",
     };
     let body = html! {
-        h1 { (title) }
+        @if visit.is_none() { h1 { (title) } }
         p.wrong role="alert" { (told.message()) }
         @if let Some(hint) = told.advice() { p.hint { (hint) } }
         p.ways { a.button href="/" { "All databases" } }
         p.hint { "Nothing was changed by this. Your browser\u{2019}s back button leads to where you were." }
     };
-    layout::document(None, Page::new(Section::Door, title, body))
+    layout::document(visit, Page::new(Section::Door, title, body))
 }
 
 /// An address of this server, and of no other.

@@ -10,6 +10,7 @@ use super::plots;
 use super::visit::Visit;
 use super::words::{self, many, segment, size, span};
 use crate::base::Name;
+use crate::server::access::Scope;
 use crate::server::answer::Failure;
 use crate::server::input::Asked;
 use crate::server::routes::databases::{self, Summary};
@@ -101,7 +102,8 @@ fn row(visit: &Visit, card: &Card) -> Markup {
             }
             td data-label="Next run" { @match &summary.next_run {
                 Some(next) => (moment(visit, next)),
-                None => a.quiet href={ (words::database(&summary.name)) "/configure" } { "set a schedule" },
+                None if visit.may(Scope::Admin) => a.quiet href={ (words::database(&summary.name)) "/configure" } { "set a schedule" },
+                None => span.none { (words::NONE) },
             } }
             td data-label="Remotes" { (remotes(&summary.name, &summary.remotes)) }
             td data-label="Last drill" { @match standing.and_then(|standing| standing.drill.as_ref()) {

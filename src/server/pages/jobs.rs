@@ -74,10 +74,10 @@ pub(super) async fn one(visit: Visit) -> Result<Response, Failure> {
         let job = &data.job;
         let is_over = job.is_over();
         let deeds = html! {
-            @if !is_over && !job.cancel_requested && visit.who.scope >= Scope::Backup { (button(visit, &format!("/jobs/{}/cancel", job.id), "Cancel", "danger")) }
+            @if !is_over && !job.cancel_requested && visit.may(Scope::Backup) { (button(visit, &format!("/jobs/{}/cancel", job.id), "Cancel", "danger")) }
             @if job.state == "completed" && job.verb.as_deref() == Some("add") { @if let Some(remote) = &job.remote {
-                a.button href={ (words::database(&job.database)) "/configure#remotes" } { "Configure" }
-                (button(visit, &format!("{}/remotes/{}/sync", words::database(&job.database), words::segment(remote)), "Sync now", "primary"))
+                @if visit.may(Scope::Admin) { a.button href={ (words::database(&job.database)) "/configure#remotes" } { "Configure" } }
+                @if visit.may(Scope::Backup) { (button(visit, &format!("{}/remotes/{}/sync", words::database(&job.database), words::segment(remote)), "Sync now", "primary")) }
             } }
             @if is_over { @if let Some(snapshot) = &job.snapshot { a.button.primary href=(words::snapshot(&job.database, snapshot)) { "Open " (snapshot) } } }
         };

@@ -5,7 +5,6 @@ use axum::response::IntoResponse;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::visit::Visit;
-use crate::server::access::Scope;
 
 /// A page without its frame.
 pub(super) struct Page {
@@ -136,7 +135,7 @@ fn navigation(visit: &Visit, at: Section) -> Markup {
         div.side {
             a.brand href="/" { (PreEscaped(include_str!("icon.svg"))) "pagekeep" }
             nav aria-label="Main" {
-                @for (section, name, address) in SECTIONS.into_iter().filter(|one| one.0 != Section::Access || visit.may(Scope::Admin)) {
+                @for (section, name, address) in SECTIONS.into_iter().filter(|one| one.0 != Section::Access || visit.may_give_access()) {
                     a href=(address) aria-current=[(section == at).then_some("page")] { (name) }
                 }
             }

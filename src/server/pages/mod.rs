@@ -36,10 +36,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
 use super::Server;
-use super::access::cookie;
+use super::access::{Who, cookie};
 use super::answer::{Failure, Told};
 use super::input::MOST_JSON;
-use visit::{Fields, TWIN, go, is_form};
+use visit::{Fields, TWIN, Visit, csrf_of, go, is_form};
 
 /// The header that forms cannot send, and have as a field.
 const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
@@ -114,10 +114,11 @@ impl Twins for Router<Arc<Server>> {
 }
 
 /// Takes the secret out of forms, and tells failures to people as pages.
-pub(super) async fn dress(State(_server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+pub(super) async fn dress(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let wants_page = wants_page(&method, uri.path(), request.headers());
     let has_cookie = cookie(request.headers()).is_some();
+    let csrf = if wants_page { csrf_of(&server, request.headers()) } else { None };
     let back = request.headers().get(header::REFERER).and_then(|from| from.to_str().ok()).and_then(path_of);
     let request = match with_secret(request).await {
         Ok(request) => request,
@@ -135,7 +136,8 @@ pub(super) async fn dress(State(_server): State<Arc<Server>>, request: Request, 
         let next: String = url::form_urlencoded::byte_serialize(door::inside(Some(&wanted)).as_bytes()).collect();
         return go(format!("/login?next={next}{said}"));
     }
-    let mut page = (status, layout::html(door::failure(status, &told))).into_response();
+    let visit = response.extensions().get::<Who>().map(|who| Visit::of(&server, who.clone(), csrf));
+    let mut page = (status, layout::html(door::failure(visit.as_ref(), status, &told))).into_response();
     let again = response.headers().get(header::RETRY_AFTER).cloned();
     page.headers_mut().extend(again.map(|again: HeaderValue| (header::RETRY_AFTER, again)));
     page

@@ -174,10 +174,10 @@ pub(super) async fn one(visit: Visit) -> Result<Response, Failure> {
     Ok(visit.show(View { database: visit.part(0), remote, sharing, space }, |visit, data| {
         let name = data.remote.0["name"].as_str().unwrap_or_default();
         let base = address(&data.database, name);
-        let deeds = html! {
+        let deeds = html! { @if visit.may(Scope::Backup) {
             (button(visit, &format!("{}/doctor?remote={}", words::database(&data.database), words::segment(name)), "Doctor", ""))
             (button(visit, &format!("{base}/sync"), "Sync now", "primary"))
-        };
+        } };
         let given = PRICES.iter().filter_map(|(field, _)| Some(format!(" --{field} {}", visit.asked.text(field)?)));
         let prices: String = if data.space.is_some() { given.collect() } else { String::new() };
         Page::new(Section::Remotes, format!("{name} of {}", data.database), view(visit, data, &base))

@@ -8,6 +8,7 @@ use super::layout::{Page, Section};
 use super::parts::{badge, calendar, empty, moment, moment_or_none};
 use super::visit::Visit;
 use super::words;
+use crate::server::access::Scope;
 use crate::server::answer::Failure;
 use crate::server::routes::schedules::{self, ScheduleView};
 

@@ -284,7 +284,7 @@ fn tagging(visit: &Visit, data: &View, address: &str) -> Markup {
             label { span { "Name" } input name="name" required maxlength="80" placeholder="before-the-move"; }
             label { span { "Note" } input name="note" placeholder="optional"; }
             button type="submit" { "Tag" }
-            @for tag in &data.tags { button.quiet type="submit" form={ "untag-" (tag) } { "Remove " (tag) } }
+            @if visit.may(Scope::Restore) { @for tag in &data.tags { button.quiet type="submit" form={ "untag-" (tag) } { "Remove " (tag) } } }
         }
         @for tag in &data.tags { form hidden id={ "untag-" (tag) } method="post" action={ (address) "/untag" } {
             (secret(visit)) input type="hidden" name="name" value=(tag);

@@ -75,9 +75,20 @@ impl Fields {
 }
 
 impl Visit {
+    /// The visit of somebody whose page went wrong: they are still inside.
+    pub(super) fn of(server: &Arc<Server>, who: Who, csrf: Option<String>) -> Self {
+        let (parts, asked) = (Vec::new(), Fields::default());
+        Self { server: Arc::clone(server), who, csrf, is_twin: false, parts, asked }
+    }
+
     /// Whether a page offers what needs this scope; whether it is done is decided where it is done.
     pub(super) fn may(&self, scope: Scope) -> bool {
         self.who.scope >= scope
+    }
+
+    /// Whether they may make users and tokens: only whoever may do everything with everything.
+    pub(super) fn may_give_access(&self) -> bool {
+        self.may(Scope::Admin) && self.who.databases.is_empty()
     }
 
     /// One of the parts of the path.
