@@ -143,6 +143,13 @@ fn people_log_in_go_on_where_they_were_and_log_out() {
     );
     assert_eq!(foreign.status, 403);
     let ann = Browser::logged_in(&served, "ann", "correct horse");
+    // Who fails too often is told when to come again.
+    let mut failed: Vec<Reply> = (0..8).map(|_| log_in(&served, "eve", "wrong horse", "/")).collect();
+    let late = failed.pop().unwrap();
+    assert!(
+        late.status == 429 && header(&late, "retry-after").is_some_and(|wait| wait.parse::<u32>().unwrap() > 0),
+        "{late}"
+    );
     assert!(ann.page("/").contains("shop"));
     assert_eq!(header(&ann.get("/login?next=/jobs"), "location"), Some("/jobs"), "who is inside is led on");
     assert_eq!(ann.sent("/logout", &[]), "/login?said=out");
@@ -392,6 +399,11 @@ fn the_life_of_a_database_by_forms_alone() {
     assert!(browser.page("/databases/shop/snapshots/1/rows?table=item").contains("offset=50"));
     let page = browser.page("/databases/shop/snapshots/1/sql?sql=SELECT%20count(*)%20AS%20n%20FROM%20item");
     assert!(page.contains("<th class=\"number\">n</th>") && page.contains(">200<"), "{page}");
+    let none = served.post("/api/v1/databases/shop/query", json!({"sql": "SELECT * FROM item", "limit": 0})).data();
+    assert_eq!((&none["results"][0]["rows"], &none["truncated"]), (&json!([]), &json!(true)), "{none}");
+    for list in ["databases", "databases/shop/snapshots", "jobs"] {
+        served.get(&format!("/api/v1/{list}?limit=0")).refused(400, "usage", "limit is a number from 1 to");
+    }
     let wrong = browser.page("/databases/shop/snapshots/1/sql?sql=DELETE%20FROM%20item");
     assert!(wrong.contains("class=\"wrong\"") && wrong.contains("DELETE FROM item</textarea>"), "{wrong}");
 

@@ -40,6 +40,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
+/// How long a list may be: as asked, else `usual`, and `most` at most.
+///
+/// # Errors
+/// When none of it is asked for.
+pub(crate) fn bounded(asked: Option<usize>, usual: usize, most: usize) -> Result<usize, Failure> {
+    match asked.unwrap_or(usual) {
+        0 => Err(Failure::usage(format!("a list of nothing was asked for: limit is a number from 1 to {most}"))),
+        limit => Ok(limit.min(most)),
+    }
+}
+
 /// Reads JSON; nothing is `{}`.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     let bytes = if bytes.trim_ascii().is_empty() { b"{}" } else { bytes };

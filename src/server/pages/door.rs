@@ -64,7 +64,10 @@ pub(super) async fn log_in(
                 StatusCode::UNAUTHORIZED => "That name and password do not belong together.".to_owned(),
                 _ => format!("Not now: {}.", told.message()),
             };
-            Ok((status, layout::html(form(&next, None, Some(&wrong)))).into_response())
+            let mut response = (status, layout::html(form(&next, None, Some(&wrong)))).into_response();
+            let again = failure.into_response().headers().get(header::RETRY_AFTER).cloned();
+            response.headers_mut().extend(again.map(|again| (header::RETRY_AFTER, again)));
+            Ok(response)
         }
     }
 }

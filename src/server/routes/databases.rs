@@ -13,7 +13,7 @@ use crate::ops::{OpError, Trouble, title, troubles};
 use crate::server::Server;
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, Success, done};
-use crate::server::input::{Asked, At};
+use crate::server::input::{Asked, At, bounded};
 use crate::workspace::{Failing, Restoring, SourceKind};
 
 /// Databases on a page when it is not said how many.
@@ -140,9 +140,10 @@ pub(crate) struct Remote {
 #[utoipa::path(get, path = "/api/v1/databases", tag = "databases", params(Page), responses((status = 200, body = Success<Databases>)))]
 pub(crate) async fn list(State(server): Shared, who: Who, Asked(page): Asked<Page>) -> Answer<Databases> {
     who.may(Scope::Read)?;
+    let limit = bounded(page.limit, PAGE, MOST)?;
     let shared = Arc::clone(&server);
-    let found = server.pool.run(move || Ok::<_, Failure>(shared.databases(&who, &page))).await?;
-    done(found)
+    let found = server.pool.run(move || Ok::<_, Failure>(shared.databases(&who, &page, limit)));
+    done(found.await?)
 }
 
 /// One database.
@@ -217,11 +218,10 @@ pub(crate) async fn stats(State(server): Shared, who: Who, At(name): At<String>)
 }
 
 impl Server {
-    fn databases(&self, who: &Who, page: &Page) -> Databases {
+    fn databases(&self, who: &Who, page: &Page, limit: usize) -> Databases {
         let entries = self.catalog.entries();
         let seen = || entries.keys().filter(|name| who.sees(name));
         let after = page.after.as_deref().unwrap_or_default();
-        let limit = page.limit.unwrap_or(PAGE).clamp(1, MOST);
         let mut names = seen().filter(|name| name.as_str() > after);
         let wanted: Vec<&Name> = names.by_ref().take(limit).collect();
         let next = names.next().and(wanted.last()).map(|name| name.to_string());

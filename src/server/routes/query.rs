@@ -39,7 +39,7 @@ pub(crate) struct Question {
     /// In a snapshot of a directory, the path of the database.
     #[serde(default)]
     pub(crate) file: Option<String>,
-    /// So many rows at most; 1000 when not said, 100 000 at most.
+    /// So many rows at most, which may be none; 1000 when not said, 100 000 at most.
     #[serde(default)]
     pub(crate) limit: Option<usize>,
     /// So many milliseconds at most; 10 000 when not said, 60 000 at most.
@@ -92,7 +92,7 @@ pub(crate) async fn query(
         let pages = open_snapshot(&found, &spec, question.file.as_deref().map(Path::new))?;
         let snapshot = pages.name().to_owned();
         let session = QuerySession::open(pages, progress)?;
-        let left = question.limit.unwrap_or(ROWS[0]).clamp(1, ROWS[1]);
+        let left = question.limit.unwrap_or(ROWS[0]).min(ROWS[1]);
         let mut sink = Sink { reply: Reply { snapshot, ..Reply::default() }, left, bytes: BYTES };
         match session.run(&question.sql, &mut sink) {
             Ok(()) => Ok(sink.reply),

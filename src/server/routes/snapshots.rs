@@ -14,7 +14,7 @@ use super::work::{Beginning, JobView};
 use crate::ops::{Listed, title};
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, Success, done};
-use crate::server::input::{Asked, At, Body};
+use crate::server::input::{Asked, At, Body, bounded};
 use crate::server::names::FileName;
 use crate::workspace::{SourceKind, Task};
 
@@ -88,7 +88,7 @@ pub(crate) async fn list(
     let shared = Arc::clone(&server);
     let found = server.pool.run(move || {
         let place = shared.place(&who, Scope::Read, &name)?;
-        let limit = wanted.limit.unwrap_or(PAGE).clamp(1, 10_000);
+        let limit = bounded(wanted.limit, PAGE, 10_000)?;
         let spec = place.spec(wanted.at.as_deref().unwrap_or("latest"))?;
         let mut history = place.history()?;
         history.line = spec.line.clone().unwrap_or(history.line);

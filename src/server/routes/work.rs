@@ -20,7 +20,7 @@ use crate::procedures::jobs;
 use crate::server::Server;
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Failure, Success, done};
-use crate::server::input::{Asked, At};
+use crate::server::input::{Asked, At, bounded};
 use crate::workspace::{Job, JobState, Task, Workspace, WorkspaceError};
 
 /// How often a job that is followed is looked at.
@@ -291,7 +291,7 @@ pub(crate) async fn list(State(server): Shared, who: Who, Asked(wanted): Asked<W
     who.may(Scope::Read)?;
     let shared = Arc::clone(&server);
     let found = server.pool.run(move || {
-        let limit = wanted.limit.unwrap_or(100).clamp(1, 1000);
+        let limit = bounded(wanted.limit, 100, 1000)?;
         let state = wanted.state.as_deref().map(state).transpose()?;
         let fits = |job: &Job| state.is_none_or(|state| job.state == state);
         let Some(name) = &wanted.database else { return Ok(shared.all_jobs(&who, fits, limit)) };
