@@ -127,7 +127,7 @@ fn view(visit: &Visit, data: &View) -> Markup {
         }
         h2 { "Audit log" }
         @if data.audit.is_empty() { p.hint { "Each change and each refusal is written down; there was none yet." } }
-        @else { div.scroll { table {
+        @else { div.scroll { table.stack {
             thead { tr { th { "When" } th { "Who" } th { "From" } th { "What" } th.number { "Answer" } } }
             tbody { @for deed in &data.audit { (deed_row(visit, deed)) } }
         } } }
@@ -138,9 +138,9 @@ fn deed_row(visit: &Visit, deed: &Value) -> Markup {
     let text = |name: &str| deed[name].as_str().unwrap_or_default();
     let status = deed["status"].as_u64().unwrap_or_default();
     html! { tr {
-        td { (calendar(visit, text("at"))) } td { (text("who")) } td { (text("from")) }
-        td.wide { code { (text("method")) " " (text("path")) } }
-        td.number { span.wrong-text[status >= 400] { (status) } }
+        td data-label="When" { (calendar(visit, text("at"))) } td data-label="Who" { (text("who")) } td data-label="From" { (text("from")) }
+        td.wide data-label="What" { code { (text("method")) " " (text("path")) } }
+        td.number data-label="Answer" { span.wrong-text[status >= 400] { (status) } }
     } }
 }
 
@@ -152,14 +152,14 @@ fn may(scope: Scope) -> Markup {
 }
 
 fn holders(visit: &Visit, all: &[Holder], kind: &str, with_end: bool) -> Markup {
-    html! { div.scroll { table {
+    html! { div.scroll { table.stack {
         thead { tr { th { "Name" } th { "May" } th { "Databases" } th { "Since" } @if with_end { th { "Ends" } } th {} } }
         tbody { @for one in all { tr {
             td { (one.name) @if one.id != one.name { span.muted { " " (one.id) } } }
-            td { (badge("idle", one.scope.name())) }
-            td.wide { @if one.databases.is_empty() { "all" } @else { (one.databases.join(", ")) } }
-            td { (moment(visit, &one.created_at)) }
-            @if with_end { td { @match &one.expires_at { Some(at) => (moment(visit, at)), None => span.none { (words::NONE) } } } }
+            td data-label="May" { (badge("idle", one.scope.name())) }
+            td.wide data-label="Databases" { @if one.databases.is_empty() { "all" } @else { (one.databases.join(", ")) } }
+            td data-label="Since" { (moment(visit, &one.created_at)) }
+            @if with_end { td data-label="Ends" { @match &one.expires_at { Some(at) => (moment(visit, at)), None => span.none { (words::NONE) } } } }
             td.row-deeds { form method="post" action={ "/access/" (kind) "/remove" } {
                 (secret(visit)) input type="hidden" name="id" value=(one.id);
                 button.quiet type="submit" aria-label={ "Remove " (one.name) } { "Remove" }

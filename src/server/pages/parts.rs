@@ -69,7 +69,7 @@ pub(super) fn task(job: &JobView) -> &str {
 /// Jobs as rows of a table.
 pub(super) fn job_rows(visit: &Visit, jobs: &[JobView], with_database: bool) -> Markup {
     html! {
-        div.scroll { table {
+        div.scroll { table.stack {
             thead { tr {
                 th { "State" } th { "Job" }
                 @if with_database { th { "Database" } }
@@ -78,12 +78,12 @@ pub(super) fn job_rows(visit: &Visit, jobs: &[JobView], with_database: bool) -> 
             tbody {
                 @for job in jobs {
                     tr {
-                        td { (job_state(job.state)) }
-                        td { a href={ "/jobs/" (job.id) } { (task(job)) @if let Some(remote) = &job.remote { " " (remote) } } }
-                        @if with_database { td { a href=(words::database(&job.database)) { (job.database) } } }
-                        td { (moment(visit, &job.created_at)) }
-                        td.number { (took(job).unwrap_or_else(|| words::NONE.into())) }
-                        td.wide { @match (&job.error, &job.snapshot) {
+                        td data-label="State" { (job_state(job.state)) }
+                        td data-label="Job" { a href={ "/jobs/" (job.id) } { (task(job)) @if let Some(remote) = &job.remote { " " (remote) } } }
+                        @if with_database { td data-label="Database" { a href=(words::database(&job.database)) { (job.database) } } }
+                        td data-label="Begun" { (moment(visit, &job.created_at)) }
+                        td.number data-label="Took" { (took(job).unwrap_or_else(|| words::NONE.into())) }
+                        td.wide data-label="Result" { @match (&job.error, &job.snapshot) {
                             (Some(error), _) => span.wrong-text { (error.message) },
                             (None, Some(snapshot)) => a href=(words::snapshot(&job.database, snapshot)) { (snapshot) },
                             (None, None) => span.none { (words::NONE) },

@@ -46,7 +46,7 @@ pub(super) async fn list(visit: Visit) -> Result<Response, Failure> {
                 p { "What is kept on this machine alone is lost with it. Open a database, choose Configure, and add an address: a bucket, or another disk." }
                 a.button href="/" { "All databases" }
             }))
-        } @else { div.scroll { table {
+        } @else { div.scroll { table.stack {
             thead { tr { th { "Remote" } th { "Database" } th { "State" } th { "Synced" } th { "Address" } th.number { "Behind" } } }
             tbody { @for one in found { (row(visit, one)) } }
         } } } };
@@ -60,11 +60,11 @@ fn row(visit: &Visit, one: &Kept) -> Markup {
     let behind = remote["behind"].as_u64().unwrap_or(0);
     html! { tr {
         td { a.name href=(address(&one.database, name)) { (name) } }
-        td { a href=(words::database(&one.database)) { (one.database) } }
-        td { (state(remote)) @if let Some(why) = remote["failing"].as_str() { p.wrong-text { (why) } } }
-        td { (moment_or_none(visit, remote["synced_at"].as_str())) }
-        td.wide { code { (remote["url"].as_str().unwrap_or_default()) } }
-        td.number { @if behind > 0 { (many(behind, "snapshot")) } @else { span.none { (words::NONE) } } }
+        td data-label="Database" { a href=(words::database(&one.database)) { (one.database) } }
+        td data-label="State" { (state(remote)) @if let Some(why) = remote["failing"].as_str() { p.wrong-text { (why) } } }
+        td data-label="Synced" { (moment_or_none(visit, remote["synced_at"].as_str())) }
+        td.wide data-label="Address" { code { (remote["url"].as_str().unwrap_or_default()) } }
+        td.number data-label="Behind" { @if behind > 0 { (many(behind, "snapshot")) } @else { span.none { (words::NONE) } } }
     } }
 }
 

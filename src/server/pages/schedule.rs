@@ -28,17 +28,17 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
     Ok(visit.show(all, |visit, all| {
         let row = |one: &ScheduleView| html! { tr {
             td { a.name href=(words::database(&one.database)) { (one.database) } }
-            td { @if one.enabled { (badge("good", "on")) } @else { (badge("idle", "off")) } }
-            td { @match (&one.cron, &one.every) {
+            td data-label="State" { @if one.enabled { (badge("good", "on")) } @else { (badge("idle", "off")) } }
+            td data-label="Runs" { div { @match (&one.cron, &one.every) {
                 (Some(cron), _) => { code { (cron) } @if let Some(zone) = &one.timezone { span.muted { " " (zone) } } },
                 (None, Some(every)) => { "every " (every) },
                 (None, None) => span.none { (words::NONE) },
-            } @if let Some(jitter) = &one.jitter { span.muted { " \u{b1} " (jitter) } } @if one.on_start { span.muted { ", and at start" } } @if one.from_environment { span.muted { ", by the environment" } } }
-            td { (moment_or_none(visit, one.last.as_deref())) }
-            td { @match one.next.first() { Some(next) => { (moment(visit, next)) span.muted { " " (calendar_of(visit, one, next)) } }, None => span.none { (words::NONE) } } }
-            td { @for next in one.next.iter().skip(1).take(2) { div.muted { (calendar_of(visit, one, next)) } } }
-            td.number { @match one.retention { Some(kept) => (kept), None => span.none { "all" } } }
-            td.row-deeds { a href={ (words::database(&one.database)) "/configure" } { "Configure" } }
+            } @if let Some(jitter) = &one.jitter { span.muted { " \u{b1} " (jitter) } } @if one.on_start { span.muted { ", and at start" } } @if one.from_environment { span.muted { ", by the environment" } } } }
+            td data-label="Last" { (moment_or_none(visit, one.last.as_deref())) }
+            td data-label="Next" { div { @match one.next.first() { Some(next) => { (moment(visit, next)) span.muted { " " (calendar_of(visit, one, next)) } }, None => span.none { (words::NONE) } } } }
+            td data-label="Then" { @for next in one.next.iter().skip(1).take(2) { div.muted { (calendar_of(visit, one, next)) } } }
+            td.number data-label="Keeps" { @match one.retention { Some(kept) => (kept), None => span.none { "all" } } }
+            td.row-deeds { @if visit.may(Scope::Admin) { a href={ (words::database(&one.database)) "/configure" } { "Configure" } } }
         } };
         let body = html! { @if all.is_empty() {
             (empty("Nothing runs by itself yet", html! {
@@ -46,7 +46,7 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Failure> {
                 pre { code { "pagekeep backup configure --db shop --schedule \"0 2 * * *\" --retention 7" } }
                 a.button href="/" { "All databases" }
             }))
-        } @else { div.scroll { table {
+        } @else { div.scroll { table.stack {
             thead { tr { th { "Database" } th { "State" } th { "Runs" } th { "Last" } th { "Next" } th { "Then" } th.number { "Keeps" } th {} } }
             tbody { @for one in all { (row(one)) } }
         } } } };
