@@ -112,7 +112,7 @@ impl Push<'_> {
         let record = self.from[0].decode_record(name, line, number, &bytes)?;
         let header = &record.header;
         let to = in_session_for(self.context, self.to, name, &header.name());
-        self.coming = self.to_come(&to, before);
+        self.coming = self.coming_with(&to, before);
         // What the snapshot before it needs is there as long as that is the newest.
         let follows = header.parent.is_none() || header.parent == self.last;
         if follows && !header.chain.iter().any(|link| self.lacking.contains(link)) {
@@ -144,7 +144,7 @@ impl Push<'_> {
     }
 
     /// The records without their content that are going to be put; where a husk has the place already, none can.
-    fn to_come(&mut self, to: &Store, before: &[Before]) -> HashSet<SnapshotName> {
+    fn coming_with(&mut self, to: &Store, before: &[Before]) -> HashSet<SnapshotName> {
         let names = before.iter().filter_map(|one| Some(self.named(one.record()?)));
         let is_taken = |name: &SnapshotName| to.husk(&self.database.name, &name.line, name.number).is_ok();
         let (taken, coming) = names.partition::<HashSet<_>, _>(is_taken);

@@ -91,7 +91,8 @@ fn bundle(survey: &Survey<'_>, sources: &[Store], mark: &Nonce, key: &str) -> Re
     let carried = rest.iter().filter(|pack| carry(store, mark, index.as_ref(), pack, &mut writer)).count();
     let is_all = index.is_some() && carried == rest.len();
     let may_go = is_all || nothing_else_is_needed(survey, mark);
-    if index.is_some() && !may_go || writer.is_empty() && !may_go {
+    // Where the index says what lies there, a copy beside it would only be another one that is read.
+    if !may_go && (index.is_some() || writer.is_empty()) {
         return Ok(None);
     }
     if !writer.is_empty() {
