@@ -134,8 +134,12 @@ fn a_remote_of_several_databases_is_not_for_one_to_add_or_remove() {
     std::fs::create_dir(machine.path("far")).unwrap();
     machine.ok(&["--db", "shop", "backup", "add", "far", "far"]);
     for database in ["shop", "till"] {
-        // Too much for the record itself: it is kept in a pack.
-        machine.insert(&machine.path(format!("{database}.db")), 60_000);
+        machine.ok(&["--db", database, "backup", "sync", "far"]);
+        // Too much for the record itself: it is kept in a pack, which goes straight there.
+        let path = machine.path(format!("{database}.db"));
+        machine.insert(&path, 60_000);
+        let random = "UPDATE item SET name = hex(randomblob(40))";
+        rusqlite::Connection::open(path).unwrap().execute_batch(random).unwrap();
         machine.ok(&["--db", database, "backup", "sync", "far"]);
     }
     let one = token(&machine, &["--scope", "admin", "--database", "shop"]);
