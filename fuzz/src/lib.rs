@@ -43,7 +43,7 @@ pub const TARGETS: &[Target] = &[
     ("record_header", record_header),
     ("husk_content", husk_content),
     ("new_map_header", new_map_header),
-    ("text", text),
+    ("text", stored_text),
     ("marks", marks),
     ("marks_text", marks_text),
     ("store_file", store_file),
@@ -258,7 +258,7 @@ pub fn new_map_header(bytes: &[u8]) {
 }
 
 /// A text, as what each of them says: an index of a bundle, a session, a tombstone, a list of sessions.
-pub fn text(bytes: &[u8]) {
+pub fn stored_text(bytes: &[u8]) {
     let stored = |kind| sealed(with_text(kind, bytes));
     if let Ok(index) = BundleIndex::decode(&stored(ObjectKind::BundleIndex)) {
         assert_eq!(BundleIndex::decode(&index.encode()).expect("an index that was written"), index);
