@@ -2,6 +2,8 @@
 
 #[path = "support/cli.rs"]
 mod cli;
+#[path = "support/s3.rs"]
+mod s3;
 #[path = "support/s3_double.rs"]
 mod s3_double;
 

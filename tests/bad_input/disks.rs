@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cli::{Machine, content};
+use crate::s3::Server;
 
 /// A small file system in memory; taken away at the end, whatever happens.
 struct SmallDisk(PathBuf);
@@ -176,4 +177,43 @@ fn a_database_on_a_disk_that_can_only_be_read() {
     run(&["backup", "restore", ".", "disk/new.db"]).fails(1, &["disk", "ead-only"]);
     disk.remount("rw");
     assert_eq!(run(&["backup", "create"]).code, 0);
+}
+
+/// Writers to a database without a WAL wait while it is read: what changed is set aside, as far as there is room.
+#[test]
+fn what_is_set_aside_finds_no_room() {
+    let machine = Machine::new();
+    let Some(_disk) = SmallDisk::mount(machine.path("disk"), "7m") else { return };
+    let path = machine.database("disk/shop.db", "delete");
+    let run = |arguments: &[&str]| machine.run(&[&["--db", "disk/shop.db"], arguments].concat());
+    assert_eq!(run(&["backup", "add", "usb", "usb"]).code, 0);
+    assert_eq!(run(&["backup", "sync", "usb"]).code, 0);
+    grow(&path, 5);
+    let done = run(&["backup", "sync", "usb"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let done = run(&["backup", "restore", "usb", "out.db"]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(fs::read(machine.path("out.db")).unwrap() == fs::read(&path).unwrap());
+}
+
+#[test]
+fn what_is_kept_near_finds_no_room() {
+    let Some(server) = Server::from_environment() else { return };
+    let variable = |name: &str| std::env::var(format!("PAGEKEEP_TEST_S3_{name}")).unwrap();
+    let machine =
+        Machine::new().with("AWS_ACCESS_KEY_ID", &variable("KEY")).with("AWS_SECRET_ACCESS_KEY", &variable("SECRET"));
+    let Some(disk) = SmallDisk::mount(machine.path("cache"), "200k") else { return };
+    let machine = machine.with("XDG_CACHE_HOME", disk.0.to_str().unwrap());
+    let path = machine.database("shop.db", "wal");
+    grow(&path, 4);
+    machine.ok(&["init", "shop.db"]);
+    machine.ok(&["config", "set", "keep", "none"]);
+    machine.ok(&["backup", "add", "cloud", &server.url("full-cache")]);
+    machine.ok(&["backup", "sync", "cloud"]);
+    let sql = "SELECT count(*), sum(length(b)) FROM noise";
+    let bytes: i64 = rusqlite::Connection::open(&path).unwrap().query_row(sql, [], |row| row.get(1)).unwrap();
+    for _ in 0..2 {
+        let said = machine.ok(&["query", "--from", "cloud", "@1", sql]);
+        assert!(said.stdout.contains(&bytes.to_string()), "{said:?}");
+    }
 }
