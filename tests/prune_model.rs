@@ -2,7 +2,7 @@
 //!
 //! The code of the store, of marks and of prune is the real one; only the place is not, and what writers do around it is
 //! reduced to what concerns a prune. A seed gives the same run again: `PAGEKEEP_PRUNE_SEED=17`. How many are tried:
-//! `PAGEKEEP_PRUNE_SCHEDULES`.
+//! `PAGEKEEP_TEST_PRUNE_SCHEDULES`.
 
 #[path = "prune_model/actors.rs"]
 mod actors;
@@ -176,7 +176,7 @@ fn no_schedule_loses_a_chunk_and_nothing_stays_garbage() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match number("PAGEKEEP_PRUNE_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("PAGEKEEP_PRUNE_SCHEDULES").unwrap_or(300),
+        None => 0..number("PAGEKEEP_TEST_PRUNE_SCHEDULES").unwrap_or(300),
     };
     let next = std::sync::atomic::AtomicU64::new(seeds.start);
     let failure: Mutex<Option<String>> = Mutex::default();
