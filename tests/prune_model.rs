@@ -1,7 +1,7 @@
 //! Prune among writers, forgetters and readers: seeded interleavings of single requests, under a clock of their own.
 //!
 //! The code of the store, of marks and of prune is the real one; only the place is not, and what writers do around it is
-//! reduced to what concerns a prune. A seed gives the same run again: `PAGEKEEP_PRUNE_SEED=17`. How many are tried:
+//! reduced to what concerns a prune. A seed gives the same run again: `PAGEKEEP_TEST_PRUNE_SEED=17`. How many are tried:
 //! `PAGEKEEP_TEST_PRUNE_SCHEDULES`.
 
 #[path = "prune_model/actors.rs"]
@@ -174,7 +174,7 @@ fn garbage(world: &Arc<World>, quiet: &Stage, there: &BTreeSet<SnapshotNumber>) 
 #[test]
 fn no_schedule_loses_a_chunk_and_nothing_stays_garbage() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seeds = match number("PAGEKEEP_PRUNE_SEED") {
+    let seeds = match number("PAGEKEEP_TEST_PRUNE_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("PAGEKEEP_TEST_PRUNE_SCHEDULES").unwrap_or(300),
     };
