@@ -201,16 +201,19 @@ fn what_the_local_store_no_longer_has_comes_from_a_remote_that_was_added_anew() 
     let machine = Machine::new();
     let path = machine.database("app.db", "wal");
     machine.insert(&path, 30_000);
-    machine.ok(&["init", "app.db"]);
-    machine.ok(&["backup", "add", "usb", "usb"]);
-    machine.ok(&["backup", "sync", "usb"]);
+    Connection::open(&path).unwrap().execute_batch("UPDATE item SET name = hex(randomblob(40))").unwrap();
+    machine.database("other.db", "wal");
+    machine.ok(&["init", "app.db", "other.db"]);
+    machine.ok(&["--db", "app", "backup", "add", "usb", "usb"]);
+    machine.ok(&["--db", "app", "backup", "sync", "usb"]);
     let first: i64 =
         Connection::open(&path).unwrap().query_row("SELECT count(*) FROM item", [], |row| row.get(0)).unwrap();
     Connection::open(&path).unwrap().execute_batch("DELETE FROM item WHERE id % 2 = 0; VACUUM").unwrap();
-    machine.ok(&["backup", "sync", "usb"]);
-    machine.ok(&["backup", "remove", "usb"]);
-    machine.ok(&["backup", "add", "usb", "usb"]);
-    machine.ok(&["backup", "restore", ".", "app.db", "--live", "--at", "app@1"]);
+    machine.ok(&["--db", "app", "backup", "sync", "usb"]);
+    machine.ok(&["--db", "app", "backup", "remove", "usb"]);
+    // By another database of the folder: of this one nothing is known there.
+    machine.ok(&["--db", "other", "backup", "add", "usb", "usb"]);
+    machine.ok(&["--db", "app", "backup", "restore", ".", "app.db", "--live", "--at", "app@1"]);
     let now: i64 =
         Connection::open(&path).unwrap().query_row("SELECT count(*) FROM item", [], |row| row.get(0)).unwrap();
     assert_eq!(now, first);
