@@ -7,6 +7,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use jiff::{SignedDuration, Timestamp};
+
 /// What it does wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
@@ -42,11 +44,24 @@ pub enum Fault {
 
 #[derive(Default)]
 struct State {
-    objects: BTreeMap<String, Vec<u8>>,
+    objects: BTreeMap<String, Object>,
     last: Option<String>,
-    /// Hours that objects with this in their key look older in listings.
-    aged: Vec<(String, i64)>,
+    /// How far its clock is off.
+    skew: SignedDuration,
     requests: Vec<String>,
+}
+
+#[derive(Clone)]
+struct Object {
+    bytes: Vec<u8>,
+    modified: Timestamp,
+}
+
+impl State {
+    fn put(&mut self, key: String, bytes: Vec<u8>) {
+        let modified = Timestamp::now() + self.skew;
+        self.objects.insert(key, Object { bytes, modified });
+    }
 }
 
 /// A running one. Its threads end with the process.
@@ -93,17 +108,25 @@ impl S3Double {
     }
 
     pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
-        self.state.lock().unwrap().objects.clone()
+        let state = self.state.lock().unwrap();
+        state.objects.iter().map(|(key, object)| (key.clone(), object.bytes.clone())).collect()
     }
 
     /// Puts an object as another client would.
     pub fn put(&self, key: &str, bytes: &[u8]) {
-        self.state.lock().unwrap().objects.insert(key.to_owned(), bytes.to_vec());
+        self.state.lock().unwrap().put(key.to_owned(), bytes.to_vec());
     }
 
-    /// From now on objects with this in their key look so much older than others.
-    pub fn age(&self, key_part: &str, hours: i64) {
-        self.state.lock().unwrap().aged.push((key_part.to_owned(), hours));
+    /// The object at this key was put so much earlier.
+    pub fn age(&self, key: &str, hours: i64) {
+        let mut state = self.state.lock().unwrap();
+        let object = state.objects.get_mut(key).expect("an object that is there");
+        object.modified -= SignedDuration::from_hours(hours);
+    }
+
+    /// From now on its clock is so far from ours.
+    pub fn skew(&self, by: SignedDuration) {
+        self.state.lock().unwrap().skew = by;
     }
 
     /// Method and path of the requests since the last call.
@@ -139,19 +162,19 @@ fn answer(request: &Request, state: &mut State, fault: Fault) -> Vec<u8> {
     match request.method.as_str() {
         "GET" if key.is_empty() => list(request, state, fault),
         "GET" | "HEAD" => {
-            let Some(bytes) =
+            let Some(found) =
                 state.objects.get(&key).filter(|_| fault != Fault::Forgets || key.ends_with("store.json"))
             else {
                 return error("404 Not Found", "NoSuchKey", "The specified key does not exist.");
             };
-            object(request, bytes, fault, key.ends_with("store.json"))
+            object(request, found, fault, key.ends_with("store.json"))
         }
         "PUT" => {
             let guarded = request.headers.contains_key("if-none-match") && fault != Fault::IgnoresConditions;
             if guarded && state.objects.contains_key(&key) {
                 return error("412 Precondition Failed", "PreconditionFailed", "it is there");
             }
-            state.objects.insert(key.clone(), request.body.clone());
+            state.put(key.clone(), request.body.clone());
             state.last = Some(key);
             plain("200 OK", "etag: \"e\"\r\n", b"")
         }
@@ -178,10 +201,11 @@ fn answer(request: &Request, state: &mut State, fault: Fault) -> Vec<u8> {
     }
 }
 
-fn object(request: &Request, bytes: &[u8], fault: Fault, description: bool) -> Vec<u8> {
-    let len = bytes.len();
-    let mut headers = String::from("etag: \"e\"\r\nlast-modified: Sat, 21 Nov 2026 10:00:00 GMT\r\n");
-    let (mut status, mut part) = ("200 OK", bytes.to_vec());
+fn object(request: &Request, found: &Object, fault: Fault, description: bool) -> Vec<u8> {
+    let len = found.bytes.len();
+    let modified = found.modified.strftime("%a, %d %b %Y %H:%M:%S GMT");
+    let mut headers = format!("etag: \"e\"\r\nlast-modified: {modified}\r\n");
+    let (mut status, mut part) = ("200 OK", found.bytes.clone());
     if let Some(range) = request.headers.get("range") {
         let range = range.trim_start_matches("bytes=");
         let (first, last) = range.split_once('-').unwrap();
@@ -194,7 +218,7 @@ fn object(request: &Request, bytes: &[u8], fault: Fault, description: bool) -> V
         if first >= len {
             return error("416 Range Not Satisfiable", "InvalidRange", range);
         }
-        part = bytes[first..=last].to_vec();
+        part = found.bytes[first..=last].to_vec();
         status = "206 Partial Content";
         headers.push_str(&format!("content-range: bytes {first}-{last}/{len}\r\n"));
     }
@@ -228,13 +252,11 @@ fn list(request: &Request, state: &State, fault: Fault) -> Vec<u8> {
     if let (true, Some((last, _))) = (truncated && fault != Fault::EndlessList, found.last()) {
         text.push_str(&format!("<NextContinuationToken>{last}</NextContinuationToken>"));
     }
-    for (key, bytes) in found {
-        let aged = state.aged.iter().find(|(part, _)| key.contains(part)).map_or(0, |(_, hours)| *hours);
+    for (key, object) in found {
         text.push_str(&format!(
-            "<Contents><Key>{key}</Key><LastModified>2026-11-21T{:02}:00:00.000Z</LastModified><ETag>\"e\"</ETag>\
-             <Size>{}</Size></Contents>",
-            23 - aged,
-            bytes.len()
+            "<Contents><Key>{key}</Key><LastModified>{}</LastModified><ETag>\"e\"</ETag><Size>{}</Size></Contents>",
+            object.modified.strftime("%Y-%m-%dT%H:%M:%S.%3fZ"),
+            object.bytes.len()
         ));
     }
     text.push_str("</ListBucketResult>");
