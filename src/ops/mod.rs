@@ -84,7 +84,7 @@ pub use prune::{GRACE, PruneError, PruneOptions, PruneReport, Pruned, prune, pru
 pub use reach::{Reach, ReachError};
 pub use read_from::ReadFrom;
 pub use refs::{Move, RefReport, Refs, TagOptions, create_line, delete_line, delete_tag, reflog, set_tag, undo};
-pub use remotes::{OpenRemote, is_near};
+pub use remotes::{OpenRemote, RemovedRemote, is_near};
 pub use remove::{RemoveReport, remove};
 pub use repair::{Healed, RepairReport, repair};
 pub use restore::{Known, RestoreOptions, RestoreReport, TargetError, restore};

@@ -82,6 +82,17 @@ impl Context {
     }
 }
 
+/// A remote that was forgotten.
+#[derive(Clone, Debug)]
+pub struct RemovedRemote {
+    /// Its name.
+    pub name: Name,
+    /// Its address, where everything stays.
+    pub url: String,
+    /// What the store here lacks now.
+    pub warnings: Vec<String>,
+}
+
 impl Database {
     /// The remotes' names.
     pub fn remote_names(&self) -> Vec<Name> {
@@ -111,39 +122,48 @@ impl Database {
         Ok(OpenRemote { name: Some(name.clone()), store: store.known_as(config.store_id.clone()), ..opened })
     }
 
-    /// Forgets a remote, whatever lies there; returns its name and address.
+    /// Forgets a remote, whatever lies there.
     ///
     /// # Errors
     /// When there is none of this name, or what is remembered cannot be written.
-    pub fn remove_remote(&mut self, name: &str) -> Result<(Name, String), OpError> {
+    pub fn remove_remote(&mut self, context: &Context, name: &str) -> Result<RemovedRemote, OpError> {
         let found = self.workspace.change(|config| -> Result<_, OpError> {
             config.retention.remove(name);
             Ok(Name::new(name).ok().and_then(|name| config.remotes.remove_entry(&name)))
         })?;
         let (name, config) = found.ok_or_else(|| self.no_backup(name))?;
         self.workspace.forget_remote(&name)?;
-        Ok((name, config.url))
+        let warnings = self.do_without(context, &config.url)?;
+        Ok(RemovedRemote { name, url: config.url, warnings })
     }
 
-    /// What whoever removed a remote has to know: of each database of the folder, whose remote it was, what the store here lacks.
-    /// Nothing is said while there is another remote.
-    pub fn warnings_without(&self, context: &Context, url: &str) -> Vec<String> {
-        let handles: Vec<&Name> = self.workspace.config.databases.keys().collect();
+    /// Once the last remote is gone, notes of each database of the folder, whose remote it was, what the store here lacks, so
+    /// that the next snapshot does not build on it; and returns what is to be told of that.
+    fn do_without(&self, context: &Context, url: &str) -> Result<Vec<String>, OpError> {
+        let databases = &self.workspace.config.databases;
+        let mut warnings = Vec::new();
         if !self.workspace.config.remotes.is_empty() {
-            return Vec::new();
+            return Ok(warnings);
         }
-        let warning = |handle: &&Name| {
-            let kept = Database::kept(self.workspace.clone(), (*handle).clone(), self.settings.clone()).ok()?;
+        for handle in databases.keys() {
+            let kept = Database::kept(self.workspace.clone(), handle.clone(), self.settings.clone())?;
             // Nothing is wrong with a snapshot that cannot be read here: who removes a remote is not kept from it.
             let packs = match borrowed(context, &kept).unwrap_or(0) {
-                0 => return None,
+                0 => continue,
                 1 => format!("1 pack of the newest snapshot of {handle}, which lies"),
                 lacking => format!("{lacking} packs of the newest snapshot of {handle}, which lie"),
             };
-            let which = if handles.len() > 1 { format!(" --db {handle}") } else { String::new() };
-            Some(format!("the store here lacks {packs} there: pagekeep{which} backup restore {url} FILE"))
-        };
-        handles.iter().filter_map(warning).collect()
+            if let Some(mut memory) = self.workspace.recall_database(handle) {
+                memory.gone_through = Some(memory.number);
+                memory.seen.clear();
+                self.workspace.remember_database(handle, &memory)?;
+            }
+            let which = if databases.len() > 1 { format!(" --db {handle}") } else { String::new() };
+            warnings.push(format!(
+                "the store here lacks {packs} there: pagekeep{which} backup restore {url} FILE; the next snapshot stores all anew"
+            ));
+        }
+        Ok(warnings)
     }
 
     fn no_backup(&self, name: &str) -> OpError {

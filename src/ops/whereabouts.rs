@@ -23,6 +23,8 @@ pub fn whereabouts(database: &Database, list: &[Listed]) -> Vec<Whereabouts> {
     let known: Vec<(Name, Option<SnapshotNumber>, RemoteMemory)> =
         database.remote_names().into_iter().map(newest_at).collect();
     let newest = list.first().map(|one| one.header.number);
+    let memory = database.workspace.recall_database(&database.handle);
+    let gone_through = memory.and_then(|memory| memory.gone_through);
     let keep = database.keep(true);
     let find = |one: &Listed| {
         let number = Some(one.header.number);
@@ -35,7 +37,7 @@ pub fn whereabouts(database: &Database, list: &[Listed]) -> Vec<Whereabouts> {
             Keep::None | Keep::Auto => false,
         };
         // Nothing leaves the local store before every remote has it.
-        let here = stays || had.len() < known.len().max(1);
+        let here = (stays || had.len() < known.len().max(1)) && number > gone_through;
         Whereabouts { here, remotes: has.map(|(name, ..)| name.clone()).collect() }
     };
     list.iter().map(find).collect()

@@ -6,7 +6,7 @@ use super::arguments::Arguments;
 use super::rows::{Row, flag, integer, optional, text};
 use super::{Argument, Caller, Column, Constant, Effect, Kind, Procedure, Value};
 use crate::base::Name;
-use crate::ops::{self, Database, OpError, Outcome, SnapshotOptions, Spec, SyncOptions, SyncReport};
+use crate::ops::{self, Database, OpError, Outcome, RemovedRemote, SnapshotOptions, Spec, SyncOptions, SyncReport};
 
 const NAME: &str = "backup";
 const ALIASES: &[&str] = &["dolt_backup"];
@@ -95,15 +95,17 @@ pub(super) const REMOVE: Procedure = Procedure {
     aliases: ALIASES,
     verbs: &["remove", "rm"],
     arguments: &[Argument { name: "name", aliases: &[], kind: Kind::Text, default: None, help: "its name" }],
-    columns: &[STATUS, REMOTE, URL],
+    columns: &[STATUS, REMOTE, URL, Column { name: "warnings", kind: Kind::Text }],
     effect: Effect::Changes,
-    help: "Forgets a remote; what lies there stays",
+    help: "Forgets a remote; what lies there stays. Tells what cannot be restored from here then",
     run: remove,
 };
 
 fn remove(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
-    let (name, url) = caller.own_database(false)?.remove_remote(arguments.text("name"))?;
-    Ok(vec![vec![integer(0), text(name), text(url)]])
+    let RemovedRemote { name, url, warnings } =
+        caller.own_database(false)?.remove_remote(&caller.context, arguments.text("name"))?;
+    let warnings = (!warnings.is_empty()).then(|| warnings.join("\n"));
+    Ok(vec![vec![integer(0), text(name), text(url), optional(warnings.as_ref())]])
 }
 
 pub(super) const SYNC: Procedure = Procedure {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Machine;
 use crate::support::server::Served;
@@ -126,6 +126,35 @@ fn scopes_and_databases_bound_what_a_token_may_do() {
     let audit = std::fs::read_to_string(machine.path(".pagekeep/server/audit.log")).unwrap();
     assert!(audit.contains("\"who\":\"token nightly (") && audit.contains("\"status\":403"), "{audit}");
     assert!(!audit.contains(&restore) && !served.log().contains(&restore));
+}
+
+#[test]
+fn what_is_changed_at_a_terminal_is_in_the_audit_log() {
+    let machine = Machine::new();
+    machine.database("shop.db", "delete");
+    machine.ok(&["init", "shop.db"]);
+    add_user(&machine, "ann", "correct horse", &["--scope", "admin"]);
+    for _ in 0..2 {
+        machine.ok(&["token", "create", "nightly"]);
+    }
+    let ran = machine.run(&["token", "remove", "nightly"]);
+    ran.fails(2, &["several tokens are called 'nightly'", "by its id"]);
+    let list = machine.ok(&["--json", "token", "list"]).json();
+    let ids: Vec<&str> = (0..2).map(|at| list["tokens"][at]["id"].as_str().unwrap()).collect();
+    machine.ok(&["token", "remove", ids[0]]);
+    assert_eq!(machine.ok(&["token", "remove", "nightly"]).stdout.trim(), ids[1]);
+    machine.run(&["token", "remove", "nightly"]).fails(2, &["no token 'nightly'"]);
+    machine.ok(&["user", "remove", "ann"]);
+    let audit = std::fs::read_to_string(machine.path(".pagekeep/server/audit.log")).unwrap();
+    let lines = audit.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let told: Vec<String> =
+        lines.map(|line| format!("{} {}", line["method"].as_str().unwrap(), line["path"].as_str().unwrap())).collect();
+    let made = |id: &str| format!("token create {id} (nightly)");
+    let gone = |id: &str| format!("token remove {id}");
+    let wanted =
+        ["user add ann".into(), made(ids[0]), made(ids[1]), gone(ids[0]), gone(ids[1]), "user remove ann".into()];
+    assert_eq!(told, wanted);
+    assert!(audit.contains("\"from\":\"a terminal\"") && audit.contains("\"who\":\"uid "), "{audit}");
 }
 
 #[test]

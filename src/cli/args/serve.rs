@@ -106,8 +106,8 @@ pub(crate) enum Token {
     /// Take a token away
     #[command(visible_alias = "rm")]
     Remove {
-        /// Its id
-        id: String,
+        /// Its id, or its name when no other token has it
+        token: String,
     },
 }
 

@@ -74,10 +74,10 @@ pub(super) fn table(lines: Vec<Line>) -> Output {
         vec![
             one.id.clone(),
             one.name.clone(),
-            "complete".into(),
+            if one.place.is_empty() { "unreachable".into() } else { "complete".into() },
             size(one.size_bytes),
             moment(one.created_at),
-            one.place.clone(),
+            if one.place.is_empty() { "-".into() } else { one.place.clone() },
         ]
     });
     let text = rows_or_nothing(&["ID", "NAME", "STATUS", "SIZE", "CREATED", "WHERE"], rows.collect());

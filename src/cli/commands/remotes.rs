@@ -5,7 +5,7 @@ use serde_json::json;
 use super::status;
 use crate::cli::output::{Output, table};
 use crate::cli::session::Session;
-use crate::ops::{self, Encrypt, OpError};
+use crate::ops::{self, Encrypt, OpError, RemovedRemote};
 
 pub(super) fn list(session: &Session) -> Result<Output, OpError> {
     let database = session.database(false)?;
@@ -72,9 +72,8 @@ pub(super) fn add(
 
 pub(super) fn remove(session: &Session, name: &str) -> Result<Output, OpError> {
     let mut database = session.database(false)?;
-    let (name, url) = database.remove_remote(name)?;
+    let RemovedRemote { name, url, warnings } = database.remove_remote(&session.context, name)?;
     let said = format!("{name} is forgotten; what lies at {url} stays");
-    let warnings = database.warnings_without(&session.context, &url);
     let output = Output::new(String::new(), json!({"removed": name, "url": url, "warnings": warnings})).say(said);
     Ok(warnings.into_iter().fold(output, Output::say))
 }

@@ -54,6 +54,7 @@ pub(crate) fn user(session: &Session, place: Place, command: User) -> Result<Out
         User::Add { name, may } => {
             let password = password(session, &name)?;
             access.add_user(&name, &password, scope(&may), databases(session, &may)?, session.context.now())?;
+            access.note(session.context.now(), "user add", &name);
             let output = Output::new(name.clone(), json!({"user": name, "scope": may.scope}));
             Ok(strangers(session, &place, &may, output))
         }
@@ -70,6 +71,7 @@ pub(crate) fn user(session: &Session, place: Place, command: User) -> Result<Out
         }
         User::Remove { name } => {
             access.remove_user(&name)?;
+            access.note(session.context.now(), "user remove", &name);
             Ok(Output::new(name.clone(), json!({"user": name})))
         }
     }
@@ -82,6 +84,7 @@ pub(crate) fn token(session: &Session, place: Place, command: Token) -> Result<O
             let now = session.context.now();
             let expires = expires.map(|text| server::end_after(&text, now)).transpose()?;
             let (token, secret) = access.add_token(&name, scope(&may), databases(session, &may)?, expires, now)?;
+            access.note(now, "token create", &format!("{} ({})", token.id, token.name));
             let json =
                 json!({"id": token.id, "name": token.name, "token": secret, "scope": may.scope, "expires_at": expires});
             let until = expires.map_or("it is taken away".into(), moment);
@@ -107,8 +110,9 @@ pub(crate) fn token(session: &Session, place: Place, command: Token) -> Result<O
             });
             Ok(Output::new(text, json!({"tokens": json.collect::<Vec<_>>()})))
         }
-        Token::Remove { id } => {
-            access.remove_token(&id)?;
+        Token::Remove { token } => {
+            let id = access.remove_token(&token)?;
+            access.note(session.context.now(), "token remove", &id);
             Ok(Output::new(id.clone(), json!({"id": id})))
         }
     }

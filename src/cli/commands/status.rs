@@ -1,5 +1,7 @@
 //! `pagekeep backup status`, and the list of remotes with details.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::remotes::rows_or_nothing;
@@ -8,20 +10,45 @@ use crate::cli::exit;
 use crate::cli::output::{Output, age, counted, moment, size};
 use crate::cli::session::Session;
 use crate::ops::{self, Database, OpError, RemoteStatus, Trouble};
-use crate::workspace::{Failing, Restoring, WorkspaceError, duration};
+use crate::workspace::{Failing, Restoring, Workspace, WorkspaceError, duration};
 
 pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
-    let database = session.database(false)?;
     let max_age = duration(max_age).map_err(|reason| WorkspaceError::Setting { reason })?;
-    let all = ops::status(&session.context, &database, max_age)?;
-    let troubles = ops::troubles(&database);
-    let mut output = table(&all, |number| database.title(number));
-    output = with_troubles(&troubles, output);
-    let unfinished = ops::unfinished_restore(&database);
-    if let Some(restoring) = &unfinished {
-        output = unfinished_restore(&database, restoring, output);
+    if session.globals.db.is_none() {
+        let workspace = session.workspace()?;
+        if workspace.config.databases.len() > 1 {
+            return every(session, &workspace, max_age);
+        }
     }
-    if unfinished.is_some() {
+    one(session, &session.database(false)?, max_age)
+}
+
+/// Every database of a folder, below each other; the exit code is that of the worst.
+fn every(session: &Session, workspace: &Workspace, max_age: Duration) -> Result<Output, OpError> {
+    let mut all = Output::new(String::new(), json!({"databases": []}));
+    let mut parts = Vec::new();
+    for handle in workspace.config.databases.keys() {
+        let database = Database::kept(workspace.clone(), handle.clone(), session.settings.clone())?;
+        let mut shown = one(session, &database, max_age)?;
+        shown.json["database"] = json!(handle);
+        let table = if shown.text.is_empty() { "no remote yet" } else { shown.text.trim_end() };
+        parts.push(format!("{handle}\n{table}\n"));
+        let list = all.json["databases"].as_array_mut().expect("BUG: it was put there");
+        list.push(shown.json);
+        all.exit = all.exit.max(shown.exit);
+        all.talk.extend(shown.talk.into_iter().map(|line| format!("{handle}: {line}")));
+    }
+    all.json["stale"] = json!(all.exit == exit::STALE);
+    all.text = parts.join("\n");
+    Ok(all)
+}
+
+fn one(session: &Session, database: &Database, max_age: Duration) -> Result<Output, OpError> {
+    let all = ops::status(&session.context, database, max_age)?;
+    let mut output = table(&all, |number| database.title(number));
+    output = with_troubles(&ops::troubles(database), output);
+    if let Some(restoring) = ops::unfinished_restore(database) {
+        output = unfinished_restore(database, &restoring, output);
         output.exit = exit::STALE;
     }
     Ok(output)
@@ -65,7 +92,7 @@ pub(super) fn table(all: &[RemoteStatus], title: impl Fn(SnapshotNumber) -> Stri
 
 /// The remotes with address, last sync, age, and whether they are up to date.
 pub(super) fn remotes(session: &Session, database: &Database) -> Result<Output, OpError> {
-    let all = ops::status(&session.context, database, std::time::Duration::MAX)?;
+    let all = ops::status(&session.context, database, Duration::MAX)?;
     let rows = all.iter().map(|one| {
         let synced = one.synced_at.map_or("never".into(), moment);
         let age = one.age.map_or("-".into(), age);

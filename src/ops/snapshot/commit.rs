@@ -155,8 +155,8 @@ impl Commit<'_> {
         let line = (line != self.database.config().line).then_some(line);
         let seen_at = self.looked_at;
         let before = self.database.workspace.recall_database(&self.database.handle);
-        let theirs = before.map(|before| before.theirs).unwrap_or_default();
-        let memory = DatabaseMemory { number, id, line, created_at, listing, seen, seen_at, theirs };
+        let (theirs, gone_through) = before.map(|before| (before.theirs, before.gone_through)).unwrap_or_default();
+        let memory = DatabaseMemory { number, id, line, created_at, listing, seen, seen_at, theirs, gone_through };
         Ok(self.database.workspace.remember_database(&self.database.handle, &memory)?)
     }
 }

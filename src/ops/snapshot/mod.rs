@@ -172,7 +172,7 @@ pub(super) fn snapshot_of(
     // What was seen says nothing about another snapshot than the one it was seen with.
     let memory = memory.filter(|memory| parent.as_ref().is_some_and(|parent| parent.id == memory.id));
     if parent.is_some() && reference.is_none() {
-        let told = "what is known of the last snapshot was lost, and its packs cannot be reached: all is stored anew";
+        let told = "packs of the last snapshot cannot be reached: all is stored anew";
         list.warnings.push(told.into());
     }
     let settled = |path: &std::path::PathBuf| {

@@ -79,7 +79,7 @@ pub(super) fn open<'a>(
     targets: &Targets,
     parent: Option<&'a State>,
 ) -> Result<Option<Reference<'a>>, OpError> {
-    let Some(state) = parent else { return Ok(None) };
+    let Some(state) = parent.filter(|state| !is_gone(database, state)) else { return Ok(None) };
     let path = database.workspace.ids_path(&database.handle);
     let fits = |ids: &IdsFile| ids.matches(state.files.values());
     if let Some(ids) = IdsFile::open(&path).filter(fits) {
@@ -94,6 +94,13 @@ pub(super) fn open<'a>(
         Some(ids) => Ok(Some(Reference { state, ids })),
         None => Err(OpError::WrongContent { what: format!("{}@{}", database.name, state.header.number) }),
     }
+}
+
+/// Whether a snapshot's content is at no place that is known any more: the last remote was removed since.
+fn is_gone(database: &Database, state: &State) -> bool {
+    let memory = database.workspace.recall_database(&database.handle);
+    let gone_through = memory.and_then(|memory| memory.gone_through);
+    database.remote_names().is_empty() && Some(state.header.number) <= gone_through
 }
 
 /// Whether packs may be whole but are not at hand. Damage is told instead: a pack stored again would have the same name.

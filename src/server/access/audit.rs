@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
@@ -32,8 +32,8 @@ pub(crate) struct Deed<'a> {
 }
 
 impl Audit {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, file: Mutex::default() }
+    pub(crate) fn in_folder(state: &Path) -> Self {
+        Self { path: state.join("audit.log"), file: Mutex::default() }
     }
 
     /// Writes a line. What cannot be written is said in the server's log.

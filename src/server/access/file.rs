@@ -11,6 +11,7 @@ use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::audit::{Audit, Deed};
 use super::gate::Who;
 use super::{AccessError, Account, Scope, Token, check_name, path_in};
 use crate::base::{Name, Nonce};
@@ -106,6 +107,13 @@ impl Access {
         crate::workspace::write_atomically(&path_in(&self.folder), &text)?;
         drop(held);
         Ok(answer)
+    }
+
+    /// Notes in the audit log what was changed at a terminal, as requests note themselves.
+    pub fn note(&self, at: Timestamp, deed: &str, of: &str) {
+        let who = format!("uid {}", rustix::process::getuid().as_raw());
+        let deed = Deed { at, who: &who, from: "a terminal", method: deed, path: of, status: 200 };
+        Audit::in_folder(&self.folder).write(&deed);
     }
 
     /// The users.
@@ -204,18 +212,22 @@ impl Access {
         Ok((token, secret))
     }
 
-    /// Takes a token away, by its id.
+    /// Takes a token away, by its id or by a name that no other has. Returns its id.
     ///
     /// # Errors
-    /// When there is none with this id.
-    pub fn remove_token(&self, id: &str) -> Result<(), OpError> {
+    /// When there is none with this id or name, or several have the name.
+    pub fn remove_token(&self, given: &str) -> Result<String, OpError> {
         self.change(|content| {
-            let before = content.tokens.len();
+            let ids: Vec<&str> = content.tokens.iter().map(|token| token.id.as_str()).collect();
+            let named = || content.tokens.iter().filter(|token| token.name == given).map(|token| token.id.as_str());
+            let found = if ids.contains(&given) { vec![given] } else { named().collect() };
+            let id = match found[..] {
+                [] => return Err(AccessError::Missing { what: "token", name: given.to_owned() }),
+                [id] => id.to_owned(),
+                _ => return Err(AccessError::Several { name: given.to_owned(), ids: found.join(", ") }),
+            };
             content.tokens.retain(|token| token.id != id);
-            match content.tokens.len() == before {
-                true => Err(AccessError::Missing { what: "token", name: id.to_owned() }),
-                false => Ok(()),
-            }
+            Ok(id)
         })
     }
 

@@ -57,7 +57,7 @@ impl Gate {
         Self {
             sessions: Sessions::default(),
             throttle: Throttle::default(),
-            audit: Audit::new(state.join("audit.log")),
+            audit: Audit::in_folder(state),
             hashes: tokio::sync::Semaphore::new(HASHES),
         }
     }

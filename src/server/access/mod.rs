@@ -122,6 +122,14 @@ pub enum AccessError {
         /// The name.
         name: String,
     },
+    /// More than one token has this name.
+    #[error("several tokens are called '{name}': {ids}")]
+    Several {
+        /// The name.
+        name: String,
+        /// Their ids.
+        ids: String,
+    },
     /// A name or a password cannot be one.
     #[error("{reason}")]
     Unfit {
@@ -142,6 +150,7 @@ impl AccessError {
             AccessError::File { path, .. } => format!("correct {0}, or make all anew: mv {0} {0}.old", path.display()),
             AccessError::Taken { what, name } => format!("take it away first: pagekeep {what} remove {name}"),
             AccessError::Missing { what, .. } => format!("list what there is: pagekeep {what} list"),
+            AccessError::Several { .. } => "say which one by its id: pagekeep token list".into(),
             AccessError::Unfit { .. } => return None,
         })
     }

@@ -109,7 +109,7 @@ fn view(visit: &Visit, data: &View) -> Markup {
             }))
             (fact("Last drill", html! { @match &standing.drill {
                 Some(drill) => { (moment(visit, &drill.at)) p.muted { (drill.verdict) ", restored in " (drill.restore_ms) "\u{a0}ms" } },
-                None => { span.none { "never" } p.muted { "a restore for proof: " code { "pagekeep drill" } } },
+                None => { span.none { "never" } p.muted { "a restore for proof: " code { "pagekeep --db " (shell(&database.name)) " drill" } } },
             } }))
             @if let Some(stats) = &data.stats {
                 (fact("Size", html! { (size(stats.size_bytes)) p.muted { (size(stats.stored_bytes)) " stored for " (many(stats.snapshots, "snapshot")) } }))

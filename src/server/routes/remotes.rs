@@ -12,7 +12,7 @@ use super::Shared;
 use super::place::{Place, arguments};
 use super::work::{Beginning, JobView};
 use crate::base::Name;
-use crate::ops::OpError;
+use crate::ops::{OpError, RemovedRemote};
 use crate::server::Server;
 use crate::server::access::{Scope, Who};
 use crate::server::answer::{Answer, Cells, Failure, Success, done};
@@ -144,9 +144,8 @@ pub(crate) async fn remove(
     let gone = server.pool.run(move || {
         let mut place = shared.place(&who, Scope::Admin, &name)?;
         shared.may_share(&who, &place)?;
-        let (remote, url) = place.database.remove_remote(&remote)?;
-        let warnings = place.database.warnings_without(&place.caller.context, &url);
-        Ok::<_, Failure>(Removed { remote: remote.to_string(), url, warnings })
+        let RemovedRemote { name, url, warnings } = place.database.remove_remote(&place.caller.context, &remote)?;
+        Ok::<_, Failure>(Removed { remote: name.to_string(), url, warnings })
     });
     done(gone.await?)
 }
