@@ -124,7 +124,9 @@ pub(crate) enum Backup {
     ///
     /// Times in a pattern are those of a clock on the wall: in a night of 23 or 25 hours a daily run comes once, too.
     Configure(super::serve::Configure),
-    /// How old and how complete each remote is, of every database or that of --db; exit code 6 when one is too old
+    /// How old and how complete each remote is; exit code 6 when one is too old
+    ///
+    /// Of every database that is kept in this folder, or of the one that --db names.
     Status {
         /// The id of a job, of which it is told where it stands
         #[arg(value_name = "JOB")]
