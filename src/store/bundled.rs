@@ -131,3 +131,37 @@ impl Store {
         StoreError::Moved { pack: *id, remote: self.remote().name().to_owned() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::Remote;
+
+    /// Neighbours share requests, and every part is the bytes that lie there, whichever blocks it spans.
+    #[test]
+    fn parts_of_blocks_are_the_bytes_that_lie_there() {
+        let store = Store::assume(Remote::memory());
+        let (bundle, at, pack_len) = (Nonce::fresh(), 1000, 2 * BLOCK_BYTES + 12_345);
+        let content: Vec<u8> = (0..at + pack_len + 77).map(|place| (place / 251 + place) as u8).collect();
+        let (key, bundle_len) = (keys::bundle(&bundle), content.len() as u64);
+        store.remote().put_new(&key, content.clone()).unwrap();
+        let pack = PackId([1; 32]);
+        let bytes = BundledBytes { store: store.clone(), key, bundle, at, bundle_len, pack, file: None };
+        let edge = BLOCK_BYTES - at;
+        for range in [
+            0..10,
+            5..6,
+            edge - 3..edge + 3,
+            edge..edge + 1,
+            edge + BLOCK_BYTES - 1..edge + BLOCK_BYTES + 100,
+            edge - 5..edge + BLOCK_BYTES - 6,
+            pack_len - 9..pack_len,
+            0..pack_len,
+        ] {
+            let wanted = &content[(at + range.start) as usize..(at + range.end) as usize];
+            assert!(bytes.read(range.clone()).unwrap() == wanted, "{range:?}");
+        }
+        // Three blocks were fetched once each, and the whole pack past them.
+        assert_eq!(store.remote().counts().get, 4);
+    }
+}

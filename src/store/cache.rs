@@ -241,3 +241,33 @@ fn touch(file: &File) {
     // Only the order in which files go suffers.
     let _ = futimens(file, &Timestamps { last_access: omit, last_modification: now });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(cache: &ObjectCache, id: &PackId) -> Bytes {
+        let bytes = Bytes::from(vec![7; 64]);
+        cache.keep(id, 1000, 0, &bytes);
+        assert_eq!(cache.read(id, 0..64), Some(bytes.clone()));
+        assert_eq!(cache.pack_len(id), Some(1000));
+        bytes
+    }
+
+    /// Another process shares the folder: what it cut, or removed while we hold it open, is not what we kept.
+    #[test]
+    fn a_file_that_became_another_is_not_taken_for_the_pack() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = ObjectCache::open(folder.path(), 1 << 20).unwrap();
+        let id = PackId([3; 32]);
+        let path = folder.path().join(format!("pack-{id}"));
+        let bytes = kept(&cache, &id);
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(500).unwrap();
+        cache.keep(&id, 1000, 100, &bytes);
+        assert_eq!((cache.pack_len(&id), cache.read(&id, 0..64)), (Some(1000), None));
+        assert_eq!(cache.read(&id, 100..164), Some(bytes));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!((cache.pack_len(&id), cache.read(&id, 100..164)), (None, None));
+        kept(&cache, &id);
+    }
+}

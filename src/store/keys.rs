@@ -290,5 +290,12 @@ mod tests {
         }
         let id = PackId([0xab; 32]);
         assert_eq!(parse_pack(&pack(&id)), Some(id));
+        let (shop, writing) = (Name::new("my app").unwrap(), Nonce::fresh());
+        let at = |number| SnapshotName { line: Name::main_line(), number: SnapshotNumber(number) };
+        let key = new_map(&shop, &at(7), &writing);
+        assert_eq!(parse_new_map(&key), Some((shop.clone(), at(7), writing.clone())));
+        for bad in [new_map(&shop, &at(0), &writing), key.replace("/7/", "/07/"), format!("{key}/x")] {
+            assert_eq!(parse_new_map(&bad), None, "{bad}");
+        }
     }
 }

@@ -53,6 +53,25 @@ fn who_sleeps_past_its_time_is_fenced_off() {
 }
 
 #[test]
+fn whose_epoch_is_over_makes_nothing_visible() {
+    use crate::base::SnapshotNumber;
+    let remote = Remote::memory();
+    let (mut a, mut b) = (candidate(&remote, "a"), candidate(&remote, "b"));
+    a.turn(at(0), wall()).unwrap();
+    b.turn(at(0), wall()).unwrap();
+    let epoch = Epoch::new(Store::assume(remote.clone()), Name::new("jobs").unwrap(), 1);
+    let store = Store::assume(remote.clone()).mandated(Some(Arc::new(epoch)));
+    let create = |number| {
+        let (shop, nonce) = (Name::new("shop").unwrap(), crate::base::Nonce::fresh());
+        store.create_record(&shop, &Name::main_line(), SnapshotNumber(number), &nonce, "record".into())
+    };
+    create(1).unwrap();
+    assert_eq!(b.turn(at(34), wall()).unwrap(), Standing::Leads { epoch: 2 });
+    assert!(matches!(create(2), Err(StoreError::LeaseLost { .. })));
+    assert_eq!(remote.list("snapshots").unwrap().len(), 1);
+}
+
+#[test]
 fn who_steps_down_is_followed_at_once() {
     let remote = Remote::memory();
     let (mut a, mut b) = (candidate(&remote, "a"), candidate(&remote, "b"));
