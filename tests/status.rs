@@ -37,7 +37,7 @@ fn tags_and_lines_that_were_not_pushed_are_told() {
 fn every_database_of_a_folder_is_told_and_the_worst_decides() {
     let machine = Machine::new();
     for (name, remote) in [("shop", "near"), ("blog", "far")] {
-        machine.database(&format!("{name}.db"), "delete");
+        machine.database(format!("{name}.db"), "delete");
         machine.ok(&["init", &format!("{name}.db")]);
         machine.ok(&["--db", name, "backup", "add", remote, remote]);
         machine.ok(&["--db", name, "backup", "sync", remote]);

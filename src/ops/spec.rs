@@ -97,7 +97,16 @@ fn numbered(text: &str) -> Option<Version> {
 
 fn word(text: &str) -> Option<Version> {
     let usable = text.chars().all(|c| !c.is_control() && c != '/' && c != '@') && text.len() <= 80;
-    usable.then(|| Version::Word(text.to_owned()))
+    (usable && !is_like_a_day(text)).then(|| Version::Word(text.to_owned()))
+}
+
+/// `2026-13-01`: meant as a day, though there is none.
+fn is_like_a_day(text: &str) -> bool {
+    text.len() >= 10
+        && text.bytes().zip(*b"dddd-dd-dd").all(|(byte, form)| match form {
+            b'd' => byte.is_ascii_digit(),
+            _ => byte == form,
+        })
 }
 
 /// `now`, `today` (its first moment), `yesterday` (the last moment of it), `2h` and the like (so long ago), a date (its last
@@ -173,6 +182,10 @@ mod tests {
         assert_eq!(parse("@2026-11-01").version, moment("2026-11-01T22:59:59.999999999Z"));
         assert_eq!(parse("@2026-11-01T10:00").version, moment("2026-11-01T09:00:00Z"));
         assert_eq!(parse("@today").version, moment("2026-11-20T23:00:00Z"));
+        for none in ["@2026-13-01", "@2026-02-30", "@2026-11-01T25:00"] {
+            let error = Spec::parse(none, Timestamp::UNIX_EPOCH, &TimeZone::UTC).unwrap_err();
+            assert!(error.to_string().contains("is no number, latest, id, name or time"), "{error}");
+        }
         assert_eq!(parse("@yesterday").version, moment("2026-11-20T22:59:59.999999999Z"));
     }
 

@@ -218,3 +218,22 @@ impl Store {
         SessionList::decode(&bytes).map_err(|source| self.damaged(&key, source))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::Remote;
+
+    /// What cannot be read may condemn anything; what is gone condemns nothing.
+    #[test]
+    fn a_tombstone_that_cannot_be_read_is_not_passed_over() {
+        let store = Store::assume(Remote::memory());
+        let key = keys::tombstone(1, PruneStep::Marked);
+        store.remote().put_new(&key, "what it was is lost").unwrap();
+        let listed = store.tombstones().unwrap();
+        assert_eq!(listed.pending(), Some(1));
+        assert!(listed.condemned(&store).is_err());
+        store.remote().delete(&key).unwrap();
+        assert_eq!(listed.condemned(&store).unwrap(), HashSet::new());
+    }
+}

@@ -216,3 +216,29 @@ impl PackWriter {
         Ok(self.done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::Remote;
+    use crate::store::keys;
+
+    /// Few large objects: a pack is handed over once it has its size, and not before.
+    #[test]
+    fn packs_are_cut_at_their_size() {
+        let store = Store::assume(Remote::memory());
+        let (stores, progress) = (vec![store.clone()], Arc::new(Progress::new()));
+        let mut writer =
+            PackWriter::new(WriterOptions { stores, content_bytes: 0, on_stored: Arc::new(|_, _| {}), progress });
+        let (frame, frames) = (vec![7; 4 << 20], 10);
+        for number in 0..frames {
+            let id = ChunkId::of(&[number]);
+            writer.add_whole(&[(id, 4096)], &frame).unwrap();
+        }
+        let done = writer.finish().unwrap();
+        // 16 MiB and what frames add: four frames each.
+        let lens: Vec<u64> = done.iter().map(|pack| pack.stored_bytes >> 20).collect();
+        assert_eq!(lens, [16, 16, 8]);
+        assert_eq!(store.remote().list(keys::PACKS).unwrap().len(), 3);
+    }
+}
