@@ -6,6 +6,8 @@ mod cli;
 mod databases;
 #[path = "newcomer/names.rs"]
 mod names;
+#[path = "newcomer/removed_remote.rs"]
+mod removed_remote;
 #[path = "newcomer/rows.rs"]
 mod rows;
 #[path = "newcomer/said.rs"]

@@ -24,6 +24,19 @@ pub(super) struct Brought {
     pub(super) refs: Vec<RefName>,
     /// Snapshots that it cannot get any more.
     pub(super) expired: Vec<SnapshotNumber>,
+    /// Snapshots that nobody can bring it: only a remote that is no longer known has what they are made of.
+    pub(super) gone: Vec<SnapshotNumber>,
+}
+
+impl Brought {
+    /// What is to be said of those that cannot be brought.
+    pub(super) fn told_gone(&self, database: &Database) -> Option<String> {
+        let titles: Vec<String> = self.gone.iter().map(|number| database.title(*number)).collect();
+        let all = titles.join(", ");
+        let of = if titles.len() == 1 { "it is" } else { "they are" };
+        (!titles.is_empty())
+            .then(|| format!("{all} cannot be brought: only a remote that was removed has what {of} made of"))
+    }
 }
 
 /// Brings the remote the snapshots it lacks, up to the one that was made or found unchanged, and the refs.
@@ -55,6 +68,7 @@ pub(super) fn bring(
             let pushed = push_line(context, database, &from, remote, &mut memory, &line, outcome)?;
             brought.snapshots.extend(pushed.numbers);
             brought.expired.extend(pushed.expired);
+            brought.gone.extend(pushed.gone);
         }
     }
     brought.refs = finish(context, database, &local, remote, memory)?;

@@ -171,7 +171,6 @@ fn make(
         seen: Default::default(),
         seen_at: context.now(),
         theirs: Vec::new(),
-        gone_through: None,
     };
     copy.workspace.remember_database(&copy.handle, &memory)?;
     Ok((restored, snapshot, copy, line))

@@ -99,7 +99,6 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
             seen: Default::default(),
             seen_at: context.now(),
             theirs: Vec::new(),
-            gone_through: None,
         };
         workspace.remember_database(&name, &memory)?;
         let now = context.now();

@@ -252,7 +252,6 @@ pub(super) fn adopt(
         seen: Default::default(),
         seen_at: context.now(),
         theirs: Vec::new(),
-        gone_through: None,
     };
     Ok(database.workspace.remember_database(&database.handle, &memory)?)
 }

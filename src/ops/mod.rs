@@ -6,6 +6,7 @@
 mod bring;
 mod checkout;
 mod clone;
+mod complete;
 mod context;
 mod database;
 pub mod diff;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::complete::is_at_a_remote;
 use super::retention::Wanted;
 use super::{Context, Database, OpError, PruneError};
 use crate::base::{Name, Nonce, PackId, SnapshotId, SnapshotNumber};
@@ -61,6 +62,8 @@ pub(super) struct Pushed {
     pub(super) numbers: Vec<SnapshotNumber>,
     /// Those that cannot be there any more: a prune did not wait for them.
     pub(super) expired: Vec<SnapshotNumber>,
+    /// Those that cannot be brought: what they are made of is at no place that is known.
+    pub(super) gone: Vec<SnapshotNumber>,
 }
 
 impl Push<'_> {
@@ -86,11 +89,23 @@ impl Push<'_> {
                         self.there.clear();
                         pushed.expired.push(number);
                     }
+                    Err(OpError::Store(error)) if error.is_absence() && self.is_gone(number) => {
+                        pushed.gone.push(number);
+                        before.push(Before::Nothing(number));
+                    }
                     Err(error) => return Err(error),
                 },
             }
         }
         Ok(pushed)
+    }
+
+    /// Whether what lacks something is an earlier snapshot that no remote is known to have: the remote that has it was
+    /// removed. The newest of the own line holds the present state, and is never left out.
+    fn is_gone(&self, number: SnapshotNumber) -> bool {
+        let newest = self.database.workspace.recall_database(&self.database.handle).map(|memory| memory.number);
+        let is_newest = *self.line == self.database.config().line && newest == Some(number);
+        !is_newest && !is_at_a_remote(self.database, &self.named(number))
     }
 
     /// A snapshot's record; `None` for a number that was pruned, or never given, here, or wherever else it could be.

@@ -137,8 +137,8 @@ impl Database {
         Ok(RemovedRemote { name, url: config.url, warnings })
     }
 
-    /// Once the last remote is gone, notes of each database of the folder, whose remote it was, what the store here lacks, so
-    /// that the next snapshot does not build on it; and returns what is to be told of that.
+    /// Once the last remote is gone: what is to be told of what the store here lacks, of each database of the folder, whose
+    /// remote it was. A state that cannot be restored is looked at anew, so that the next run makes a snapshot of it.
     fn do_without(&self, context: &Context, url: &str) -> Result<Vec<String>, OpError> {
         let databases = &self.workspace.config.databases;
         let mut warnings = Vec::new();
@@ -148,16 +148,16 @@ impl Database {
         for handle in databases.keys() {
             let kept = Database::kept(self.workspace.clone(), handle.clone(), self.settings.clone())?;
             // Nothing is wrong with a snapshot that cannot be read here: who removes a remote is not kept from it.
-            let packs = match borrowed(context, &kept).unwrap_or(0) {
+            let lacking = borrowed(context, &kept);
+            if let (Some(mut memory), Ok(1..) | Err(_)) = (self.workspace.recall_database(handle), &lacking) {
+                memory.seen.clear();
+                self.workspace.remember_database(handle, &memory)?;
+            }
+            let packs = match lacking.unwrap_or(0) {
                 0 => continue,
                 1 => format!("1 pack of the newest snapshot of {handle}, which lies"),
                 lacking => format!("{lacking} packs of the newest snapshot of {handle}, which lie"),
             };
-            if let Some(mut memory) = self.workspace.recall_database(handle) {
-                memory.gone_through = Some(memory.number);
-                memory.seen.clear();
-                self.workspace.remember_database(handle, &memory)?;
-            }
             let which = if databases.len() > 1 { format!(" --db {handle}") } else { String::new() };
             warnings.push(format!(
                 "the store here lacks {packs} there: pagekeep{which} backup restore {url} FILE; the next snapshot stores all anew"

@@ -143,7 +143,7 @@ pub(super) fn places(context: &Context, database: &Database, one: &Listed) -> Re
     let found = if one.header.line == line {
         let history = History { store: local.clone(), database: database.name.clone(), line };
         let list: Vec<Listed> = history.list(1)?.into_iter().chain([one.clone()]).collect();
-        whereabouts(database, &list).pop().expect("BUG: as many as were asked for")
+        whereabouts(context, database, &list)?.pop().expect("BUG: as many as were asked for")
     } else {
         // Of other lines it is not known who has what.
         Whereabouts { here: true, remotes: database.remote_names() }

@@ -17,7 +17,7 @@ pub(super) fn settle(context: &Context, database: &Database) -> Result<(), OpErr
     let (workspace, line) = (&database.workspace, &database.config().line);
     let memory = workspace.recall_database(&database.handle);
     let known = memory.as_ref().map(|memory| memory.number);
-    let (theirs, gone_through) = memory.map(|memory| (memory.theirs, memory.gone_through)).unwrap_or_default();
+    let theirs = memory.map(|memory| memory.theirs).unwrap_or_default();
     let first = match known {
         Some(number) => Some(number),
         None => local.newest(&database.name, line)?,
@@ -48,7 +48,6 @@ pub(super) fn settle(context: &Context, database: &Database) -> Result<(), OpErr
         seen: Default::default(),
         seen_at: context.now(),
         theirs,
-        gone_through,
     };
     Ok(workspace.remember_database(&database.handle, &memory)?)
 }

@@ -227,6 +227,7 @@ fn attempts(
             .into_iter()
             .chain(mended.into_iter().flatten())
             .chain(std::mem::take(&mut turn.remarks))
+            .chain(brought.told_gone(database))
             .collect(),
         remote: remote.url.clone(),
         outcome,
@@ -337,7 +338,7 @@ fn attempt_after(
         note(database, &mut memory, &database.config().line, Pushed { number: report.number, id: report.id });
         let snapshots = vec![report.number];
         let refs = finish(context, database, &local, remote, memory)?;
-        return Ok((outcome, Brought { snapshots, refs, expired: Vec::new() }));
+        return Ok((outcome, Brought { snapshots, refs, ..Brought::default() }));
     }
     let report = bring(context, database, remote, memory, &outcome, near).map_err(|error| {
         let (name, number) = (database.name.clone(), outcome.number());

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::complete::lacking;
 use super::{Context, Database, OpError, retention};
 use crate::base::{Name, Nonce, PackId};
 use crate::format::husk::is_husk_len;
@@ -126,7 +127,7 @@ fn bring_husks(local: &Store, from: &Store, database: &Name) -> Result<(), OpErr
     Ok(())
 }
 
-/// How many packs of a database's newest snapshot only remotes have.
+/// How many packs of a database's newest snapshot, or of its deltas' bases, only remotes have.
 ///
 /// # Errors
 /// When the local store cannot be read.
@@ -134,6 +135,5 @@ pub fn borrowed(context: &Context, database: &Database) -> Result<usize, OpError
     let Some(memory) = database.workspace.recall_database(&database.handle) else { return Ok(0) };
     let (local, line) = (database.local_store(context)?, database.line_of(&memory));
     let state = State::load(&local, local.record(&database.name, line, memory.number)?)?;
-    let packs = Packs::new(vec![local], database.name.clone());
-    Ok(state.map.live_packs().iter().filter(|pack| packs.open(pack).is_err()).count())
+    Ok(lacking(&state, &Packs::new(vec![local], database.name.clone()), &HashSet::new()))
 }

@@ -124,7 +124,7 @@ fn list(caller: &Caller, arguments: &Arguments) -> Result<Vec<Row>, OpError> {
     let database = caller.database(arguments, false)?;
     let from = caller.from(".", arguments.optional("database"))?;
     let found = from.history(&mut Spec::latest())?.list(usize::MAX)?;
-    let places = ops::whereabouts(&database, &found);
+    let places = ops::whereabouts(&caller.context, &database, &found)?;
     let row = |(one, place): (&Listed, &ops::Whereabouts)| {
         let header = &one.header;
         let here = place.here.then(|| "here".to_owned());

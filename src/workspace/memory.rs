@@ -37,10 +37,6 @@ pub struct DatabaseMemory {
     /// what a stopped run of this database left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub theirs: Vec<SnapshotId>,
-    /// The newest snapshot whose content was only at a remote when the last remote was removed: it and those before it
-    /// cannot be restored from here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gone_through: Option<SnapshotNumber>,
 }
 
 /// A snapshot a remote is known to have.

@@ -131,45 +131,6 @@ fn a_history_that_is_taken_over_is_whole() {
 }
 
 #[test]
-fn without_its_last_remote_the_next_snapshot_is_whole_again() {
-    let (machine, path) = shop();
-    change(&path, "CREATE TABLE big (b); INSERT INTO big VALUES (randomblob(3000000))");
-    machine.ok(&["backup", "add", "usb", "remote"]);
-    machine.ok(&["backup", "sync", "usb"]);
-    change(&path, "INSERT INTO item (id) VALUES (1000)");
-    machine.ok(&["backup", "sync", "usb"]);
-    let removed = machine.ok(&["--json", "backup", "remove", "usb"]).json();
-    assert!(removed["warnings"][0].as_str().unwrap().contains("the store here lacks"), "{removed}");
-    let places = || {
-        let list = machine.ok(&["--json", "backup", "list"]).json()["snapshots"].clone();
-        let place =
-            |one: &serde_json::Value| (one["number"].as_u64().unwrap(), one["where"].as_str().unwrap().to_owned());
-        list.as_array().unwrap().iter().map(place).collect::<Vec<_>>()
-    };
-    let gone = |numbers: std::ops::RangeInclusive<u64>| numbers.rev().map(|number| (number, String::new()));
-    assert_eq!(places(), gone(1..=4).collect::<Vec<_>>());
-    assert_eq!(machine.run(&["backup", "restore", ".", "x.db"]).code, 13);
-    // Nothing changed, and yet nothing here could be restored: the next one does not build on it.
-    let made = machine.ok(&["backup", "create"]);
-    assert!(made.stderr.contains("stored anew"), "{made:?}");
-    assert_eq!(places(), [(5, "here".into())].into_iter().chain(gone(1..=4)).collect::<Vec<_>>());
-    assert_eq!(machine.restored(".", "latest"), std::fs::read(&path).unwrap());
-    // From then on as ever.
-    change(&path, "INSERT INTO item (id) VALUES (1001)");
-    let made = machine.ok(&["--json", "backup", "create"]).json();
-    assert!(made["stored_bytes"].as_u64().unwrap() < 100_000, "{made}");
-    assert_eq!(machine.restored(".", "latest"), std::fs::read(&path).unwrap());
-    // The remote again: it goes on with its history, and all can be restored.
-    machine.ok(&["backup", "add", "usb", "remote"]);
-    machine.ok(&["backup", "sync", "usb"]);
-    machine.ok(&["verify", "usb"]);
-    for number in 1..=6 {
-        machine.restored("usb", &format!("app@{number}"));
-    }
-    assert_eq!(machine.restored("usb", "latest"), std::fs::read(&path).unwrap());
-}
-
-#[test]
 fn a_remote_of_several_databases_is_not_said_to_be_missing() {
     let machine = Machine::new();
     for name in ["aaa.db", "bbb.db"] {

@@ -37,7 +37,7 @@ pub(crate) fn list(session: &Session, from: Option<&str>) -> Result<Output, OpEr
     let from = session.from(from.unwrap_or("."))?;
     let found = from.history(&mut Spec::latest())?.list(usize::MAX)?;
     let places: Vec<String> = match &from.database {
-        Some(database) => ops::whereabouts(database, &found).iter().map(place).collect(),
+        Some(database) => ops::whereabouts(&session.context, database, &found)?.iter().map(place).collect(),
         None => vec![from.store.remote().name().to_owned(); found.len()],
     };
     let lines = found.iter().zip(places).map(|(one, place)| {

@@ -16,18 +16,22 @@ pub(super) fn run(session: &Session, max_age: &str) -> Result<Output, OpError> {
     let max_age = duration(max_age).map_err(|reason| WorkspaceError::Setting { reason })?;
     if session.globals.db.is_none() {
         let workspace = session.workspace()?;
-        if workspace.config.databases.len() > 1 {
-            return every(session, &workspace, max_age);
+        // A working copy goes with what it is a copy of.
+        let databases = &workspace.config.databases;
+        let handles: Vec<Name> =
+            databases.iter().filter(|(_, one)| one.database.is_none()).map(|(handle, _)| handle.clone()).collect();
+        if handles.len() > 1 {
+            return every(session, &workspace, &handles, max_age);
         }
     }
     one(session, &session.database(false)?, max_age)
 }
 
 /// Every database of a folder, below each other; the exit code is that of the worst.
-fn every(session: &Session, workspace: &Workspace, max_age: Duration) -> Result<Output, OpError> {
+fn every(session: &Session, workspace: &Workspace, handles: &[Name], max_age: Duration) -> Result<Output, OpError> {
     let mut all = Output::new(String::new(), json!({"databases": []}));
     let mut parts = Vec::new();
-    for handle in workspace.config.databases.keys() {
+    for handle in handles {
         let database = Database::kept(workspace.clone(), handle.clone(), session.settings.clone())?;
         let mut shown = one(session, &database, max_age)?;
         shown.json["database"] = json!(handle);

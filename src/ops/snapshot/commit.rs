@@ -25,7 +25,10 @@ pub(super) struct Commit<'a> {
     pub(super) database: &'a Database,
     pub(super) targets: &'a Targets,
     pub(super) options: &'a SnapshotOptions,
+    /// The snapshot that comes before.
     pub(super) parent: Option<&'a State>,
+    /// The same, when what it is made of can be reached.
+    pub(super) builds_on: Option<&'a State>,
     pub(super) seen: BTreeMap<PathBuf, Seen>,
     pub(super) listing: String,
     pub(super) looked_at: Timestamp,
@@ -40,7 +43,7 @@ impl Commit<'_> {
         marks: [Duration; 2],
     ) -> Result<Outcome, OpError> {
         let files: FileList = scanned.entries.iter().map(|entry| (entry.number, entry.clone())).collect();
-        if let Some(parent) = self.parent
+        if let Some(parent) = self.builds_on
             && !self.options.always
             && same_files(&parent.files, &files)
         {
@@ -103,7 +106,7 @@ impl Commit<'_> {
     /// Lays the new snapshot together from what is about to be written, as a reader would.
     fn check(&self, Draft { header, map, .. }: &Draft, bytes: &[u8]) -> Result<(), OpError> {
         let record = Record::decode(bytes).map_err(OpError::Inconsistent)?;
-        let mut parts: Vec<Part> = match self.parent {
+        let mut parts: Vec<Part> = match self.builds_on {
             Some(parent) => parent.parts[..header.chain.len()].to_vec(),
             None => Vec::new(),
         };
@@ -155,8 +158,8 @@ impl Commit<'_> {
         let line = (line != self.database.config().line).then_some(line);
         let seen_at = self.looked_at;
         let before = self.database.workspace.recall_database(&self.database.handle);
-        let (theirs, gone_through) = before.map(|before| (before.theirs, before.gone_through)).unwrap_or_default();
-        let memory = DatabaseMemory { number, id, line, created_at, listing, seen, seen_at, theirs, gone_through };
+        let theirs = before.map(|before| before.theirs).unwrap_or_default();
+        let memory = DatabaseMemory { number, id, line, created_at, listing, seen, seen_at, theirs };
         Ok(self.database.workspace.remember_database(&self.database.handle, &memory)?)
     }
 }

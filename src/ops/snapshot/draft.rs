@@ -48,7 +48,7 @@ impl Draft {
         });
         let zeros = std::mem::take(&mut scanned.zeros);
         let map = std::mem::take(&mut encoded.placed).into_part(&packs.refs, zeros, &scanned.twins);
-        let part = part(commit.parent, number, map, files, std::mem::take(&mut scanned.removed));
+        let part = part(commit.builds_on, number, map, files, std::mem::take(&mut scanned.removed));
         let created_at = scanned.pinned_at.unwrap_or(commit.looked_at);
         let ascends_from =
             commit.parent.and_then(|State { header: before, .. }| match created_at < before.created_at {

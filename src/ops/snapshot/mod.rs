@@ -170,7 +170,7 @@ pub(super) fn snapshot_of(
     let parent = reference::parent(database, targets, memory.as_ref())?;
     let reference = reference::open(database, targets, parent.as_ref())?;
     // What was seen says nothing about another snapshot than the one it was seen with.
-    let memory = memory.filter(|memory| parent.as_ref().is_some_and(|parent| parent.id == memory.id));
+    let memory = memory.filter(|memory| reference.as_ref().is_some_and(|parent| parent.state.id == memory.id));
     if parent.is_some() && reference.is_none() {
         let told = "packs of the last snapshot cannot be reached: all is stored anew";
         list.warnings.push(told.into());
@@ -217,7 +217,9 @@ pub(super) fn snapshot_of(
     let (scanned, encoded) = encode::run(scan, ids, encoder)?;
     let stored = started.elapsed();
 
-    let commit = Commit { context, database, targets, options, parent: parent.as_ref(), seen, listing, looked_at };
+    let builds_on = reference.as_ref().map(|reference| reference.state);
+    let parent = parent.as_ref();
+    let commit = Commit { context, database, targets, options, parent, builds_on, seen, listing, looked_at };
     let outcome = commit.finish(scanned, encoded, [prepared, stored])?;
     uploads.clear()?;
     Ok(outcome)

@@ -7,6 +7,7 @@ use crate::base::{ChunkId, ChunkNumber, FileNumber, Name, SlotNumber, SnapshotNu
 use crate::format::map::{Extent, Place};
 use crate::format::pack::frame_ids;
 use crate::map::State;
+use crate::ops::complete::{is_at_a_remote, is_gone};
 use crate::ops::proof::Proof;
 use crate::remote::RemoteErrorKind;
 use crate::store::{OpenPack, Packs, Store, StoreError, damaged};
@@ -66,26 +67,38 @@ fn newest(database: &Database, targets: &Targets) -> Result<Option<(Name, Snapsh
     Ok(None)
 }
 
-/// Whether the snapshot that is remembered is the one the stores have under its number.
+/// Whether the snapshot that is remembered is the one the stores have under its number, and can be restored.
 pub(super) fn is_there(database: &Database, targets: &Targets, memory: &DatabaseMemory) -> bool {
-    let record = |store: &Store| store.record(&database.name, database.line_of(memory), memory.number).ok();
-    targets.near.iter().find_map(record).is_some_and(|record| record.id == memory.id)
+    let line = database.line_of(memory);
+    let found = |store: &Store| Some((store.record(&database.name, line, memory.number).ok()?, store.clone()));
+    let Some((record, store)) = targets.near.iter().find_map(found).filter(|(record, _)| record.id == memory.id) else {
+        return false;
+    };
+    if is_at_a_remote(database, &record.header.name()) {
+        return true;
+    }
+    let stores: Vec<Store> = targets.all().cloned().collect();
+    State::load(&store, record).is_ok_and(|state| !is_gone(database, &stores, &state))
 }
 
-/// Opens the file of ids, or makes it anew from the packs when it does not fit the parent. None when it cannot be made
-/// because packs are out of reach: then everything counts as changed, which is correct, only bigger.
+/// Opens the file of ids, or makes it anew from the packs when it does not fit the parent. None when the parent's packs are out
+/// of reach: then nothing is built upon them, and all is stored anew.
 pub(super) fn open<'a>(
     database: &Database,
     targets: &Targets,
     parent: Option<&'a State>,
 ) -> Result<Option<Reference<'a>>, OpError> {
-    let Some(state) = parent.filter(|state| !is_gone(database, state)) else { return Ok(None) };
+    let Some(state) = parent else { return Ok(None) };
+    let stores: Vec<Store> = targets.all().cloned().collect();
+    if is_gone(database, &stores, state) {
+        return Ok(None);
+    }
     let path = database.workspace.ids_path(&database.handle);
     let fits = |ids: &IdsFile| ids.matches(state.files.values());
     if let Some(ids) = IdsFile::open(&path).filter(fits) {
         return Ok(Some(Reference { state, ids }));
     }
-    let packs = Packs::new(targets.all().cloned().collect(), database.name.clone());
+    let packs = Packs::new(stores, database.name.clone());
     match rebuild(database, state, &packs) {
         Err(OpError::Store(error)) if is_out_of_reach(&error) => return Ok(None),
         other => other?,
@@ -94,13 +107,6 @@ pub(super) fn open<'a>(
         Some(ids) => Ok(Some(Reference { state, ids })),
         None => Err(OpError::WrongContent { what: format!("{}@{}", database.name, state.header.number) }),
     }
-}
-
-/// Whether a snapshot's content is at no place that is known any more: the last remote was removed since.
-fn is_gone(database: &Database, state: &State) -> bool {
-    let memory = database.workspace.recall_database(&database.handle);
-    let gone_through = memory.and_then(|memory| memory.gone_through);
-    database.remote_names().is_empty() && Some(state.header.number) <= gone_through
 }
 
 /// Whether packs may be whole but are not at hand. Damage is told instead: a pack stored again would have the same name.

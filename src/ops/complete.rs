@@ -1,0 +1,81 @@
+//! Whether all that a snapshot is made of can be reached: its packs, and those in which its deltas' bases lie.
+//!
+//! It cannot when the only remote that has it was removed. Nothing is built upon such a snapshot, and nothing is said to be
+//! here that is not. This is looked up each time: no note tells it, for notes are lost.
+
+use std::collections::HashSet;
+
+use super::slots::SlotSet;
+use super::{Database, lines};
+use crate::base::PackId;
+use crate::format::map::Place;
+use crate::format::pack::PackRef;
+use crate::format::record::SnapshotName;
+use crate::map::State;
+use crate::store::{Packs, Store};
+
+/// Whether a configured remote is known to have a snapshot.
+pub(super) fn is_at_a_remote(database: &Database, name: &SnapshotName) -> bool {
+    database.remote_names().iter().any(|remote| {
+        let memory = database.workspace.recall_remote(remote);
+        let newest = lines::known(database, &memory, &name.line);
+        newest.is_some_and(|newest| newest.number >= name.number) && !lines::is_forgotten_at(database, &memory, name)
+    })
+}
+
+/// Whether a snapshot, which no configured remote is known to have, lacks something in these stores. What a remote is known to
+/// have of an earlier one is there.
+pub(super) fn is_gone(database: &Database, stores: &[Store], state: &State) -> bool {
+    if is_at_a_remote(database, &state.header.name()) {
+        return false;
+    }
+    let mut there = HashSet::new();
+    for remote in database.remote_names() {
+        let memory = database.workspace.recall_remote(&remote);
+        let Some(known) = lines::known(database, &memory, &state.header.line) else { continue };
+        let load = |store: &Store| State::load(store, store.record(&database.name, &state.header.line, known.number)?);
+        if let Some(known) = stores.iter().find_map(|store| load(store).ok()) {
+            there.extend(known.map.live_packs().iter().map(|pack| pack.id));
+        }
+    }
+    let packs = Packs::new(stores.to_vec(), database.name.clone());
+    lacking(state, &packs, &there) > 0
+}
+
+/// How many packs of a snapshot, or of its deltas' bases, are at none of these places. Those that are `there` anyway are not
+/// looked for. A damaged one is not lacking: it is told where it is read.
+pub(super) fn lacking(state: &State, packs: &Packs, there: &HashSet<PackId>) -> usize {
+    let is_absent = |pack: &PackRef| packs.open(pack).is_err_and(|error| error.is_absence());
+    let mut absent = HashSet::new();
+    for pack in state.map.live_packs().into_iter().filter(|pack| !there.contains(&pack.id)) {
+        match packs.open(&pack) {
+            Ok(open) => {
+                let bases = open.table.base_packs.iter().filter(|base| !there.contains(&base.id));
+                let gone: HashSet<PackId> = bases.filter(|base| is_absent(base)).map(|base| base.id).collect();
+                // A delta that nothing needs any more may have lost its base.
+                if !gone.is_empty() {
+                    let needed = slots_of(state, &pack.id).bases(&open.table).into_iter().map(|(base, _)| base.id);
+                    absent.extend(needed.filter(|base| gone.contains(base)));
+                }
+            }
+            Err(error) if error.is_absence() => {
+                absent.insert(pack.id);
+            }
+            Err(_) => {}
+        }
+    }
+    absent.len()
+}
+
+/// The slots of a pack that a snapshot is made of.
+fn slots_of(state: &State, pack: &PackId) -> SlotSet {
+    let mut slots = SlotSet::default();
+    for extent in state.files.keys().flat_map(|file| state.map.extents(*file)) {
+        if let Place::Slots { pack: number, first } = extent.place
+            && state.map.pack(number).id == *pack
+        {
+            slots.add(first.0, extent.count);
+        }
+    }
+    slots
+}
