@@ -22,10 +22,10 @@ coverage=(
     -Cllvm-args=-sanitizer-coverage-trace-compares
     -Ccodegen-units=1
 )
-RUSTFLAGS="${coverage[*]}" cargo build --manifest-path fuzz/Cargo.toml --features guided --bins \
+RUSTFLAGS="${coverage[*]}" cargo build --manifest-path fuzz/Cargo.toml --features guided --bin guided \
     --target "$host" --target-dir "$out"
 mkdir -p "$out/corpus" "$out/findings"
-all=$("$out/$host/debug/seeds" "$out/corpus")
+all=$(PAGEKEEP_FUZZ_SEEDS="$out/corpus" "$out/$host/debug/guided")
 
 fuzz_one() {
     local target=$1 log

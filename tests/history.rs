@@ -11,6 +11,9 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use ops::{DATABASE, Kept, far, far_store, restore_to};
 use pagekeep::base::{Name, SnapshotNumber};
+use pagekeep::format::new_map::{NewMap, NewMapHeader};
+use pagekeep::format::record::{Files, SnapshotName};
+use pagekeep::map::State;
 use pagekeep::ops::{self as verbs, Outcome, Spec, Version};
 use pagekeep::remote::double::{Fault, Plan, Verb};
 use pagekeep::store::Store;
@@ -314,4 +317,32 @@ fn each_snapshot_is_restored_over_each_other() {
             assert!(fs::read(&path).unwrap() == *content);
         }
     }
+}
+
+/// Prunes write maps anew one after another, and take away those of earlier ones: a snapshot has whichever is whole.
+#[test]
+fn of_maps_that_were_written_anew_one_that_lacks_a_part_is_passed_over() {
+    let mut history = History::near("all");
+    history.sync("first");
+    history.kept.fill(400, 10, 2);
+    history.sync("second");
+    let store = history.kept.near().store;
+    let (name, line) = (Name::new(DATABASE).unwrap(), Name::main_line());
+    let record = store.record(&name, &line, SnapshotNumber(2)).unwrap();
+    let (id, header) = (record.id, record.header.clone());
+    let state = State::load(&store, record).unwrap();
+    let put = |writing: &str, chain: Vec<SnapshotName>| {
+        let files = Files { changed: state.files.values().cloned().collect(), removed: Vec::new() };
+        let (database, lineage, snapshot) = (header.database.clone(), header.lineage.clone(), header.name());
+        let anew = NewMapHeader { format: 1, database, lineage, snapshot, id, chain, files };
+        store
+            .put_new_map(&NewMap { header: anew, map: state.map.to_part() }, &writing.repeat(32).parse().unwrap())
+            .unwrap();
+    };
+    let before = SnapshotName { line, number: SnapshotNumber(1) };
+    put("0", vec![before.clone()]);
+    put("f", vec![before]);
+    assert!(State::from_new_map(&store, id, &header).unwrap().is_none());
+    put("7", Vec::new());
+    assert_eq!(State::from_new_map(&store, id, &header).unwrap().unwrap().files, state.files);
 }

@@ -128,3 +128,19 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         _ => Vec::new(),
     }
 }
+
+/// Makes a folder of inputs for each target, and prints the targets' names.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn write(folder: &std::path::Path) -> std::io::Result<()> {
+    for (target, _) in crate::TARGETS {
+        let own = folder.join(target);
+        std::fs::create_dir_all(&own)?;
+        for (number, seed) in of(target).iter().enumerate() {
+            std::fs::write(own.join(format!("seed-{number}")), seed)?;
+        }
+        println!("{target}");
+    }
+    Ok(())
+}
