@@ -10,13 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use ops::{DATABASE, Kept, far, far_store, restore_to};
-use pagekeep::base::{Name, SnapshotNumber};
+use pagekeep::base::{Name, SlotNumber, SnapshotNumber};
 use pagekeep::format::new_map::{NewMap, NewMapHeader};
 use pagekeep::format::record::{Files, SnapshotName};
 use pagekeep::map::State;
 use pagekeep::ops::{self as verbs, Outcome, Spec, Version};
 use pagekeep::remote::double::{Fault, Plan, Verb};
-use pagekeep::store::Store;
+use pagekeep::store::{ChunkReader, Packs, Store};
 
 /// Small increments: 2 000 when PAGEKEEP_TEST_LONG=1.
 fn increments() -> u32 {
@@ -345,4 +345,35 @@ fn of_maps_that_were_written_anew_one_that_lacks_a_part_is_passed_over() {
     assert!(State::from_new_map(&store, id, &header).unwrap().is_none());
     put("7", Vec::new());
     assert_eq!(State::from_new_map(&store, id, &header).unwrap().unwrap().files, state.files);
+}
+
+/// Each chunk by itself, as a repair reads it: whole ones, and every delta of a frame of many.
+#[test]
+fn every_slot_of_every_pack_reads_by_itself() {
+    let mut history = History::near("all");
+    history.sync("first");
+    history
+        .kept
+        .run("UPDATE t SET data = CAST(substr(data, 1, 300) || x'00' || substr(data, 302) AS BLOB) WHERE id % 20 = 0");
+    history.sync("second");
+    let store = history.kept.near().store;
+    let name = Name::new(DATABASE).unwrap();
+    let packs = Packs::new(vec![store.clone()], name.clone());
+    let reader = ChunkReader::over(&packs);
+    let mut deltas = 0;
+    for number in [1, 2] {
+        let record = store.record(&name, &Name::main_line(), SnapshotNumber(number)).unwrap();
+        for pack in State::load(&store, record).unwrap().map.live_packs() {
+            let table = &packs.open(&pack).unwrap().table;
+            for frame in &table.frames {
+                deltas += if frame.is_delta { frame.slots } else { 0 };
+                for slot in frame.first_slot..frame.first_slot + frame.slots {
+                    // It is compared with its id.
+                    let chunk = reader.chunk(&pack, SlotNumber(slot)).unwrap();
+                    assert_eq!(chunk.len() as u32, table.len_of(frame, SlotNumber(slot)));
+                }
+            }
+        }
+    }
+    assert!(deltas > 10, "{deltas} deltas");
 }
