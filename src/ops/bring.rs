@@ -24,18 +24,17 @@ pub(super) struct Brought {
     pub(super) refs: Vec<RefName>,
     /// Snapshots that it cannot get any more.
     pub(super) expired: Vec<SnapshotNumber>,
-    /// Snapshots that nobody can bring it: only a remote that is no longer known has what they are made of.
-    pub(super) gone: Vec<SnapshotNumber>,
+    /// Snapshots that nobody can bring it: nobody who is known has what they are made of.
+    pub(super) gone: Vec<SnapshotName>,
 }
 
 impl Brought {
     /// What is to be said of those that cannot be brought.
     pub(super) fn told_gone(&self, database: &Database) -> Option<String> {
-        let titles: Vec<String> = self.gone.iter().map(|number| database.title(*number)).collect();
-        let all = titles.join(", ");
-        let of = if titles.len() == 1 { "it is" } else { "they are" };
-        (!titles.is_empty())
-            .then(|| format!("{all} cannot be brought: only a remote that was removed has what {of} made of"))
+        let title = |name: &SnapshotName| super::title(&database.name, &name.line, name.number);
+        let titles = self.gone.iter().map(title).collect::<Vec<_>>().join(", ");
+        let told = "cannot be brought: no remote that is known has all that is needed";
+        (!titles.is_empty()).then(|| format!("{titles} {told}"))
     }
 }
 
@@ -68,7 +67,8 @@ pub(super) fn bring(
             let pushed = push_line(context, database, &from, remote, &mut memory, &line, outcome)?;
             brought.snapshots.extend(pushed.numbers);
             brought.expired.extend(pushed.expired);
-            brought.gone.extend(pushed.gone);
+            let names = pushed.gone.into_iter().map(|number| SnapshotName { line: line.line.clone(), number });
+            brought.gone.extend(names);
         }
     }
     brought.refs = finish(context, database, &local, remote, memory)?;
@@ -102,6 +102,10 @@ fn push_line(
     let push = Push { context, database, line: &line.line, from, to: &remote.store, there, last, lacking, coming };
     let wanted = wanted(context, database, from, &line.line, first..=line.newest.0)?;
     let pushed = push.run(&wanted)?;
+    if !pushed.gone.is_empty() {
+        let lines = memory.absent.entry(database.name.clone()).or_default();
+        lines.entry(line.line.clone()).or_default().extend(pushed.gone.iter().copied());
+    }
     if let Some(last) = pushed.numbers.last() {
         wanted.mark(context, database, &remote.store, *last)?;
         let id = local.record(&database.name, &line.line, *last).map(|record| record.id);

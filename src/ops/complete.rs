@@ -6,8 +6,8 @@
 use std::collections::HashSet;
 
 use super::slots::SlotSet;
-use super::{Database, lines};
-use crate::base::PackId;
+use super::{Context, Database, OpenRemote, lines};
+use crate::base::{Name, PackId};
 use crate::format::map::Place;
 use crate::format::pack::PackRef;
 use crate::format::record::SnapshotName;
@@ -19,12 +19,22 @@ pub(super) fn is_at_a_remote(database: &Database, name: &SnapshotName) -> bool {
     database.remote_names().iter().any(|remote| {
         let memory = database.workspace.recall_remote(remote);
         let newest = lines::known(database, &memory, &name.line);
-        newest.is_some_and(|newest| newest.number >= name.number) && !lines::is_forgotten_at(database, &memory, name)
+        newest.is_some_and(|newest| newest.number >= name.number) && !lines::is_absent_at(database, &memory, name)
     })
 }
 
+/// Whether no configured remote has a snapshot that could not be found: none is known to, and each answers, so that it was
+/// looked for there. One that is away may have it.
+pub(super) fn is_nowhere_else(context: &Context, database: &Database, name: &SnapshotName) -> bool {
+    let answers = |remote: &Name| {
+        let is_there = |remote: OpenRemote| Store::describe(remote.store.remote().raw()).is_ok();
+        database.open_remote(context, remote.as_str()).is_ok_and(is_there)
+    };
+    !is_at_a_remote(database, name) && database.remote_names().iter().all(answers)
+}
+
 /// Whether a snapshot, which no configured remote is known to have, lacks something in these stores. What a remote is known to
-/// have of an earlier one is there.
+/// have of others is there.
 pub(super) fn is_gone(database: &Database, stores: &[Store], state: &State) -> bool {
     if is_at_a_remote(database, &state.header.name()) {
         return false;
@@ -32,10 +42,12 @@ pub(super) fn is_gone(database: &Database, stores: &[Store], state: &State) -> b
     let mut there = HashSet::new();
     for remote in database.remote_names() {
         let memory = database.workspace.recall_remote(&remote);
-        let Some(known) = lines::known(database, &memory, &state.header.line) else { continue };
-        let load = |store: &Store| State::load(store, store.record(&database.name, &state.header.line, known.number)?);
-        if let Some(known) = stores.iter().find_map(|store| load(store).ok()) {
-            there.extend(known.map.live_packs().iter().map(|pack| pack.id));
+        let lines = memory.lines.get(&database.name).into_iter().flatten();
+        for (line, known) in lines {
+            let load = |store: &Store| State::load(store, store.record(&database.name, line, known.number)?);
+            if let Some(known) = stores.iter().find_map(|store| load(store).ok()) {
+                there.extend(known.map.live_packs().iter().map(|pack| pack.id));
+            }
         }
     }
     let packs = Packs::new(stores.to_vec(), database.name.clone());

@@ -107,10 +107,12 @@ pub(super) fn known(database: &Database, memory: &RemoteMemory, line: &Name) -> 
     own.into_iter().chain(lines.and_then(|lines| lines.get(line))).max_by_key(|pushed| pushed.number).cloned()
 }
 
-/// Whether a snapshot is known to be forgotten at a remote.
-pub(super) fn is_forgotten_at(database: &Database, memory: &RemoteMemory, name: &SnapshotName) -> bool {
+/// Whether a snapshot is known to be forgotten at a remote, or never to have come there.
+pub(super) fn is_absent_at(database: &Database, memory: &RemoteMemory, name: &SnapshotName) -> bool {
     let ranges = memory.forgotten.get(&database.name).and_then(|lines| lines.get(&name.line));
+    let absent = memory.absent.get(&database.name).and_then(|lines| lines.get(&name.line));
     ranges.into_iter().flatten().any(|(first, last)| (*first..=*last).contains(&name.number))
+        || absent.is_some_and(|numbers| numbers.contains(&name.number))
 }
 
 /// Notes what a remote has of a line.
@@ -130,6 +132,7 @@ pub(super) fn forget(database: &Database, memory: &mut RemoteMemory) {
     memory.waiting.remove(&database.name);
     memory.marks.remove(&database.name);
     memory.forgotten.remove(&database.name);
+    memory.absent.remove(&database.name);
 }
 
 /// A line of which the local store has snapshots that a remote is not known to have.

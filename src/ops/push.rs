@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::complete::is_at_a_remote;
+use super::complete::is_nowhere_else;
 use super::retention::Wanted;
 use super::{Context, Database, OpError, PruneError};
 use crate::base::{Name, Nonce, PackId, SnapshotId, SnapshotNumber};
@@ -105,7 +105,7 @@ impl Push<'_> {
     fn is_gone(&self, number: SnapshotNumber) -> bool {
         let newest = self.database.workspace.recall_database(&self.database.handle).map(|memory| memory.number);
         let is_newest = *self.line == self.database.config().line && newest == Some(number);
-        !is_newest && !is_at_a_remote(self.database, &self.named(number))
+        !is_newest && is_nowhere_else(self.context, self.database, &self.named(number))
     }
 
     /// A snapshot's record; `None` for a number that was pruned, or never given, here, or wherever else it could be.

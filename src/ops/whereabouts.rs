@@ -4,10 +4,9 @@ use std::collections::HashSet;
 
 use super::complete::lacking;
 use super::{Context, Database, Listed, OpError, lines};
-use crate::base::{Name, PackId, SnapshotNumber};
-use crate::format::pack::Home;
+use crate::base::{Name, SnapshotNumber};
 use crate::map::State;
-use crate::store::{Packs, Store, keys};
+use crate::store::{Packs, Store};
 use crate::workspace::{Keep, RemoteMemory};
 
 /// Where a snapshot's content is.
@@ -38,7 +37,7 @@ pub fn whereabouts(context: &Context, database: &Database, list: &[Listed]) -> R
         let number = Some(one.header.number);
         let had: Vec<_> = known.iter().filter(|(_, newest, _)| *newest >= number).collect();
         let name = one.header.name();
-        let has = had.iter().filter(|(.., memory)| !lines::is_forgotten_at(database, memory, &name));
+        let has = had.iter().filter(|(.., memory)| !lines::is_absent_at(database, memory, &name));
         let stays = match keep {
             Keep::All => true,
             Keep::Latest => number == newest,
@@ -50,28 +49,11 @@ pub fn whereabouts(context: &Context, database: &Database, list: &[Listed]) -> R
     };
     let mut found: Vec<Whereabouts> = list.iter().map(find).collect();
     // So it should be. A remote that is no longer known may be the only one that has it.
-    if found.iter().any(|place| place.here) && is_any_lacking(&local, list)? {
-        let packs = Packs::new(vec![local.clone()], database.name.clone());
-        for (one, place) in list.iter().zip(&mut found).filter(|(_, place)| place.here) {
-            place.here = is_here(&local, &packs, one);
-        }
+    let packs = Packs::new(vec![local.clone()], database.name.clone());
+    for (one, place) in list.iter().zip(&mut found).filter(|(_, place)| place.here) {
+        place.here = is_here(&local, &packs, one);
     }
     Ok(found)
-}
-
-/// Whether an object that a record of the list names is not in the local store: then each is looked at. Otherwise, and that is
-/// nearly always, one listing tells.
-fn is_any_lacking(local: &Store, list: &[Listed]) -> Result<bool, OpError> {
-    let objects = local.remote().list(keys::PACKS)?;
-    let there: HashSet<PackId> = objects.iter().filter_map(|object| keys::parse_pack(&object.key)).collect();
-    let is_whole = |one: &Listed| {
-        let header = &one.header;
-        let record = local.record(&header.database, &header.line, header.number);
-        record.is_ok_and(|record| {
-            record.map.packs.iter().all(|pack| pack.home != Home::Object || there.contains(&pack.id))
-        })
-    };
-    Ok(!list.iter().all(is_whole))
 }
 
 fn is_here(local: &Store, packs: &Packs, one: &Listed) -> bool {

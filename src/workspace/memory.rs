@@ -1,6 +1,6 @@
 //! What is remembered between runs, as small JSON files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -70,6 +70,9 @@ pub struct RemoteMemory {
     /// the line's: from the first to the last of each range.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub forgotten: BTreeMap<Name, BTreeMap<Name, Vec<(SnapshotNumber, SnapshotNumber)>>>,
+    /// Numbers that never came there, since nobody who is known has what the snapshots are made of; named as in `forgotten`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub absent: BTreeMap<Name, BTreeMap<Name, BTreeSet<SnapshotNumber>>>,
     /// Up to which record of the local store's marks holds and releases are known to be there, by the database's name in
     /// stores.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

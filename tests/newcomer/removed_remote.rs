@@ -195,3 +195,84 @@ fn what_was_brought_back_is_here() {
     let made = machine.ok(&["--json", "backup", "create"]).json();
     assert!(made["stored_bytes"].as_u64().unwrap() < 10_000, "{made}");
 }
+
+/// The remote that has everything is configured again and away: nobody may say that it cannot be brought.
+#[test]
+fn what_a_remote_may_have_that_is_away_is_not_given_up() {
+    let (machine, path) = removed();
+    machine.ok(&["backup", "create"]);
+    machine.ok(&["backup", "add", "usb", "remote"]);
+    machine.ok(&["backup", "add", "two", "other"]);
+    std::fs::rename(machine.path("remote"), machine.path("unplugged")).unwrap();
+    let ran = machine.run(&["backup", "sync", "two"]);
+    assert!(ran.code != 0 && !ran.stderr.contains("cannot be brought"), "{ran:?}");
+    std::fs::rename(machine.path("unplugged"), machine.path("remote")).unwrap();
+    machine.ok(&["backup", "sync", "two"]);
+    for number in 1..=3 {
+        machine.restored("two", &format!("app@{number}"));
+    }
+    assert_eq!(machine.restored("two", "latest"), std::fs::read(&path).unwrap());
+}
+
+/// What was left out at one remote is not taken for being there: neither by the list, nor by a third remote, nor by whoever
+/// goes on from such a snapshot.
+#[test]
+fn what_was_left_out_is_known_to_be_nowhere() {
+    let (machine, path) = removed();
+    change(&path, "INSERT INTO item VALUES (2)");
+    machine.ok(&["backup", "add", "two", "other"]);
+    assert!(machine.ok(&["backup", "sync", "two"]).stderr.contains("app@1, app@2 cannot be brought"));
+    assert_eq!(places(&machine), ["two", "", ""]);
+    machine.ok(&["checkout", "app@2", "side.db", "-b", "side", "--from", "remote"]);
+    change(&machine.path("side.db"), "INSERT INTO item VALUES (3)");
+    machine.ok(&["--db", "side", "backup", "sync", "two"]);
+    let out = machine.path("restored.db");
+    machine.ok(&["--db", "side", "backup", "restore", "two", out.to_str().unwrap()]);
+    assert_eq!(std::fs::read(out).unwrap(), std::fs::read(machine.path("side.db")).unwrap());
+    machine.ok(&["verify", "two"]);
+    machine.ok(&["backup", "add", "three", "third"]);
+    let said = machine.ok(&["backup", "sync", "three"]).stderr;
+    assert!(said.contains("app@1, app@2 cannot be brought"), "{said}");
+    assert_eq!(machine.restored("three", "latest"), std::fs::read(&path).unwrap());
+    machine.ok(&["verify", "three"]);
+}
+
+/// What is remembered of a remote is lost while it is away: it is asked, and without an answer nothing is given up.
+#[test]
+fn without_a_memory_nothing_is_given_up() {
+    let (machine, path) = synced();
+    std::fs::remove_dir_all(machine.path(".pagekeep/state/remotes")).unwrap();
+    std::fs::rename(machine.path("remote"), machine.path("unplugged")).unwrap();
+    machine.ok(&["backup", "add", "two", "other"]);
+    change(&path, "INSERT INTO item VALUES (2)");
+    let ran = machine.run(&["backup", "sync", "two"]);
+    assert!(ran.code != 0 && !ran.stderr.contains("cannot be brought"), "{ran:?}");
+    std::fs::rename(machine.path("unplugged"), machine.path("remote")).unwrap();
+    machine.ok(&["backup", "sync", "two"]);
+    for number in 1..=3 {
+        machine.restored("two", &format!("app@{number}"));
+    }
+}
+
+#[test]
+fn what_was_forgotten_and_lies_there_does_not_count() {
+    let (machine, path) = synced();
+    change(&path, "INSERT INTO item VALUES (2)");
+    machine.ok(&["backup", "sync", "usb"]);
+    machine.ok(&["forget", "app@1", "app@2"]);
+    machine.ok(&["backup", "remove", "usb"]);
+    assert_eq!(places(&machine), [""]);
+}
+
+/// A new line builds on what a remote is known to have of another, although that is away.
+#[test]
+fn a_line_builds_on_what_a_remote_has_that_is_away() {
+    let (machine, _) = synced();
+    machine.ok(&["checkout", "app@2", "side.db", "-b", "side"]);
+    std::fs::rename(machine.path("remote"), machine.path("unplugged")).unwrap();
+    for row in [3, 4] {
+        change(&machine.path("side.db"), &format!("INSERT INTO item VALUES ({row})"));
+        let made = machine.ok(&["--json", "--db", "side", "backup", "create"]).json();
+        assert!(made["stored_bytes"].as_u64().unwrap() < 100_000, "{made}");
+    }
+}

@@ -198,7 +198,7 @@ fn elsewhere(from: &ReadFrom, database: &Name, snapshots: &[SnapshotName]) -> Ve
         let memory = kept.workspace.recall_remote(remote);
         let is_there = |name: &SnapshotName| {
             let known = lines::known(kept, &memory, &name.line);
-            known.is_some_and(|pushed| pushed.number >= name.number) && !lines::is_forgotten_at(kept, &memory, name)
+            known.is_some_and(|pushed| pushed.number >= name.number) && !lines::is_absent_at(kept, &memory, name)
         };
         snapshots.iter().any(is_there)
     };
