@@ -36,9 +36,13 @@ pub(super) fn is_nowhere_else(context: &Context, database: &Database, name: &Sna
 /// Whether a snapshot, which no configured remote is known to have, lacks something in these stores. What a remote is known to
 /// have of others is there.
 pub(super) fn is_gone(database: &Database, stores: &[Store], state: &State) -> bool {
-    if is_at_a_remote(database, &state.header.name()) {
-        return false;
-    }
+    let packs = Packs::new(stores.to_vec(), database.name.clone());
+    !is_at_a_remote(database, &state.header.name()) && lacking(state, &packs, &at_remotes(database, stores)) > 0
+}
+
+/// Packs that configured remotes are known to have: those of the newest snapshot of each line there. Its record is read in
+/// these stores.
+pub(super) fn at_remotes(database: &Database, stores: &[Store]) -> HashSet<PackId> {
     let mut there = HashSet::new();
     for remote in database.remote_names() {
         let memory = database.workspace.recall_remote(&remote);
@@ -50,8 +54,7 @@ pub(super) fn is_gone(database: &Database, stores: &[Store], state: &State) -> b
             }
         }
     }
-    let packs = Packs::new(stores.to_vec(), database.name.clone());
-    lacking(state, &packs, &there) > 0
+    there
 }
 
 /// How many packs of a snapshot, or of its deltas' bases, are at none of these places. Those that are `there` anyway are not

@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::complete::lacking;
-use super::{Context, Database, Listed, OpError, lines};
-use crate::base::{Name, SnapshotNumber};
+use super::{Context, Database, Listed, OpError, complete, lines};
+use crate::base::{Name, PackId, SnapshotNumber};
 use crate::map::State;
 use crate::store::{Packs, Store};
 use crate::workspace::{Keep, RemoteMemory};
@@ -12,7 +11,7 @@ use crate::workspace::{Keep, RemoteMemory};
 /// Where a snapshot's content is.
 #[derive(Clone, Debug)]
 pub struct Whereabouts {
-    /// Whether it is in the local store.
+    /// Whether it is in the local store, but for what it has in common with those that remotes have.
     pub here: bool,
     /// The remotes that are known to have it, and not to have forgotten it.
     pub remotes: Vec<Name>,
@@ -50,15 +49,24 @@ pub fn whereabouts(context: &Context, database: &Database, list: &[Listed]) -> R
     let mut found: Vec<Whereabouts> = list.iter().map(find).collect();
     // So it should be. A remote that is no longer known may be the only one that has it.
     let packs = Packs::new(vec![local.clone()], database.name.clone());
+    let mut at_remotes = None;
     for (one, place) in list.iter().zip(&mut found).filter(|(_, place)| place.here) {
-        place.here = is_here(&local, &packs, one);
+        place.here = match place.remotes.is_empty() {
+            // What no remote has yet builds on what some have.
+            true => {
+                let there =
+                    at_remotes.get_or_insert_with(|| complete::at_remotes(database, std::slice::from_ref(&local)));
+                is_here(&local, &packs, there, one)
+            }
+            false => is_here(&local, &packs, &HashSet::new(), one),
+        };
     }
     Ok(found)
 }
 
-fn is_here(local: &Store, packs: &Packs, one: &Listed) -> bool {
+fn is_here(local: &Store, packs: &Packs, there: &HashSet<PackId>, one: &Listed) -> bool {
     let Listed { header, .. } = one;
     let record = local.record(&header.database, &header.line, header.number);
     let state = record.and_then(|record| State::load(local, record));
-    state.is_ok_and(|state| lacking(&state, packs, &HashSet::new()) == 0)
+    state.is_ok_and(|state| complete::lacking(&state, packs, there) == 0)
 }
