@@ -1,7 +1,8 @@
 //! Whether all that a snapshot is made of can be reached: its packs, and those in which its deltas' bases lie.
 //!
 //! It cannot when the only remote that has it was removed. Nothing is built upon such a snapshot, and nothing is said to be
-//! here that is not. This is looked up each time: no note tells it, for notes are lost.
+//! here that is not. What remotes have is remembered; what is not remembered to be at one is looked for each time, since a
+//! note that it is gone could be lost.
 
 use std::collections::HashSet;
 
@@ -16,11 +17,8 @@ use crate::store::{Packs, Store};
 
 /// Whether a configured remote is known to have a snapshot.
 pub(super) fn is_at_a_remote(database: &Database, name: &SnapshotName) -> bool {
-    database.remote_names().iter().any(|remote| {
-        let memory = database.workspace.recall_remote(remote);
-        let newest = lines::known(database, &memory, &name.line);
-        newest.is_some_and(|newest| newest.number >= name.number) && !lines::is_absent_at(database, &memory, name)
-    })
+    let has = |remote: &Name| lines::is_at(database, &database.workspace.recall_remote(remote), name);
+    database.remote_names().iter().any(has)
 }
 
 /// Whether no configured remote has a snapshot that could not be found: none is known to, and each answers, so that it was

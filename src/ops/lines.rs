@@ -115,6 +115,12 @@ pub(super) fn is_absent_at(database: &Database, memory: &RemoteMemory, name: &Sn
         || absent.is_some_and(|numbers| numbers.contains(&name.number))
 }
 
+/// Whether a remote is known to have a snapshot.
+pub(super) fn is_at(database: &Database, memory: &RemoteMemory, name: &SnapshotName) -> bool {
+    let newest = known(database, memory, &name.line);
+    newest.is_some_and(|newest| newest.number >= name.number) && !is_absent_at(database, memory, name)
+}
+
 /// Notes what a remote has of a line.
 pub(super) fn note(database: &Database, memory: &mut RemoteMemory, line: &Name, pushed: Pushed) {
     if *line == database.config().line {

@@ -25,6 +25,15 @@ fn synced() -> (Machine, PathBuf) {
     (machine, path)
 }
 
+/// Adds a remote, which gets what there is and holds; returns what is said.
+fn brought_to_new(machine: &Machine, path: &PathBuf, name: &str, folder: &str) -> String {
+    machine.ok(&["backup", "add", name, folder]);
+    let said = machine.ok(&["backup", "sync", name]).stderr;
+    assert_eq!(machine.restored(name, "latest"), std::fs::read(path).unwrap());
+    machine.ok(&["verify", name]);
+    said
+}
+
 /// What `backup list` says of each snapshot, newest first.
 fn places(machine: &Machine) -> Vec<String> {
     let list = machine.ok(&["--json", "backup", "list"]).json()["snapshots"].clone();
@@ -96,11 +105,8 @@ fn another_remote_gets_what_is_there() {
 #[test]
 fn another_remote_at_once() {
     let (machine, path) = removed();
-    machine.ok(&["backup", "add", "two", "other"]);
-    let said = machine.ok(&["backup", "sync", "two"]).stderr;
+    let said = brought_to_new(&machine, &path, "two", "other");
     assert!(said.contains("cannot be brought"), "{said}");
-    assert_eq!(machine.restored("two", "latest"), std::fs::read(&path).unwrap());
-    machine.ok(&["verify", "two"]);
 }
 
 /// A small snapshot rides in its record; what its deltas build on is elsewhere.
@@ -178,10 +184,7 @@ fn older_snapshots_of_a_store_that_keeps_the_newest() {
     assert_eq!(places(&machine), restores);
     assert!(restores[0] == "here" && restores.contains(&""), "{restores:?}");
     is_kept(&machine, &path);
-    machine.ok(&["backup", "add", "two", "other"]);
-    machine.ok(&["backup", "sync", "two"]);
-    assert_eq!(machine.restored("two", "latest"), std::fs::read(&path).unwrap());
-    machine.ok(&["verify", "two"]);
+    brought_to_new(&machine, &path, "two", "other");
 }
 
 #[test]
@@ -230,11 +233,8 @@ fn what_was_left_out_is_known_to_be_nowhere() {
     machine.ok(&["--db", "side", "backup", "restore", "two", out.to_str().unwrap()]);
     assert_eq!(std::fs::read(out).unwrap(), std::fs::read(machine.path("side.db")).unwrap());
     machine.ok(&["verify", "two"]);
-    machine.ok(&["backup", "add", "three", "third"]);
-    let said = machine.ok(&["backup", "sync", "three"]).stderr;
+    let said = brought_to_new(&machine, &path, "three", "third");
     assert!(said.contains("app@1, app@2 cannot be brought"), "{said}");
-    assert_eq!(machine.restored("three", "latest"), std::fs::read(&path).unwrap());
-    machine.ok(&["verify", "three"]);
 }
 
 /// What is remembered of a remote is lost while it is away: it is asked, and without an answer nothing is given up.

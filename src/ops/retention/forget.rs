@@ -196,11 +196,7 @@ fn elsewhere(from: &ReadFrom, database: &Name, snapshots: &[SnapshotName]) -> Ve
     let Some(kept) = from.database.as_ref().filter(|kept| kept.name == *database) else { return Vec::new() };
     let has = |remote: &Name| {
         let memory = kept.workspace.recall_remote(remote);
-        let is_there = |name: &SnapshotName| {
-            let known = lines::known(kept, &memory, &name.line);
-            known.is_some_and(|pushed| pushed.number >= name.number) && !lines::is_absent_at(kept, &memory, name)
-        };
-        snapshots.iter().any(is_there)
+        snapshots.iter().any(|name| lines::is_at(kept, &memory, name))
     };
     kept.remote_names().into_iter().filter(|remote| from.remote.as_ref() != Some(remote) && has(remote)).collect()
 }
