@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use pagekeep::base::Name;
-use pagekeep::ops::{OpError, Outcome, SyncOptions, SyncReport, add_remote, catch_up, sync};
+use pagekeep::ops::{OpError, Outcome, SyncOptions, SyncReport, add_remote, catch_up, sync, sync_to};
+use pagekeep::remote::double::{Fault, Plan};
 use pagekeep::store::lease::Mandate;
 use pagekeep::store::{Store, StoreError};
 use support::{Kept, REMOTE, names};
@@ -83,6 +84,33 @@ fn a_run_is_done_once() {
     assert!(matches!(sync_as(&a, REMOTE, &run(0)).unwrap().outcome, Outcome::Unchanged { .. }));
     assert_eq!(a.numbers(&a.near().store), [1, 2, 3]);
     assert_eq!((set_aside(&a), set_aside(&b)), (0, 0));
+}
+
+/// What a leader before did is not known to have been done by what is said when a remote fails, but by the history here.
+#[test]
+fn a_run_is_done_once_although_the_remote_is_away_in_between() {
+    let (a, b) = two("all");
+    let due = Timestamp::from_second(1_800_000_000).unwrap();
+    let run = |seconds| SyncOptions { run: Some(due + jiff::SignedDuration::from_secs(seconds)), ..Default::default() };
+    a.touch(1);
+    sync_as(&a, REMOTE, &run(0)).unwrap();
+    catch_up(&b.context, &mut b.database()).unwrap();
+    b.touch(2);
+    let (away, _) = b.near_double(Plan::new().at(1, Fault::CrashBefore));
+    sync(&b.context, &mut b.database(), &away, &run(0)).unwrap_err();
+    assert_eq!(b.numbers(&b.local()), [1, 2]);
+    let (folder, unplugged) = (a.remote_folder(), a.folder.path().join("unplugged"));
+    std::fs::rename(&folder, &unplugged).unwrap();
+    sync_to(&b.context, &mut b.database(), REMOTE, &run(0)).unwrap_err();
+    assert_eq!(b.numbers(&b.local()), [1, 2]);
+    // What has not been done is kept, and is that run.
+    let kept = sync_to(&b.context, &mut b.database(), REMOTE, &run(60)).unwrap_err();
+    assert!(matches!(kept, OpError::KeptHere { number, .. } if number.to_string() == "3"), "{kept:?}");
+    std::fs::rename(&unplugged, &folder).unwrap();
+    b.touch(3);
+    assert!(matches!(sync_as(&b, REMOTE, &run(60)).unwrap().outcome, Outcome::Unchanged { .. }));
+    assert_eq!(b.numbers(&b.near().store), [1, 2, 3]);
+    assert!(matches!(sync_as(&a, REMOTE, &run(60)).unwrap().outcome, Outcome::Unchanged { .. }));
 }
 
 #[test]

@@ -25,6 +25,11 @@ pub(super) fn follow(
     run: Timestamp,
 ) -> Result<Option<Outcome>, OpError> {
     take_over(context, database, remote)?;
+    done_here(context, database, run)
+}
+
+/// The newest snapshot of the history here, when it was made for this run or for a later one. Asks no remote.
+pub(super) fn done_here(context: &Context, database: &Database, run: Timestamp) -> Result<Option<Outcome>, OpError> {
     let Some(memory) = database.workspace.recall_database(&database.handle) else { return Ok(None) };
     let local = database.local_store(context)?;
     let header = local.record(&database.name, database.line_of(&memory), memory.number)?.header;

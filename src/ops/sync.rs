@@ -4,6 +4,7 @@
 //! the record first to the local store: a remote that cannot be reached costs no snapshot. While they are not
 //! (`keep = none`), they go straight to the remote, whose record decides who gets the number.
 
+mod kept;
 mod known;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use kept::{is_remote_trouble, keep_here, kept_here};
 use known::look_near;
 
 use super::bring::{Brought, bring, finish};
@@ -33,6 +35,7 @@ use crate::remote::RequestCounts;
 use crate::store::{Session, StoreError};
 use crate::workspace::{DRILLS, Keep, Pushed, RemoteMemory, RunVerb};
 
+pub(super) use kept::keep_unsent;
 pub(super) use known::{check_remote, open_known};
 
 /// How often a snapshot is made anew because a prune took its number.
@@ -48,6 +51,15 @@ pub struct SyncOptions {
     /// The scheduled run that this is, when several machines take turns: what others made since is gone on after, and
     /// nothing is made when one of them did this run.
     pub run: Option<Timestamp>,
+}
+
+impl SyncOptions {
+    /// What is said about a snapshot, the run that it is made for included.
+    fn for_snapshot(&self) -> SnapshotOptions {
+        let mut options = self.snapshot.clone();
+        options.labels.extend(self.run.map(|run| (RUN.to_owned(), run.to_string())));
+        options
+    }
 }
 
 /// What a sync did.
@@ -188,7 +200,7 @@ fn attempts(
     settle(context, database)?;
     let mut recovered = recover(context, database, false)?;
     let mut turn = match Turn::take(context, database, remote) {
-        Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
+        Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, remote, error, options)),
         other => other?,
     };
     let mended = [None, Some(&turn.remote)].map(|place| before_sync(context, database, place));
@@ -248,10 +260,8 @@ fn next(
     options: &SyncOptions,
 ) -> Result<(Outcome, Brought), OpError> {
     let Some(run) = options.run else { return attempt(context, database, remote, options) };
-    let mut options = options.clone();
-    options.snapshot.labels.insert(RUN.to_owned(), run.to_string());
     match follow(context, database, remote, run) {
-        Ok(None) => attempt(context, database, remote, &options),
+        Ok(None) => attempt(context, database, remote, options),
         Ok(Some(outcome)) => {
             let memory = remote.name.as_ref().map(|name| database.workspace.recall_remote(name)).unwrap_or_default();
             let session = Arc::new(Session::new(Nonce::fresh(), context.who()));
@@ -260,7 +270,7 @@ fn next(
             session.end(&remote.store);
             Ok((outcome, brought))
         }
-        Err(error) if is_remote_trouble(&error) => Err(keep_here(context, database, error, &options)),
+        Err(error) if is_remote_trouble(&error) => Err(keep_here(context, database, remote, error, options)),
         Err(error) => Err(error),
     }
 }
@@ -308,7 +318,7 @@ fn attempt_after(
     let mut memory = remote.name.as_ref().map(|name| database.workspace.recall_remote(name)).unwrap_or_default();
     let local = database.local_store(context)?;
     if let Err(error) = look_near(database, remote) {
-        return Err(keep_here(context, database, error, options));
+        return Err(keep_here(context, database, remote, error, options));
     }
     // With more remotes than one the packs are needed here until all have them.
     let only_remote = remote.name.is_some() && database.remote_names().len() == 1;
@@ -318,7 +328,9 @@ fn attempt_after(
         match check_remote(context, database, remote, &mut memory) {
             Ok(()) => direct = unpushed(database, &local, &memory)?.is_empty(),
             Err(error) if error.kind() == ErrorKind::Temporary => direct = false,
-            Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
+            Err(error) if is_remote_trouble(&error) => {
+                return Err(keep_here(context, database, remote, error, options));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -330,8 +342,8 @@ fn attempt_after(
     let uploads = remote.name.as_ref().map_or("url".to_owned(), |name| name.to_key());
     let far = vec![remote.store.clone()];
     let targets = Targets { packs, records, near: near.clone(), far, uploads, after };
-    let outcome = match snapshot(context, database, &targets, &options.snapshot) {
-        Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, error, options)),
+    let outcome = match snapshot(context, database, &targets, &options.for_snapshot()) {
+        Err(error) if is_remote_trouble(&error) => return Err(keep_here(context, database, remote, error, options)),
         other => other?,
     };
     if let (true, Outcome::Created(report)) = (direct, &outcome) {
@@ -340,42 +352,9 @@ fn attempt_after(
         let refs = finish(context, database, &local, remote, memory)?;
         return Ok((outcome, Brought { snapshots, refs, ..Brought::default() }));
     }
-    let report = bring(context, database, remote, memory, &outcome, near).map_err(|error| {
-        let (name, number) = (database.name.clone(), outcome.number());
-        match is_remote_trouble(&error) {
-            true => OpError::KeptHere { failure: Box::new(error), name, number },
-            false => error,
-        }
-    })?;
-    Ok((outcome, report))
-}
-
-/// The snapshot must not wait for the remote: it is kept in the local store. Returns the failure, with what became of it.
-fn keep_here(context: &Context, database: &Database, failure: OpError, options: &SyncOptions) -> OpError {
-    let keep = || -> Result<SnapshotNumber, OpError> {
-        // A record may have arrived at the remote although that was not said: then it is the snapshot.
-        let arrived = database.workspace.pending_record(&database.handle).is_some();
-        settle(context, database)?;
-        match database.workspace.recall_database(&database.handle) {
-            Some(memory) if arrived => Ok(memory.number),
-            _ => Ok(snapshot(context, database, &local_targets(context, database)?, &options.snapshot)?.number()),
-        }
-    };
-    let (failure, name) = (Box::new(failure), database.name.clone());
-    match keep() {
-        Ok(number) => OpError::KeptHere { failure, name, number },
-        // It was the local store that failed.
-        Err(local) if local.to_string() == failure.to_string() => local,
-        Err(local) => OpError::NotKept { failure, local: Box::new(local) },
-    }
-}
-
-/// The same for a remote that cannot even be opened, as when its disk is not mounted.
-pub(super) fn keep_unsent(context: &Context, database: &Database, failure: OpError, options: &SyncOptions) -> OpError {
-    let (failure, name) = (Box::new(failure), database.name.clone());
-    match locked_create(context, database, &options.snapshot) {
-        Ok(outcome) => OpError::KeptHere { failure, name, number: outcome.number() },
-        Err(local) => OpError::NotKept { failure, local: Box::new(local) },
+    match bring(context, database, remote, memory, &outcome, near) {
+        Err(error) if is_remote_trouble(&error) => Err(kept_here(database, remote.name.as_ref(), error, &outcome)),
+        brought => Ok((outcome, brought?)),
     }
 }
 
@@ -395,16 +374,4 @@ pub(super) fn remember_success(
 fn is_damaged_here(context: &Context, database: &Database, error: &OpError) -> bool {
     let OpError::Store(StoreError::Damaged { remote, .. }) = error else { return false };
     database.local_store(context).is_ok_and(|local| local.remote().name() == remote)
-}
-
-fn is_remote_trouble(error: &OpError) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Temporary
-            | ErrorKind::Credentials
-            | ErrorKind::NoStore
-            | ErrorKind::WrongKey
-            | ErrorKind::Busy
-            | ErrorKind::Other
-    ) && matches!(error, OpError::Store(_))
 }

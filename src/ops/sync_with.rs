@@ -51,7 +51,7 @@ pub fn sync_to(
             let names = database.remote_names();
             let Some(name) = names.iter().find(|known| known.as_str() == name) else { return Err(error) };
             let error = match error {
-                OpError::Open { .. } => keep_unsent(context, database, error, options),
+                OpError::Open { .. } => keep_unsent(context, database, name, error, options),
                 other => other,
             };
             note_sync(context, database, Some(name), began, RequestCounts::default(), Err(&error));

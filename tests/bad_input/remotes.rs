@@ -220,8 +220,12 @@ fn the_disk_is_not_mounted() {
     let path = machine.database("shop.db", "delete");
     machine.ok(&["--db", "shop.db", "backup", "add", "usb", "usb"]);
     machine.ok(&["backup", "sync", "usb"]);
-    machine.insert(&path, 10);
     fs::rename(machine.path("usb"), machine.path("unplugged")).unwrap();
+    // What only the disk has is not said to be here.
+    let unchanged = machine.run(&["backup", "sync", "usb"]);
+    unchanged.fails(10, &["usb", "does not exist", "next: mount the disk"]);
+    assert!(!unchanged.stderr.contains("kept here"), "{unchanged:?}");
+    machine.insert(&path, 10);
     let said = ["usb", "does not exist", "shop@2 is kept here", "next: mount the disk", "mkdir -p"];
     machine.run(&["backup", "sync", "usb"]).fails(10, &said);
     assert_eq!(machine.restored(".", "2"), fs::read(&path).unwrap());
