@@ -40,6 +40,7 @@ TITLES = {
     "prune": "prune: what stays is gathered, the rest removed",
     "prune-again": "prune: nothing left to do",
     "prune-scrub": "prune: all that is left, read and hashed",
+    "pruned": "prune: what is left of a thousand small snapshots, and a store that only saw what stays",
     "chain": "long history: a sync after each change of ten rows (time of one)",
     "chain-full": "long history: a fresh full of its last state",
     "chain-restore": "long history: restore of the newest, synced",

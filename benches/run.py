@@ -19,6 +19,7 @@ import report
 import scenes
 import scenes_diff
 import scenes_long
+import scenes_pruned
 import scenes_query
 import scenes_s3
 import scenes_trust
@@ -34,11 +35,14 @@ SCENES = (
     | scenes_s3.SCENES
     | scenes_query.SCENES
     | scenes_trust.SCENES
+    | scenes_pruned.SCENES
     | scenes_long.SCENES
 )
 LARGE = "large"
 NEEDS_S3 = set(scenes_s3.SCENES) | set(scenes_query.SCENES) | {"s3-diff"}
-PAGEKEEP_ALONE = NEEDS_S3 | set(scenes_long.SCENES) | set(scenes_diff.SCENES) | set(scenes_trust.SCENES) | {"over"}
+PAGEKEEP_ALONE = NEEDS_S3.union(
+    scenes_long.SCENES, scenes_diff.SCENES, scenes_trust.SCENES, scenes_pruned.SCENES, {"over"}
+)
 TOOL_NAMES = [peer.program for peer in PEERS] + ["pagekeep"]
 DOCUMENT = HERE.parent / "docs" / "BENCHMARKS.md"
 

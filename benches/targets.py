@@ -8,6 +8,7 @@ import dataclasses
 from running import NAME as RUNNING
 from scenes_diff import DIFF_NAME, LIVE_NAME, SQLDIFF
 from scenes_long import CHAIN_NAME, FRESH_NAME
+from scenes_pruned import PLACES, SHAPES, all_name, few_name
 from scenes_s3 import COUNTED_NAME, FILE_NAME, NO_BASES_NAME, S3_NAME
 from scenes_trust import PLAIN_NAME, PRUNE_NAME, SEALED_NAME
 
@@ -16,6 +17,7 @@ MB = 1e6
 PEAK_LIMIT_BYTES = 160 * MB
 PEAK_GROWTH_LIMIT = 1.2
 PRUNE_PEAK_LIMIT_BYTES = 200 * MB
+PRUNED_LIMIT = 1.25
 TEN_ROWS_LIMIT_BYTES = 20_000
 RECORD_LIMIT_BYTES = 2_000
 LOOKUP_LIMIT_BYTES = 1_000_000
@@ -110,6 +112,7 @@ def judge(results):
         *s3_rows(results),
         *query_rows(results),
         *trust_rows(results),
+        *pruned_rows(results),
         *peak_rows(results),
     ]
 
@@ -304,6 +307,14 @@ def trust_rows(results):
         yield ratio_row(what, results.median(scene, SEALED_NAME, "seconds"), PLAIN_NAME, theirs, 1.15)
     for scene in ("prune-dry", "prune", "prune-again"):
         yield limit_row(f"peak memory: {scene}", results.peak(scene, PRUNE_NAME), PRUNE_PEAK_LIMIT_BYTES)
+
+
+def pruned_rows(results):
+    for shape in SHAPES:
+        for rule in PLACES:
+            few, all_ = few_name(shape, rule), all_name(shape, rule)
+            stored = [results.median("pruned", name, "stored_bytes") for name in (all_, few)]
+            yield ratio_row(f"stored after a prune: {all_}", stored[0], few, stored[1], PRUNED_LIMIT, bytes_text)
 
 
 def requests_text(requests):

@@ -56,3 +56,27 @@ fn a_pruned_store_is_hardly_larger_than_one_that_saw_only_what_is_kept() {
         assert!(pruned == std::fs::read(&out).unwrap(), "app@{number}");
     }
 }
+
+/// Records that survivors build on go, so their maps are written anew: one of them whole, the others as changes.
+#[test]
+fn of_maps_written_anew_only_the_first_is_whole() {
+    let machine = Machine::new();
+    let path = machine.database("app.db", "delete");
+    machine.insert(&path, 20_000);
+    machine.ok(&["init", "app.db"]);
+    machine.ok(&["config", "set", "keep", "all"]);
+    for number in 1..=40 {
+        step(&machine, "app.db", number);
+        machine.ok(&["backup", "create"]);
+    }
+    machine.ok(&["forget", "--keep-last", "15", "--from", "."]);
+    prune(&machine, ".");
+    let maps = walkdir::WalkDir::new(machine.path(".pagekeep/store/maps")).into_iter().flatten();
+    let mut sizes: Vec<u64> =
+        maps.filter(|entry| entry.file_type().is_file()).map(|entry| entry.metadata().unwrap().len()).collect();
+    sizes.sort_unstable();
+    let whole = sizes.pop().unwrap();
+    assert_eq!(sizes.len(), 5, "of app@26 to app@31: {sizes:?}");
+    assert!(sizes.iter().all(|size| size * 2 < whole), "{sizes:?} beside {whole}");
+    machine.ok(&["scrub", "."]);
+}

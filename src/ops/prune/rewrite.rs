@@ -156,8 +156,8 @@ fn deltas(
         .collect()
 }
 
-/// Writes maps anew, all under one mark. In each line the r-th builds on r with its lowest set bit cleared, as records do by
-/// their numbers: so each holds about half of log2 r times its own change.
+/// Writes maps anew, all under one mark. In each line the first, of rank 0, is whole; the one of rank r builds on r with its
+/// lowest set bit cleared, as records do by their numbers: so each holds about half of log2 r times its own change.
 fn write_maps(env: &Env<'_>, store: &Store, places: &[SnapshotPlace]) -> Result<u64, OpError> {
     let (writing, mut written) = (Nonce::fresh(), 0);
     let mut lines: BTreeMap<(Name, Name), Vec<&SnapshotPlace>> = BTreeMap::new();
@@ -168,11 +168,11 @@ fn write_maps(env: &Env<'_>, store: &Store, places: &[SnapshotPlace]) -> Result<
         let mut states = States::new(store);
         // States that others build on still, each with the rank it has, the oldest first.
         let mut below: Vec<(u32, State)> = Vec::new();
-        for (rank, place) in (1u32..).zip(places) {
+        for (rank, place) in (0u32..).zip(places) {
             env.progress.check()?;
             let record = states.record(place)?;
             let state = states.lay(&record).map_err(|(_, error)| error)?;
-            let base = rank & (rank - 1);
+            let base = rank & rank.saturating_sub(1);
             below.retain(|(known, _)| *known <= base);
             let chain: Vec<SnapshotName> = below.iter().rev().map(|(_, state)| state.header.name()).collect();
             let map = new_map(&state, below.last().map(|(_, state)| state), chain);
