@@ -19,6 +19,8 @@ mod kills;
 mod lost;
 #[path = "prune/size.rs"]
 mod size;
+#[path = "prune/superseded.rs"]
+mod superseded;
 #[path = "prune/travel.rs"]
 mod travel;
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Store, StoreError, keys};
-use crate::base::{MarksNumber, Name};
+use crate::base::{MarksId, MarksNumber, Name};
 use crate::format::FormatError;
 use crate::format::marks::{MAX_MARKS_BYTES, MarksHeader, MarksRecord};
 use crate::remote::PutOutcome;
@@ -13,8 +13,26 @@ use crate::remote::PutOutcome;
 pub enum CreatedMarks {
     /// It is there, and it is ours.
     Ours,
-    /// Somebody else's record has this number.
-    Theirs(Box<MarksRecord>),
+    /// Somebody else's record has this number, or had it: what was ours is not part of the row.
+    Theirs,
+}
+
+/// A record of marks that is about to be created.
+#[derive(Clone, Debug)]
+pub struct NewMarks {
+    /// What it says.
+    pub header: MarksHeader,
+    /// Its identity.
+    pub id: MarksId,
+    /// Its stored form.
+    pub bytes: Bytes,
+}
+
+impl From<MarksHeader> for NewMarks {
+    fn from(header: MarksHeader) -> Self {
+        let (bytes, id) = MarksRecord::encode(&header);
+        Self { header, id, bytes: bytes.into() }
+    }
 }
 
 impl Store {
@@ -32,8 +50,15 @@ impl Store {
     /// # Errors
     /// When the remote fails, or the record is damaged.
     pub fn newest_marks(&self, database: &Name) -> Result<Option<MarksRecord>, StoreError> {
-        let newest = self.marks_numbers(database, 1)?;
-        newest.first().map(|number| self.marks_record(database, *number)).transpose()
+        let mut before = None;
+        loop {
+            let Some(number) = self.marks_numbers(database, 1)?.first().copied() else { return Ok(None) };
+            match self.marks_record(database, number) {
+                // It was superseded and removed after it was listed.
+                Err(error) if error.is_absence() && before != Some(number) => before = Some(number),
+                record => return record.map(Some),
+            }
+        }
     }
 
     /// Reads a record of marks.
@@ -70,15 +95,40 @@ impl Store {
     /// Creates a record of marks, given with its stored form. Whether it is our own that lies there already, its nonce
     /// tells.
     ///
+    /// A prune removes records that later ones supersede, so a number that was taken may be free again: whoever slept since
+    /// the newest was read would fill the gap, unheard. What was created counts as the newest, or when the next builds on it.
+    ///
     /// # Errors
     /// When the remote fails; the record may then be there or not, and the attempt can be repeated.
-    pub fn create_marks(&self, header: &MarksHeader, bytes: Bytes) -> Result<CreatedMarks, StoreError> {
-        let (database, number) = (&header.database, header.number);
+    pub fn create_marks(&self, record: &NewMarks) -> Result<CreatedMarks, StoreError> {
+        let (database, number) = (&record.header.database, record.header.number);
         self.check_mandate()?;
-        if self.create_object(&keys::marks(database, number), bytes)? == PutOutcome::Created {
+        if self.create_object(&keys::marks(database, number), record.bytes.clone())? != PutOutcome::Created {
+            let there = match self.marks_record(database, number) {
+                Err(error) if error.is_absence() => return Ok(CreatedMarks::Theirs),
+                there => there?,
+            };
+            if there.header.nonce != record.header.nonce {
+                return Ok(CreatedMarks::Theirs);
+            }
+        }
+        // In the local store nobody else writes while its lock is held.
+        if self.is_private() || self.marks_numbers(database, 1)?.first() == Some(&number) {
             return Ok(CreatedMarks::Ours);
         }
-        let there = self.marks_record(database, number)?;
-        Ok(if there.header.nonce == header.nonce { CreatedMarks::Ours } else { CreatedMarks::Theirs(Box::new(there)) })
+        let next = number.0.checked_add(1).map(|next| self.marks_record(database, MarksNumber(next)));
+        match next {
+            Some(Ok(next)) if next.header.previous == Some(record.id) => Ok(CreatedMarks::Ours),
+            Some(Err(error)) if !error.is_absence() => Err(error),
+            _ => Ok(CreatedMarks::Theirs),
+        }
+    }
+
+    /// Removes a record of marks that later ones supersede.
+    ///
+    /// # Errors
+    /// When the remote fails.
+    pub fn remove_marks(&self, database: &Name, number: MarksNumber) -> Result<(), StoreError> {
+        Ok(self.remote().delete(&keys::marks(database, number))?)
     }
 }

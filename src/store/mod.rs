@@ -50,7 +50,7 @@ pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};
 pub use error::{KeyError, StoreError};
 pub use key_slots::{Slots, StoredSlot, put_slot, read_slots, remove_slot};
-pub use marks::CreatedMarks;
+pub use marks::{CreatedMarks, NewMarks};
 pub use open_pack::OpenPack;
 pub use packs::Packs;
 pub use refs::CreatedRef;

@@ -1,7 +1,7 @@
 //! Forgetting, recalling and holding in one store: who is shown what, and who wins.
 
-use pagekeep::base::{MarksNumber, Name, SnapshotNumber};
-use pagekeep::format::marks::{Act, Mark};
+use pagekeep::base::{MarksNumber, Name, Nonce, SnapshotNumber};
+use pagekeep::format::marks::{Act, Mark, MarksHeader};
 use pagekeep::format::record::SnapshotName;
 use pagekeep::format::refs::RefTarget;
 use pagekeep::ops::retention::{
@@ -11,9 +11,9 @@ use pagekeep::ops::{
     ErrorKind, History, OpError, ReadFrom, Spec, TagOptions, create_line, graph, set_tag, undo, verify,
 };
 use pagekeep::remote::double::{Fault, Plan, Verb};
-use pagekeep::store::{Store, keys};
+use pagekeep::store::{CreatedMarks, NewMarks, Store, keys};
 
-use crate::ops::{DATABASE, Kept, far, restore_to};
+use crate::ops::{DATABASE, Kept, REMOTE, far, restore_to};
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -270,4 +270,54 @@ fn damaged_marks_are_named_and_touch_no_snapshot() {
     assert_eq!(shown(&kept.local()), [4, 3, 2]);
     std::fs::write(&path, &good).unwrap();
     assert_eq!(shown(&kept.local()), [4, 3]);
+}
+
+/// A prune removes records that later ones supersede: a number that was taken may be free again.
+#[test]
+fn who_slept_does_not_fill_a_gap() {
+    let kept = kept(5);
+    kept.add_near();
+    kept.sync(&kept.near()).unwrap();
+    let store = kept.near().store;
+    let database = name(DATABASE);
+    for number in 1..=3 {
+        forget_at(&kept, REMOTE, &[&format!("{DATABASE}@{number}")]).unwrap();
+    }
+    let newest = store.newest_marks(&database).unwrap().unwrap();
+    let record = |number: u32, previous| {
+        let header =
+            MarksHeader { number: MarksNumber(number), previous, nonce: Nonce::fresh(), ..newest.header.clone() };
+        NewMarks::from(header)
+    };
+    let first = store.marks_record(&database, MarksNumber(1)).unwrap().id;
+    store.remove_marks(&database, MarksNumber(1)).unwrap();
+    store.remove_marks(&database, MarksNumber(2)).unwrap();
+    // Its maker read the first as the newest, and slept.
+    let late = record(2, Some(first));
+    for _ in 0..2 {
+        assert!(matches!(store.create_marks(&late).unwrap(), CreatedMarks::Theirs));
+    }
+    assert_eq!(store.newest_marks(&database).unwrap().unwrap().id, newest.id);
+    // One on which the next builds is part of the row, although its maker asks late.
+    let ours = record(4, Some(newest.id));
+    assert!(matches!(store.create_marks(&ours).unwrap(), CreatedMarks::Ours));
+    let next = record(5, Some(ours.id));
+    assert!(matches!(store.create_marks(&next).unwrap(), CreatedMarks::Ours));
+    assert!(matches!(store.create_marks(&ours).unwrap(), CreatedMarks::Ours));
+}
+
+#[test]
+fn what_was_forgotten_at_once_is_taken_back_at_once_although_its_record_is_gone() {
+    let kept = kept(5);
+    let store = kept.local();
+    forget_at(&kept, ".", &["app@1"]).unwrap();
+    forget_at(&kept, ".", &["app@2", "app@3"]).unwrap();
+    hold(&kept.context, &at(&kept, "."), &spec(&kept, "app@4"), None).unwrap();
+    for number in 1..=2 {
+        store.remove_marks(&name(DATABASE), MarksNumber(number)).unwrap();
+    }
+    for left in [[5, 4, 3, 2].as_slice(), &[5, 4, 3, 2, 1]] {
+        recall(&kept.context, &at(&kept, "."), &[]).unwrap();
+        assert_eq!(shown(&store), left);
+    }
 }

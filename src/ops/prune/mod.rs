@@ -15,6 +15,7 @@ mod plan;
 mod rewrite;
 mod run;
 mod shape;
+mod superseded;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -26,7 +27,7 @@ use jiff::SignedDuration;
 use super::retention;
 use super::verify::SnapshotPlace;
 use super::{Context, OpError};
-use crate::base::{Nonce, Progress};
+use crate::base::{MarksNumber, Name, Nonce, Progress};
 use crate::format::envelope::FORMAT_VERSION;
 use crate::format::protocol::{Fate, Tombstone, Why};
 use crate::store::keys::PruneStep;
@@ -83,6 +84,8 @@ pub(super) struct Env<'a> {
     pub(super) expected: BTreeSet<SnapshotPlace>,
     /// Keys of objects that are known to be damaged.
     pub(super) damaged: HashSet<String>,
+    /// By database, the first record of marks that some remote is not known to have heard of.
+    pub(super) unsent_marks: BTreeMap<Name, MarksNumber>,
 }
 
 /// What a prune of one store did, or would do.
@@ -131,6 +134,7 @@ pub fn prune_store(context: &Context, store: &Store, options: PruneOptions) -> R
         spared: BTreeSet::new(),
         expected: BTreeSet::new(),
         damaged: HashSet::new(),
+        unsent_marks: BTreeMap::new(),
     };
     prune_in(&env, store, options)
 }

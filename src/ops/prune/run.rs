@@ -1,12 +1,12 @@
 //! Prune as a command: at a place, under its lock or in our turn, with what this folder remembers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Env, PruneOptions, Pruned, prune_in};
 use crate::base::progress::Phase;
-use crate::base::{Nonce, SnapshotNumber};
+use crate::base::{MarksNumber, Name, Nonce, SnapshotNumber};
 use crate::ops::turn::Turn;
 use crate::ops::verify::{SnapshotPlace, recall_health};
 use crate::ops::{Context, Database, OpError, OpenRemote, ReadFrom, lines, retention};
@@ -93,6 +93,7 @@ fn env<'a>(context: &'a Context, from: &ReadFrom, options: PruneOptions) -> Resu
         spared: local.map(|database| unpushed(database, from)).transpose()?.unwrap_or_default(),
         expected: BTreeSet::new(),
         damaged: recall_health(from).map(|health| health.damaged.into_keys().collect()).unwrap_or_default(),
+        unsent_marks: local.map(unsent_marks).transpose()?.unwrap_or_default(),
     };
     if let (Some(database), Some(remote)) = (here, &from.remote) {
         env.spared = wanted_here(context, database)?;
@@ -102,6 +103,19 @@ fn env<'a>(context: &'a Context, from: &ReadFrom, options: PruneOptions) -> Resu
         }
     }
     Ok(env)
+}
+
+/// By database, the first record of the local store's marks that not every remote is known to have heard of.
+fn unsent_marks(database: &Database) -> Result<BTreeMap<Name, MarksNumber>, OpError> {
+    let mut unsent = BTreeMap::new();
+    for one in every(database)? {
+        let known = one.remote_names().into_iter().map(|remote| {
+            let memory = one.workspace.recall_remote(&remote);
+            memory.marks.get(&one.name).map_or(1, |known| known.0.saturating_add(1))
+        });
+        unsent.extend(known.min().map(|first| (one.name.clone(), MarksNumber(first))));
+    }
+    Ok(unsent)
 }
 
 /// Snapshots that are held here, or for which tags and lines stand here: that counts at each of this folder's remotes.

@@ -10,7 +10,7 @@ use super::choose::{Choice, Holder};
 use super::live::{Live, Way};
 use super::look::Found;
 use super::plan::keys_of;
-use super::{Env, refuse};
+use super::{Env, refuse, superseded};
 use crate::base::ordered::ordered;
 use crate::base::{Name, Nonce};
 use crate::format::husk::{Husk, HuskReason};
@@ -62,6 +62,9 @@ pub(super) fn sweep(env: &Env<'_>, store: &Store, tombstone: &Tombstone) -> Resu
             Err(error) => return Err(error),
             Ok(()) => {
                 remove_all(env, store, &remove)?;
+                for (database, _) in gone.keys() {
+                    superseded::remove(env, store, database)?;
+                }
                 (swept.removed, swept.taken_back) = (remove, taken_back);
                 break;
             }

@@ -6,8 +6,8 @@ use super::facts::Facts;
 use super::plan::{Candidate, Reason, Verdict, plan};
 use super::{Deed, RetentionError, place};
 use crate::base::policy::Policy;
-use crate::base::{MarksNumber, Name, Nonce};
-use crate::format::marks::Act;
+use crate::base::{Name, Nonce};
+use crate::format::marks::{Act, Mark, Marked, Marks};
 use crate::format::record::SnapshotName;
 use crate::format::refs::RefTarget;
 use crate::ops::{Context, History, Listed, OpError, ReadFrom, Spec, lines};
@@ -150,20 +150,29 @@ pub(super) fn meant(from: &ReadFrom, specs: &[Spec]) -> Result<BTreeMap<Name, Ve
     Ok(found)
 }
 
-/// What the newest act that forgot something left forgotten.
+/// What the newest act that forgot something left forgotten. When its record is gone, what was forgotten at its time.
 fn forgotten_last(from: &ReadFrom, database: &Name) -> Result<(Nonce, Vec<RefTarget>), OpError> {
-    let now = super::marks(&from.store, database)?;
-    let newest = from.store.marks_numbers(database, 1)?.first().map_or(0, |number| number.0);
-    for number in (1..=newest).rev() {
-        let header = from.store.marks_record(database, MarksNumber(number))?.header;
+    let remote = from.store.remote().name().to_owned();
+    let nothing = || RetentionError::NothingForgotten { database: database.to_string(), remote };
+    let Some(newest) = from.store.newest_marks(database)? else { return Err(nothing().into()) };
+    let now = Marks::of(&newest.header).map_err(OpError::BadRecord)?;
+    for number in from.store.marks_numbers(database, usize::MAX)? {
+        let header = match from.store.marks_record(database, number) {
+            // It was superseded and removed after it was listed.
+            Err(error) if error.is_absence() => break,
+            record => record?.header,
+        };
         let still = |target: &RefTarget| now.is_forgotten(&target.name()) && !now.is_pruned(&target.name());
         let targets: Vec<RefTarget> = header.snapshots.into_iter().filter(still).collect();
         if header.act == Act::Forget && !targets.is_empty() {
             return Ok((header.lineage, targets));
         }
     }
-    let remote = from.store.remote().name().to_owned();
-    Err(RetentionError::NothingForgotten { database: database.to_string(), remote }.into())
+    let forgotten = || now.all().map(|(_, one)| one).filter(|one| one.mark == Mark::Forgotten);
+    let last = forgotten().map(|one| one.since).max().ok_or_else(nothing)?;
+    let targets = forgotten().filter(|one| one.since == last);
+    let target = |one: &Marked| RefTarget { line: one.line.clone(), number: one.number, id: one.id };
+    Ok((newest.header.lineage, targets.map(target).collect()))
 }
 
 fn done(

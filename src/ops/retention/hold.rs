@@ -2,9 +2,8 @@
 
 use super::forget::{meant, target};
 use super::{Deed, marks, place};
-use crate::base::MarksNumber;
 use crate::base::Name;
-use crate::format::marks::Act;
+use crate::format::marks::{Act, Mark};
 use crate::format::record::SnapshotName;
 use crate::format::refs::RefTarget;
 use crate::ops::{Context, Database, OpError, OpenRemote, ReadFrom, Spec, lines};
@@ -74,27 +73,44 @@ pub(in crate::ops) fn push_holds(
     remote: &OpenRemote,
     memory: &mut RemoteMemory,
 ) -> Result<(), OpError> {
-    let Some(newest) = local.marks_numbers(&database.name, 1)?.first().copied() else { return Ok(()) };
-    let first = memory.marks.get(&database.name).map_or(1, |known| known.0.saturating_add(1));
-    for number in (first..=newest.0).map(MarksNumber) {
+    let known = memory.marks.get(&database.name).map_or(0, |known| known.0);
+    let mut unknown = local.marks_numbers(&database.name, usize::MAX)?;
+    unknown.retain(|number| number.0 > known);
+    unknown.reverse();
+    let lineage = &database.config().lineage;
+    let deed = |act| Deed { store: &remote.store, database: &database.name, lineage, act, reason: None };
+    // A prune removed records that all remotes of then knew: another is told what they came to.
+    if unknown.first().is_some_and(|first| first.0 > known + 1) {
+        for (_, held) in marks(local, &database.name)?.all().filter(|(_, one)| one.mark == Mark::Held) {
+            let target = RefTarget { line: held.line.clone(), number: held.number, id: held.id };
+            let deed = Deed { reason: held.reason.as_deref(), ..deed(Act::Hold) };
+            push(context, database, &deed, &[target], memory)?;
+        }
+    }
+    for number in unknown {
         let header = local.marks_record(&database.name, number)?.header;
-        if matches!(header.act, Act::Hold | Act::Release) && header.lineage == database.config().lineage {
-            let there = marks(&remote.store, &database.name)?;
-            let has = |target: &RefTarget| {
-                let known = lines::known(database, memory, &target.line);
-                known.is_some_and(|known| known.number >= target.number) && !there.is_pruned(&target.name())
-            };
-            let targets: Vec<RefTarget> = header.snapshots.iter().filter(|target| has(target)).cloned().collect();
-            let deed = Deed {
-                store: &remote.store,
-                database: &database.name,
-                lineage: &header.lineage,
-                act: header.act,
-                reason: header.reason.as_deref(),
-            };
-            deed.run(context, &targets, |_| Ok(()))?;
+        if matches!(header.act, Act::Hold | Act::Release) && header.lineage == *lineage {
+            let deed = Deed { reason: header.reason.as_deref(), ..deed(header.act) };
+            push(context, database, &deed, &header.snapshots, memory)?;
         }
         memory.marks.insert(database.name.clone(), number);
     }
     Ok(())
+}
+
+/// Does at a remote to what it has of these snapshots what was done here.
+fn push(
+    context: &Context,
+    database: &Database,
+    deed: &Deed<'_>,
+    snapshots: &[RefTarget],
+    memory: &RemoteMemory,
+) -> Result<(), OpError> {
+    let there = marks(deed.store, &database.name)?;
+    let has = |target: &&RefTarget| {
+        let known = lines::known(database, memory, &target.line);
+        known.is_some_and(|known| known.number >= target.number) && !there.is_pruned(&target.name())
+    };
+    let targets: Vec<RefTarget> = snapshots.iter().filter(has).cloned().collect();
+    deed.run(context, &targets, |_| Ok(())).map(drop)
 }

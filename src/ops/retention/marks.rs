@@ -1,12 +1,14 @@
 //! The marks of a database in one store: read, and changed by one more record.
 
+use jiff::Timestamp;
+
 use super::RetentionError;
 use crate::base::{MarksNumber, Name, Nonce};
 use crate::format::envelope::FORMAT_VERSION;
 use crate::format::marks::{Act, Marks, MarksHeader, MarksRecord, Refusal};
 use crate::format::refs::RefTarget;
 use crate::ops::{Context, OpError, spec};
-use crate::store::{CreatedMarks, Store};
+use crate::store::{CreatedMarks, NewMarks, Store};
 
 /// How often an act is tried again after others were first.
 const ATTEMPTS: usize = 8;
@@ -56,8 +58,10 @@ impl Deed<'_> {
             let mut now = now.map_err(OpError::BadRecord)?;
             may(&now)?;
             let mut changed = Vec::new();
+            // One time for all: by it what was done at once is known when this record is gone.
+            let since = context.now();
             for target in targets {
-                let done = now.apply(self.act, target, context.now(), &context.host, self.reason);
+                let done = now.apply(self.act, target, since, &context.host, self.reason);
                 if done.map_err(|refusal| self.refused(target, refusal))? {
                     changed.push(target.clone());
                 }
@@ -65,14 +69,13 @@ impl Deed<'_> {
             if changed.is_empty() {
                 return Ok(changed);
             }
-            let header = self.header(context, before.as_ref(), &now, &changed)?;
-            let (bytes, _) = MarksRecord::encode(&header);
-            if MarksRecord::decode(&bytes).is_err() {
+            let record = NewMarks::from(self.header(context, since, before.as_ref(), &now, &changed)?);
+            if MarksRecord::decode(&record.bytes).is_err() {
                 return Err(self.too_many());
             }
-            match self.store.create_marks(&header, bytes.into())? {
+            match self.store.create_marks(&record)? {
                 CreatedMarks::Ours => return Ok(changed),
-                CreatedMarks::Theirs(_) => {}
+                CreatedMarks::Theirs => {}
             }
         }
         Err(self.contended())
@@ -81,6 +84,7 @@ impl Deed<'_> {
     fn header(
         &self,
         context: &Context,
+        since: Timestamp,
         before: Option<&MarksRecord>,
         now: &Marks,
         changed: &[RefTarget],
@@ -98,7 +102,7 @@ impl Deed<'_> {
             snapshots: changed.to_vec(),
             marked,
             pruned,
-            created_at: context.now(),
+            created_at: since,
             host: context.host.clone(),
             tool: context.tool.clone(),
             nonce: Nonce::fresh(),
