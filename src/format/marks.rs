@@ -126,7 +126,7 @@ pub struct MarksHeader {
     pub previous: Option<MarksId>,
     /// What was done.
     pub act: Act,
-    /// To which snapshots.
+    /// To which snapshots. After a prune `pruned` says it in fewer bytes, and there are none here.
     pub snapshots: Vec<RefTarget>,
     /// All marks from now on, by line and number.
     pub marked: Vec<Marked>,
@@ -165,7 +165,8 @@ impl MarksHeader {
         if (header.number.0 == 1) != header.previous.is_none() {
             return inconsistent("the first record has none before it, and every other has one");
         }
-        if header.snapshots.is_empty() || header.snapshots.iter().any(|target| target.number.0 == 0) {
+        let needs_some = header.act != Act::Prune;
+        if needs_some && header.snapshots.is_empty() || header.snapshots.iter().any(|target| target.number.0 == 0) {
             return inconsistent("it is about no snapshot");
         }
         Marks::of(&header)?;

@@ -129,6 +129,6 @@ impl Store {
     /// # Errors
     /// When the remote fails.
     pub fn remove_marks(&self, database: &Name, number: MarksNumber) -> Result<(), StoreError> {
-        Ok(self.remote().delete(&keys::marks(database, number))?)
+        self.remote().delete(&keys::marks(database, number))
     }
 }

@@ -64,6 +64,12 @@ fn every_cut_and_every_flipped_bit_is_refused() {
 }
 
 #[test]
+fn of_a_prune_the_ranges_say_enough() {
+    let header = MarksHeader { act: Act::Prune, snapshots: Vec::new(), ..header() };
+    assert_eq!(MarksRecord::decode(&MarksRecord::encode(&header).0).unwrap().header, header);
+}
+
+#[test]
 fn what_no_writer_makes_is_refused() {
     let range =
         |first, last| Pruned { line: Name::main_line(), first: SnapshotNumber(first), last: SnapshotNumber(last) };

@@ -74,6 +74,9 @@ pub(in crate::ops) fn push_holds(
     memory: &mut RemoteMemory,
 ) -> Result<(), OpError> {
     let known = memory.marks.get(&database.name).map_or(0, |known| known.0);
+    if local.marks_numbers(&database.name, 1)?.first().is_none_or(|newest| newest.0 <= known) {
+        return Ok(());
+    }
     let mut unknown = local.marks_numbers(&database.name, usize::MAX)?;
     unknown.retain(|number| number.0 > known);
     unknown.reverse();

@@ -99,7 +99,7 @@ impl Deed<'_> {
             number: MarksNumber(number),
             previous: before.map(|record| record.id),
             act: self.act,
-            snapshots: changed.to_vec(),
+            snapshots: if self.act == Act::Prune { Vec::new() } else { changed.to_vec() },
             marked,
             pruned,
             created_at: since,
