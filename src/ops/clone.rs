@@ -8,6 +8,7 @@ use crate::base::ordered::ordered;
 use crate::base::{Name, Progress};
 use crate::format::record::SourceKind;
 use crate::map::State;
+use crate::remote::Listed;
 use crate::store::{Store, keys};
 use crate::workspace::{
     DatabaseConfig, DatabaseMemory, EncryptionConfig, Expectations, Hooks, Pushed, RemoteConfig, Workspace,
@@ -71,6 +72,9 @@ pub fn clone(context: &Context, remote: &OpenRemote, folder: &Path) -> Result<Cl
         let refs = local.refs(name)?.into_iter();
         let known = refs.filter_map(|(found, numbers)| Some((keys::ref_folder(name, &found), *numbers.first()?)));
         remembered.refs.insert(name.clone(), known.collect());
+        // What came from there is not told there again.
+        let marks = local.marks_numbers(name, 1)?.first().copied();
+        remembered.marks.extend(marks.map(|newest| (name.clone(), newest)));
     }
     for (name, line, number) in newest.into_iter().filter(|(_, line, _)| *line == Name::main_line()) {
         let record = local.record(&name, &line, number)?;
@@ -128,43 +132,65 @@ fn place(state: &State, name: &Name) -> Result<PathBuf, OpError> {
 fn copy(context: &Context, from: &Store, to: &Store) -> Result<CloneReport, OpError> {
     let mut report = CloneReport::default();
     let refs = from.remote().list(keys::REFS)?;
-    let marks = from.remote().list(keys::MARKS)?;
     let records = from.remote().list(keys::SNAPSHOTS)?;
     let mut packs = from.remote().list(keys::PACKS)?;
     for folder in [keys::BUNDLES, keys::MAPS] {
         packs.extend(from.remote().list(folder)?);
     }
-    for objects in [packs, records, refs, marks] {
-        let total: u64 = objects.iter().map(|object| object.size).sum();
-        Progress::add(&context.progress.total_bytes, total);
-        ordered(
-            COPYING,
-            COPYING,
-            |give| objects.into_iter().all(give),
-            || (),
-            |(), object| -> Result<u64, OpError> {
-                context.progress.check()?;
-                Ok(match keys::parse_bundle(&object.key) {
-                    Some((mark, true)) => from.copy_bundle(&mark, to)?,
-                    // It comes with its index.
-                    Some((_, false)) => 0,
-                    None => {
-                        let bytes = from.checked(&object)?;
-                        let len = bytes.len() as u64;
-                        to.remote().put_new(&object.key, bytes)?;
-                        len
-                    }
-                })
-            },
-            |copied: Result<u64, OpError>| -> Result<(), OpError> {
-                let len = copied?;
-                report.objects += 1;
-                report.bytes += len;
-                Progress::add(&context.progress.done_bytes, len);
-                Progress::add(&context.progress.moved_bytes, len);
-                Ok(())
-            },
-        )?;
+    for objects in [packs, records, refs] {
+        copy_objects(context, from, to, objects, &mut report)?;
     }
+    // Those that later ones supersede may go meanwhile, and the newest of now may be one of them.
+    while copy_objects(context, from, to, from.remote().list(keys::MARKS)?, &mut report)? {}
     Ok(report)
+}
+
+/// Copies what was listed and is not there yet. Whether records of marks were listed that are gone.
+fn copy_objects(
+    context: &Context,
+    from: &Store,
+    to: &Store,
+    objects: Vec<Listed>,
+    report: &mut CloneReport,
+) -> Result<bool, OpError> {
+    let mut is_gone = false;
+    let total: u64 = objects.iter().map(|object| object.size).sum();
+    Progress::add(&context.progress.total_bytes, total);
+    ordered(
+        COPYING,
+        COPYING,
+        |give| objects.into_iter().all(give),
+        || (),
+        |(), object| -> Result<Option<u64>, OpError> {
+            context.progress.check()?;
+            Ok(Some(match keys::parse_bundle(&object.key) {
+                Some((mark, true)) => from.copy_bundle(&mark, to)?,
+                // It comes with its index.
+                Some((_, false)) => 0,
+                None => {
+                    let bytes = match from.checked(&object) {
+                        Err(error) if error.is_absence() && keys::parse_marks(&object.key).is_some() => {
+                            return Ok(None);
+                        }
+                        bytes => bytes?,
+                    };
+                    let len = bytes.len() as u64;
+                    to.remote().put_new(&object.key, bytes)?;
+                    len
+                }
+            }))
+        },
+        |copied: Result<Option<u64>, OpError>| -> Result<(), OpError> {
+            let Some(len) = copied? else {
+                is_gone = true;
+                return Ok(());
+            };
+            report.objects += 1;
+            report.bytes += len;
+            Progress::add(&context.progress.done_bytes, len);
+            Progress::add(&context.progress.moved_bytes, len);
+            Ok(())
+        },
+    )?;
+    Ok(is_gone)
 }

@@ -112,8 +112,8 @@ impl Store {
                 return Ok(CreatedMarks::Theirs);
             }
         }
-        // In the local store nobody else writes while its lock is held.
-        if self.is_private() || self.marks_numbers(database, 1)?.first() == Some(&number) {
+        // In the local store nobody else writes while its lock is held. A listing that lacks what was just created is late.
+        if self.is_private() || self.marks_numbers(database, 1)?.first().is_none_or(|newest| *newest <= number) {
             return Ok(CreatedMarks::Ours);
         }
         let next = number.0.checked_add(1).map(|next| self.marks_record(database, MarksNumber(next)));

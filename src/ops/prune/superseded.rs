@@ -5,10 +5,12 @@ use crate::base::{MarksNumber, Name};
 use crate::format::marks::{Act, Marks};
 use crate::ops::OpError;
 use crate::ops::retention;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
-/// How many of the newest records stay, whatever they say: so many times `forget --undo` knows what was forgotten at once.
-const KEPT: usize = 16;
+/// So many of the newest records stay, whatever they say: when the newest is damaged, the one before counts again.
+const KEPT: usize = 2;
+/// So many of the newest stay while they say what can be taken back at once.
+const UNDONE: usize = 16;
 
 /// Removes them, the oldest first, up to one that is of use still: so the numbers that are left have no gaps, and whoever is
 /// stopped leaves what the next one goes on with.
@@ -17,9 +19,9 @@ pub(super) fn remove(env: &Env<'_>, store: &Store, database: &Name) -> Result<()
     numbers.reverse();
     let now = retention::marks(store, database)?;
     let unsent = env.unsent_marks.get(database);
-    for (at, number) in numbers.iter().enumerate().take(numbers.len().saturating_sub(1)) {
+    for (at, number) in numbers.iter().enumerate().take(numbers.len().saturating_sub(KEPT)) {
         env.progress.check()?;
-        let is_old = at + KEPT < numbers.len();
+        let is_old = at + UNDONE < numbers.len();
         if unsent.is_some_and(|first| number >= first) || !is_old && can_be_undone(store, database, *number, &now)? {
             break;
         }
@@ -28,11 +30,12 @@ pub(super) fn remove(env: &Env<'_>, store: &Store, database: &Name) -> Result<()
     Ok(())
 }
 
-/// Whether a record says of snapshots that they were forgotten, and some of them can be recalled.
+/// Whether a record says of snapshots that they were forgotten, and some of them can be recalled. A damaged one may.
 fn can_be_undone(store: &Store, database: &Name, number: MarksNumber, now: &Marks) -> Result<bool, OpError> {
     let header = match store.marks_record(database, number) {
         // Somebody else removed it.
         Err(error) if error.is_absence() => return Ok(false),
+        Err(StoreError::Damaged { .. }) => return Ok(true),
         record => record?.header,
     };
     let is_left = |name| now.is_forgotten(&name) && !now.is_pruned(&name);

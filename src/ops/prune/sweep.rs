@@ -54,6 +54,7 @@ pub(super) fn sweep(env: &Env<'_>, store: &Store, tombstone: &Tombstone) -> Resu
     store.begin_sweep(tombstone.number, &env.mark)?;
     let fenced = fence(env, store, &awaited)?;
     swept.fenced = fenced.len() as u64;
+    let mut changed = BTreeSet::new();
     for attempt in 1.. {
         let (remove, taken_back, gone) = decide(env, store, tombstone)?;
         match end_recalls(env, store, &gone) {
@@ -62,9 +63,7 @@ pub(super) fn sweep(env: &Env<'_>, store: &Store, tombstone: &Tombstone) -> Resu
             Err(error) => return Err(error),
             Ok(()) => {
                 remove_all(env, store, &remove)?;
-                for (database, _) in gone.keys() {
-                    superseded::remove(env, store, database)?;
-                }
+                changed = gone.into_keys().map(|(database, _)| database).collect();
                 (swept.removed, swept.taken_back) = (remove, taken_back);
                 break;
             }
@@ -75,6 +74,9 @@ pub(super) fn sweep(env: &Env<'_>, store: &Store, tombstone: &Tombstone) -> Resu
         store.remote().delete(&keys::session(&session))?;
     }
     store.forget_places();
+    for database in changed {
+        superseded::remove(env, store, &database)?;
+    }
     Ok(swept)
 }
 

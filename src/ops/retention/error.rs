@@ -39,6 +39,14 @@ pub enum RetentionError {
         /// Where.
         remote: String,
     },
+    /// What is forgotten was so long ago that it is not known any more what was forgotten at once.
+    #[error("what of {database} is forgotten at {remote} was so before the last acts there that are known still")]
+    LongForgotten {
+        /// The database.
+        database: String,
+        /// Where.
+        remote: String,
+    },
     /// A name is asked for that stands for what was forgotten.
     #[error("{snapshot} is forgotten")]
     Forgotten {
@@ -85,6 +93,7 @@ impl RetentionError {
             RetentionError::Stays { .. }
             | RetentionError::NotForgotten { .. }
             | RetentionError::NothingForgotten { .. }
+            | RetentionError::LongForgotten { .. }
             | RetentionError::Forgotten { .. }
             | RetentionError::EmptyPolicy
             | RetentionError::NoPolicy { .. }
@@ -102,6 +111,9 @@ impl RetentionError {
             RetentionError::Gone { .. } => "another place may still have it: pagekeep backup list --from NAME".into(),
             RetentionError::NotForgotten { .. } | RetentionError::NothingForgotten { .. } => {
                 "`pagekeep retention show` lists what is held and what is forgotten".into()
+            }
+            RetentionError::LongForgotten { .. } => {
+                "name what to bring back, as in pagekeep forget --undo @3; `pagekeep retention show` lists it".into()
             }
             RetentionError::Forgotten { snapshot } => format!("bring it back first: pagekeep forget {snapshot} --undo"),
             RetentionError::EmptyPolicy => {

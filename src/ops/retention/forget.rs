@@ -7,7 +7,7 @@ use super::plan::{Candidate, Reason, Verdict, plan};
 use super::{Deed, RetentionError, place};
 use crate::base::policy::Policy;
 use crate::base::{Name, Nonce};
-use crate::format::marks::{Act, Mark, Marked, Marks};
+use crate::format::marks::{Act, Mark, Marks};
 use crate::format::record::SnapshotName;
 use crate::format::refs::RefTarget;
 use crate::ops::{Context, History, Listed, OpError, ReadFrom, Spec, lines};
@@ -150,10 +150,10 @@ pub(super) fn meant(from: &ReadFrom, specs: &[Spec]) -> Result<BTreeMap<Name, Ve
     Ok(found)
 }
 
-/// What the newest act that forgot something left forgotten. When its record is gone, what was forgotten at its time.
+/// What the newest act that forgot something left forgotten.
 fn forgotten_last(from: &ReadFrom, database: &Name) -> Result<(Nonce, Vec<RefTarget>), OpError> {
-    let remote = from.store.remote().name().to_owned();
-    let nothing = || RetentionError::NothingForgotten { database: database.to_string(), remote };
+    let remote = || from.store.remote().name().to_owned();
+    let nothing = || RetentionError::NothingForgotten { database: database.to_string(), remote: remote() };
     let Some(newest) = from.store.newest_marks(database)? else { return Err(nothing().into()) };
     let now = Marks::of(&newest.header).map_err(OpError::BadRecord)?;
     for number in from.store.marks_numbers(database, usize::MAX)? {
@@ -168,11 +168,10 @@ fn forgotten_last(from: &ReadFrom, database: &Name) -> Result<(Nonce, Vec<RefTar
             return Ok((header.lineage, targets));
         }
     }
-    let forgotten = || now.all().map(|(_, one)| one).filter(|one| one.mark == Mark::Forgotten);
-    let last = forgotten().map(|one| one.since).max().ok_or_else(nothing)?;
-    let targets = forgotten().filter(|one| one.since == last);
-    let target = |one: &Marked| RefTarget { line: one.line.clone(), number: one.number, id: one.id };
-    Ok((newest.header.lineage, targets.map(target).collect()))
+    match now.all().any(|(_, one)| one.mark == Mark::Forgotten) {
+        true => Err(RetentionError::LongForgotten { database: database.to_string(), remote: remote() }.into()),
+        false => Err(nothing().into()),
+    }
 }
 
 fn done(

@@ -1,9 +1,11 @@
 //! Holds: snapshots that are not to be forgotten, and how that travels to remotes.
 
+use std::collections::BTreeMap;
+
 use super::forget::{meant, target};
 use super::{Deed, marks, place};
 use crate::base::Name;
-use crate::format::marks::{Act, Mark};
+use crate::format::marks::{Act, Mark, Marks};
 use crate::format::record::SnapshotName;
 use crate::format::refs::RefTarget;
 use crate::ops::{Context, Database, OpError, OpenRemote, ReadFrom, Spec, lines};
@@ -64,6 +66,9 @@ fn mark(
 /// Brings a remote the holds and releases of the local store that it is not known to have. When there are none, nothing is
 /// asked. Snapshots that the remote lacks, or has no more, are left out.
 ///
+/// A remote that is not known to have heard of any gets what they came to: an old release must not end a hold that somebody
+/// else made there since.
+///
 /// # Errors
 /// When a store fails. What arrived until then is in `memory`.
 pub(in crate::ops) fn push_holds(
@@ -73,24 +78,25 @@ pub(in crate::ops) fn push_holds(
     remote: &OpenRemote,
     memory: &mut RemoteMemory,
 ) -> Result<(), OpError> {
-    let known = memory.marks.get(&database.name).map_or(0, |known| known.0);
-    if local.marks_numbers(&database.name, 1)?.first().is_none_or(|newest| newest.0 <= known) {
+    let Some(newest) = local.marks_numbers(&database.name, 1)?.first().copied() else { return Ok(()) };
+    let known = memory.marks.get(&database.name).copied();
+    if known == Some(newest) {
         return Ok(());
     }
-    let mut unknown = local.marks_numbers(&database.name, usize::MAX)?;
-    unknown.retain(|number| number.0 > known);
-    unknown.reverse();
     let lineage = &database.config().lineage;
     let deed = |act| Deed { store: &remote.store, database: &database.name, lineage, act, reason: None };
-    // A prune removed records that all remotes of then knew: another is told what they came to.
-    if unknown.first().is_some_and(|first| first.0 > known + 1) {
-        for (_, held) in marks(local, &database.name)?.all().filter(|(_, one)| one.mark == Mark::Held) {
-            let target = RefTarget { line: held.line.clone(), number: held.number, id: held.id };
-            let deed = Deed { reason: held.reason.as_deref(), ..deed(Act::Hold) };
-            push(context, database, &deed, &[target], memory)?;
+    let mut unknown = local.marks_numbers(&database.name, usize::MAX)?;
+    unknown.reverse();
+    let first = unknown.iter().position(|number| Some(*number) == known);
+    let Some(first) = first else {
+        // Nothing was said there yet, or records are gone that would say what.
+        for (reason, held) in held(&marks(local, &database.name)?) {
+            push(context, database, &Deed { reason: reason.as_deref(), ..deed(Act::Hold) }, &held, memory)?;
         }
-    }
-    for number in unknown {
+        memory.marks.insert(database.name.clone(), newest);
+        return Ok(());
+    };
+    for number in unknown.split_off(first + 1) {
         let header = local.marks_record(&database.name, number)?.header;
         if matches!(header.act, Act::Hold | Act::Release) && header.lineage == *lineage {
             let deed = Deed { reason: header.reason.as_deref(), ..deed(header.act) };
@@ -99,6 +105,16 @@ pub(in crate::ops) fn push_holds(
         memory.marks.insert(database.name.clone(), number);
     }
     Ok(())
+}
+
+/// What is held, by the reason for it.
+fn held(marks: &Marks) -> BTreeMap<Option<String>, Vec<RefTarget>> {
+    let mut held: BTreeMap<_, Vec<RefTarget>> = BTreeMap::new();
+    for (_, one) in marks.all().filter(|(_, one)| one.mark == Mark::Held) {
+        let target = RefTarget { line: one.line.clone(), number: one.number, id: one.id };
+        held.entry(one.reason.clone()).or_default().push(target);
+    }
+    held
 }
 
 /// Does at a remote to what it has of these snapshots what was done here.

@@ -58,7 +58,6 @@ impl Deed<'_> {
             let mut now = now.map_err(OpError::BadRecord)?;
             may(&now)?;
             let mut changed = Vec::new();
-            // One time for all: by it what was done at once is known when this record is gone.
             let since = context.now();
             for target in targets {
                 let done = now.apply(self.act, target, since, &context.host, self.reason);

@@ -35,14 +35,12 @@ pub(super) fn keep_here(
         // A record may have arrived at the remote although that was not said: then it is the snapshot.
         let arrived = database.workspace.pending_record(&database.handle).is_some();
         settle(context, database)?;
-        if is_done(context, database, options)? {
-            return Ok(None);
+        if let Some(done) = done(context, database, options) {
+            return Ok(done);
         }
         match database.workspace.recall_database(&database.handle) {
-            Some(DatabaseMemory { number, id, .. }) if arrived => {
-                Ok(Some(Outcome::Unchanged { number, id, read_bytes: 0 }))
-            }
-            _ => snapshot(context, database, &local_targets(context, database)?, &options.for_snapshot()).map(Some),
+            Some(DatabaseMemory { number, id, .. }) if arrived => Ok(Outcome::Unchanged { number, id, read_bytes: 0 }),
+            _ => snapshot(context, database, &local_targets(context, database)?, &options.for_snapshot()),
         }
     };
     told(database, remote.name.as_ref(), failure, keep())
@@ -59,31 +57,23 @@ pub(in crate::ops) fn keep_unsent(
     let keep = || {
         let _lock = database.workspace.lock(database.settings.lock_wait())?;
         settle(context, database)?;
-        match is_done(context, database, options)? {
-            true => Ok(None),
-            false => create_locked(context, database, &options.for_snapshot()).map(Some),
+        match done(context, database, options) {
+            Some(done) => Ok(done),
+            None => create_locked(context, database, &options.for_snapshot()),
         }
     };
     told(database, Some(remote), failure, keep())
 }
 
-/// Whether there is nothing to keep, since the history here ends with a snapshot of this run or a later one.
-fn is_done(context: &Context, database: &Database, options: &SyncOptions) -> Result<bool, OpError> {
-    Ok(match options.run {
-        Some(run) => done_here(context, database, run)?.is_some(),
-        None => false,
-    })
+/// The snapshot of this run or a later one with which the history here ends: then there is nothing to keep. What of it cannot
+/// be read may be mended by whoever makes the next.
+fn done(context: &Context, database: &Database, options: &SyncOptions) -> Option<Outcome> {
+    options.run.and_then(|run| done_here(context, database, run).ok().flatten())
 }
 
-fn told(
-    database: &Database,
-    remote: Option<&Name>,
-    failure: OpError,
-    kept: Result<Option<Outcome>, OpError>,
-) -> OpError {
+fn told(database: &Database, remote: Option<&Name>, failure: OpError, kept: Result<Outcome, OpError>) -> OpError {
     match kept {
-        Ok(Some(outcome)) => kept_here(database, remote, failure, &outcome),
-        Ok(None) => failure,
+        Ok(outcome) => kept_here(database, remote, failure, &outcome),
         // It was the local store that failed.
         Err(local) if local.to_string() == failure.to_string() => local,
         Err(local) => OpError::NotKept { failure: Box::new(failure), local: Box::new(local) },

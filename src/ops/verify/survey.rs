@@ -318,6 +318,8 @@ impl<'a> Survey<'a> {
         let key = object.key();
         let (look, bytes) = match look {
             Ok(found) => found,
+            // A later one superseded it, and a prune removed it after it was listed.
+            Err(error) if error.is_absence() && matches!(object, Object::Marks(..)) => return Ok(()),
             Err(error) if error.is_absence() && matches!(role, Role::Home) && self.take_moved(&key)? => return Ok(()),
             Err(error) if self.partial && error.is_absence() && matches!(role, Role::Home) => {
                 self.looked.elsewhere += 1;
