@@ -80,7 +80,9 @@ fn an_old_release_is_not_told_again() {
     machine.ok(&["clone", "usb", &clone]);
     let url = format!("file://{}", machine.path("usb").display());
     machine.ok(&["hold", "app@2", "-m", "a court", "--from", &url]);
-    let held = || drop(machine.run(&["forget", "app@2", "--from", &url]).fails(2, &["app@2", "a court"]));
+    let held = || {
+        machine.run(&["forget", "app@2", "--from", &url]).fails(2, &["app@2", "a court"]);
+    };
     machine.ok(&["backup", "remove", "usb"]);
     machine.ok(&["backup", "add", "usb", "usb"]);
     machine.ok(&["backup", "sync", "usb"]);
