@@ -13,11 +13,11 @@ use rusqlite::Connection;
 fn python() -> Option<String> {
     let root = env!("CARGO_MANIFEST_DIR");
     let python = std::env::var("PAGEKEEP_TEST_PYTHON").unwrap_or_else(|_| format!("{root}/target/venv/bin/python"));
-    let usable = Command::new(&python).args(["-c", "import zstandard, blake3"]).output();
+    let usable = Command::new(&python).args(["-c", "import zstandard, blake3, nacl"]).output();
     if usable.is_ok_and(|run| run.status.success()) {
         return Some(python);
     }
-    println!("skipped: no Python with zstandard and blake3 ({python})");
+    println!("skipped: no Python with zstandard, blake3 and pynacl ({python})");
     None
 }
 
@@ -89,10 +89,6 @@ fn it_restores_directories() {
 #[test]
 fn it_restores_encrypted_stores_with_their_password_only() {
     let Some(python) = python() else { return };
-    if !Command::new(&python).args(["-c", "import nacl"]).output().is_ok_and(|run| run.status.success()) {
-        println!("skipped: no Python with pynacl ({python})");
-        return;
-    }
     let machine = Machine::new();
     let states = history(&machine);
     std::fs::write(machine.path("pw"), "open sesame\n").unwrap();
@@ -143,7 +139,6 @@ fn it_restores_what_a_prune_left() {
     }
     std::fs::write(machine.path("pw"), "open sesame\n").unwrap();
     machine.ok(&["backup", "add", "sealed", "sealed", "--encrypt", "--password-file", "pw"]);
-    let sealed = Command::new(&python).args(["-c", "import nacl"]).output().is_ok_and(|run| run.status.success());
     for place in ["usb", "sealed"] {
         machine.ok(&["backup", "sync", place]);
         let forgotten: Vec<String> = (1..20).filter(|number| number % 4 != 3).map(|n| format!("app@{n}")).collect();
@@ -152,10 +147,6 @@ fn it_restores_what_a_prune_left() {
         machine.ok(&forget);
         machine.ok(&["prune", place, "--grace", "0s", "--alone"]);
         assert!(machine.path(place).join("bundles").is_dir() && machine.path(place).join("maps").is_dir());
-        if place == "sealed" && !sealed {
-            println!("skipped: no Python with pynacl ({python})");
-            continue;
-        }
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/restore.py");
         let run = |arguments: &[&std::ffi::OsStr]| {
             let mut command = Command::new(&python);
@@ -239,4 +230,27 @@ fn it_restores_a_line_that_starts_in_another() {
         .output();
     assert!(run.as_ref().unwrap().status.success(), "{run:?}");
     assert!(std::fs::read(out).unwrap() == std::fs::read(path).unwrap());
+}
+
+/// At 3 a.m. a package that is not there is said by its name.
+#[test]
+fn a_package_that_is_missing_is_named() {
+    let Some(python) = python() else { return };
+    let machine = Machine::new();
+    history(&machine);
+    std::fs::write(machine.path("pw"), "open sesame\n").unwrap();
+    machine.ok(&["backup", "add", "sealed", "sealed", "--encrypt", "--password-file", "pw"]);
+    machine.ok(&["backup", "sync", "sealed"]);
+    for missing in ["zstandard", "blake3", "nacl"] {
+        std::fs::create_dir(machine.path(missing)).unwrap();
+        std::fs::write(machine.path(&format!("{missing}/{missing}.py")), "raise ImportError(\"No module named 'it'\")")
+            .unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/restore.py");
+        let mut command = Command::new(&python);
+        command.arg(script).arg(machine.path("sealed")).arg("--list").env("PYTHONPATH", machine.path(missing));
+        let run = command.env("PAGEKEEP_PASSWORD", "open sesame").output().expect("Python runs");
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.code() == Some(1) && said.contains("pip install"), "{missing}: {said}");
+        assert!(!said.contains("Traceback"), "{missing}: {said}");
+    }
 }

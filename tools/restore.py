@@ -8,7 +8,8 @@ password in PAGEKEEP_PASSWORD_FILE, PAGEKEEP_PASSWORD, or from the terminal. DES
 import bisect, collections, contextlib, functools, glob, json, mmap, os, re, shutil, struct, sys, tempfile
 from itertools import accumulate, islice
 from urllib.parse import unquote
-import blake3, zstandard
+try: import blake3, zstandard
+except ImportError as error: sys.exit(f"restore.py: {error}: pip install blake3 zstandard")
 # "Constants"
 SKIPPABLE, FORMAT_VERSION, FOOTER_LEN, FAN_OUT, MAX_BASES, MAX_CHAIN = 0x184D2A50, 1, 92, 1024, 4, 64
 PACK, RECORD, SPARSE_PACK, BUNDLE_INDEX, MAP, SECTION_MAP, SECTION_PACK, HUSK_BYTES = 1, 2, 6, 7, 8, 1, 2, (80, 136)
@@ -368,7 +369,8 @@ def main(words):
     check(os.path.isfile(os.path.join(store, "store.json")), f"there is no store in {store}", 10)
     with about("store.json"): how = read_json(read_object(store, "store.json", MAX_STORE_FILE_BYTES), STORE)
     if how.get("encryption"):
-        import unseal
+        try: import unseal
+        except ImportError as error: raise Stop(f"an encrypted store; {error}: pip install pynacl, with unseal.py beside this file", 1) from None
         try: UNSEALED.append(unseal.Store(store, how["encryption"]["key"]))
         except unseal.WrongPassword as error: raise Stop(str(error), 12) from None
     for snapshot in list_records(store) if words == ["--list"] else ():
