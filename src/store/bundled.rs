@@ -120,15 +120,23 @@ impl Store {
         if !error.is_absence() {
             return error;
         }
-        // A prune removes the index first: one that is there still promises what is lost.
+        self.note_not_there(id, bundle);
+        // A prune removes the index first: one that is there still promises what is lost. Unless the pack lies elsewhere too:
+        // of two prunes the late one puts the index of a bundle that the other has removed.
         if let Some(mark) = bundle
             && self.remote().exists(&keys::bundle_index(mark)).unwrap_or(false)
+            && !self.is_elsewhere(id)
         {
             let detail = "it is not there, and its index is".into();
             return self.damaged(&keys::bundle(mark), FormatError::Inconsistent { what: "the bundle", detail });
         }
-        self.note_not_there(id, bundle);
         StoreError::Moved { pack: *id, remote: self.remote().name().to_owned() }
+    }
+
+    /// Whether there is a place of a pack that was not tried yet.
+    fn is_elsewhere(&self, id: &PackId) -> bool {
+        let in_bundle = || self.place_of(id).is_ok_and(|place| place.is_some());
+        !self.is_known_gone(id) && self.remote().exists(&keys::pack(id)).unwrap_or(false) || in_bundle()
     }
 }
 

@@ -165,19 +165,29 @@ impl Packs {
 
     fn find_in(&self, store: &Store, pack: &PackRef) -> Result<OpenPack, StoreError> {
         if let Some(place) = store.left_home(&self.database, pack) {
-            return store.open_bundled(&pack.id, &place);
+            match store.open_bundled(&pack.id, &place) {
+                Err(StoreError::Moved { .. }) => {}
+                other => return other,
+            }
         }
-        match self.find_at_home(store, pack) {
-            Err(error) if error.is_absence() => match store.place_of(&pack.id)? {
-                Some(place) => store.open_bundled(&pack.id, &place),
-                // One that rode in a record may lie apart as well; one that was not there once, and is nowhere else, may be there.
-                None if pack.home != Home::Object || store.is_known_gone(&pack.id) => match store.open_pack(&pack.id) {
-                    Err(apart) if apart.is_absence() => Err(error),
-                    apart => apart,
-                },
-                None => Err(error),
-            },
-            other => other,
+        let error = match self.find_at_home(store, pack) {
+            Err(error) if error.is_absence() => error,
+            other => return other,
+        };
+        while let Some(place) = store.place_of(&pack.id)? {
+            match store.open_bundled(&pack.id, &place) {
+                // It was noted that it is not there.
+                Err(StoreError::Moved { .. }) => {}
+                other => return other,
+            }
+        }
+        // One that rode in a record may lie apart as well; one that was not there once, and is nowhere else, may be there.
+        if pack.home == Home::Object && !store.is_known_gone(&pack.id) {
+            return Err(error);
+        }
+        match store.open_pack(&pack.id) {
+            Err(apart) if apart.is_absence() => Err(error),
+            apart => apart,
         }
     }
 

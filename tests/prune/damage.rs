@@ -220,3 +220,25 @@ fn what_nobody_else_has_names_the_snapshots_it_touches() {
     }
     assert!(!touched.is_empty());
 }
+
+/// Of two prunes at once the late one puts the index of a bundle that the other has removed: what lies elsewhere too is found.
+#[test]
+fn an_index_without_its_bundle_hides_nothing_that_lies_elsewhere() {
+    let (machine, states, sound) = pruned("usb");
+    let folder = machine.path("usb/bundles");
+    let indexes: Vec<PathBuf> =
+        sound.keys().filter(|path| path.extension().is_some_and(|it| it == "idx")).cloned().collect();
+    assert!(!indexes.is_empty());
+    for index in &indexes {
+        let (bundle, mark) = (index.with_extension(""), format!("{}", pagekeep::base::Nonce::fresh()));
+        // Whichever of the two is looked at first.
+        for lost in [bundle.clone(), folder.join(&mark)] {
+            std::fs::copy(index, folder.join(format!("{mark}.idx"))).unwrap();
+            std::fs::copy(&bundle, folder.join(&mark)).unwrap();
+            std::fs::remove_file(&lost).unwrap();
+            // A machine that has nothing but the address.
+            all_restore(&Machine::new(), &machine.text("usb"), &states);
+            reset(&machine, "usb", &sound);
+        }
+    }
+}

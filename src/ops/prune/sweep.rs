@@ -62,7 +62,7 @@ pub(super) fn sweep(env: &Env<'_>, store: &Store, tombstone: &Tombstone) -> Resu
                 if attempt < ATTEMPTS => {}
             Err(error) => return Err(error),
             Ok(()) => {
-                remove_all(env, store, &remove)?;
+                remove_all(env, store, &with_indexes(&remove))?;
                 changed = gone.into_keys().map(|(database, _)| database).collect();
                 (swept.removed, swept.taken_back) = (remove, taken_back);
                 break;
@@ -162,6 +162,17 @@ fn end_recalls(env: &Env<'_>, store: &Store, gone: &BTreeMap<(Name, Nonce), Vec<
         deed.run(env.context, targets, |_| Ok(()))?;
     }
     Ok(())
+}
+
+/// What is removed, and the index of each bundle that had none when it was condemned: whoever was writing it may have gone on.
+fn with_indexes(remove: &[Condemned]) -> Vec<Condemned> {
+    let going = keys_of(remove);
+    let late = |one: &Condemned| match keys::parse_bundle(&one.key) {
+        Some((mark, false)) => Some(Condemned { key: keys::bundle_index(&mark), bytes: 0, ..one.clone() }),
+        _ => None,
+    };
+    let late = remove.iter().filter_map(late).filter(|one| !going.contains(&one.key));
+    remove.iter().cloned().chain(late).collect()
 }
 
 /// Records first: what a snapshot needs goes after it.
