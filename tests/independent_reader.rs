@@ -243,7 +243,7 @@ fn a_package_that_is_missing_is_named() {
     machine.ok(&["backup", "sync", "sealed"]);
     for missing in ["zstandard", "blake3", "nacl"] {
         std::fs::create_dir(machine.path(missing)).unwrap();
-        std::fs::write(machine.path(&format!("{missing}/{missing}.py")), "raise ImportError(\"No module named 'it'\")")
+        std::fs::write(machine.path(format!("{missing}/{missing}.py")), "raise ImportError(\"No module named 'it'\")")
             .unwrap();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tools/restore.py");
         let mut command = Command::new(&python);
