@@ -60,6 +60,20 @@ def stays(rule, number):
     return number > SNAPSHOTS - KEPT if rule == LAST else number % (SNAPSHOTS // KEPT) == 0
 
 
+def bytes_by_kind(folder):
+    """What the store consists of; husks are the records of the least size."""
+    husk_bytes = 24
+    sizes = {}
+    for kind in ("bundles", "maps", "marks", "packs", "snapshots"):
+        files = [path.stat().st_size for path in (folder / kind).rglob("*") if path.is_file()]
+        husks = files.count(husk_bytes) if kind == "snapshots" else 0
+        if husks:
+            sizes["husk_bytes"] = husks * husk_bytes
+        if files:
+            sizes[f"{kind}_bytes"] = sum(files) - husks * husk_bytes
+    return sizes
+
+
 def pruned(bench):
     """Both rules for each shape."""
     for shape in SHAPES:
@@ -100,7 +114,7 @@ def pruned_shape(bench, shape):
         before_bytes = total_bytes(folder_files(folders[rule]))
         every.told("prune", place, "--alone", "--grace", "0s", "--json", "--db", every.database)
         after_bytes = total_bytes(folder_files(folders[rule]))
-        other = {"bytes_before": before_bytes}
+        other = {"bytes_before": before_bytes} | bytes_by_kind(folders[rule])
         bench.results.add(Figure("pruned", all_name(shape, rule), stored_bytes=after_bytes, other=other))
         bench.results.add(Figure("pruned", few_name(shape, rule), stored_bytes=few[rule].stored_bytes()))
     every.told("scrub", REMOTE, "--json", "--db", every.database)

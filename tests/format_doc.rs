@@ -11,8 +11,8 @@ use pagekeep::format::key_slot::{KEY_SLOT_LEN, MAX_MEMORY_KIB, MAX_PASSES, MAX_W
 use pagekeep::format::map::MAX_MAP_BYTES;
 use pagekeep::format::marks::MAX_MARKS_BYTES;
 use pagekeep::format::pack::{
-    FOOTER_LEN, IDS_HASH_LEN, MAX_BASES, MAX_CHUNK_BYTES, MAX_FRAME_RAW_BYTES, MAX_PACK_BYTES, MAX_SLOTS,
-    MAX_TABLE_BYTES,
+    FOOTER_LEN, IDS_HASH_LEN, MAX_BARE_TABLE_BYTES, MAX_BASES, MAX_CHUNK_BYTES, MAX_FRAME_RAW_BYTES, MAX_PACK_BYTES,
+    MAX_SLOTS, MAX_TABLE_BYTES,
 };
 use pagekeep::format::protocol::MAX_SESSION_BYTES;
 use pagekeep::format::record::{MAX_CHAIN, MAX_HEADER_BYTES, SECTION_MAP, SECTION_PACK};
@@ -44,6 +44,7 @@ fn code() -> BTreeMap<String, u64> {
         ("ObjectKind::SessionList", ObjectKind::SessionList as u64),
         ("HUSK_BYTES", HUSK_BYTES),
         ("SEALED_HUSK_BYTES", SEALED_HUSK_BYTES),
+        ("MAX_BARE_TABLE_BYTES", MAX_BARE_TABLE_BYTES as u64),
         ("MAX_TEXT_BYTES", MAX_TEXT_BYTES.into()),
         ("MAX_SESSION_BYTES", MAX_SESSION_BYTES),
         ("ObjectKind::Sealed", ObjectKind::Sealed as u64),

@@ -13,7 +13,7 @@ use pagekeep::format::envelope::ObjectKind;
 use pagekeep::format::husk::{HUSK_BYTES, Husk, HuskReason, is_husk_len};
 use pagekeep::format::map::{Extent, FileExtents, MapPart, Place};
 use pagekeep::format::new_map::{NewMap, NewMapHeader};
-use pagekeep::format::pack::{Home, NewDelta, PackBuilder, PackRef, PackTable, frame_ids};
+use pagekeep::format::pack::{BareTable, Home, NewDelta, PackBuilder, PackRef, PackTable, frame_ids};
 use pagekeep::format::protocol::{Condemned, Fate, SessionList, SessionText, Tombstone, Who, Why};
 use pagekeep::format::record::{Files, SnapshotName};
 
@@ -110,12 +110,35 @@ fn a_sparse_pack() {
 fn an_index_of_a_bundle() {
     let from = vec![FormerHome { database: database(), snapshot: name(12) }];
     let packs = vec![
-        BundledPack { id: PackId([6; 32]), at: 0, len: 1000, slots: 4, sparse: false, from: Vec::new() },
-        BundledPack { id: PackId([7; 32]), at: 1000, len: 500, slots: 3, sparse: true, from },
+        BundledPack { id: PackId([6; 32]), at: 0, len: 1000, slots: 4, sparse: false, table: None, from: Vec::new() },
+        BundledPack { id: PackId([7; 32]), at: 1000, len: 500, slots: 3, sparse: true, table: None, from },
     ];
     let index = BundleIndex::new(1500, packs);
     let bytes = golden_zstd("bundle.idx", &index.encode());
     assert_eq!(BundleIndex::decode(&bytes).unwrap(), index);
+}
+
+#[test]
+fn a_bare_pack() {
+    let sparse = sparse();
+    let (frames, table) = BareTable::of(ObjectKind::SparsePack, &sparse).unwrap().unwrap();
+    let len = frames.len() as u64;
+    let one = BundledPack {
+        id: PackId([7; 32]),
+        at: 0,
+        len,
+        slots: 3,
+        sparse: true,
+        table: Some(table.clone()),
+        from: Vec::new(),
+    };
+    let index = BundleIndex::new(len, vec![one]);
+    let bytes = golden_zstd("bare.idx", &index.encode());
+    assert_eq!(BundleIndex::decode(&bytes).unwrap(), index);
+    let read = table.decode(ObjectKind::SparsePack, &PackId([7; 32]), 3, len, false).unwrap();
+    let whole = PackTable::of_bytes(ObjectKind::SparsePack, &sparse).unwrap();
+    assert_eq!((&read.frames, &read.base_packs), (&whole.frames, &whole.base_packs));
+    assert!(table.dress(&read, &sparse[frames]).unwrap() == sparse);
 }
 
 #[test]

@@ -12,7 +12,7 @@ try: import blake3, zstandard
 except ImportError as error: sys.exit(f"restore.py: {error}: pip install blake3 zstandard")
 # "Constants"
 SKIPPABLE, FORMAT_VERSION, FOOTER_LEN, FAN_OUT, MAX_BASES, MAX_CHAIN = 0x184D2A50, 1, 92, 1024, 4, 64
-PACK, RECORD, SPARSE_PACK, BUNDLE_INDEX, MAP, SECTION_MAP, SECTION_PACK, HUSK_BYTES = 1, 2, 6, 7, 8, 1, 2, (80, 136)
+PACK, RECORD, SPARSE_PACK, BUNDLE_INDEX, MAP, SECTION_MAP, SECTION_PACK, HUSK_BYTES = 1, 2, 6, 7, 8, 1, 2, (24, 80)
 MAX_U32, MAX_SLOTS, MAX_STORE_FILE_BYTES, MAX_TEXT_BYTES = 2**32 - 1, 2**20, 2**16, 2**28
 MAX_CHUNK_BYTES, MAX_FRAME_RAW_BYTES, MAX_TABLE_BYTES, MAX_HEADER_BYTES = 2**16, 2**20, 48 * 2**20, 2**28
 MAX_PACK_BYTES = MAX_MAP_BYTES = MAX_RECORD_BYTES = 2**30
@@ -78,6 +78,7 @@ HEADER = dict(format=U32, database=TEXT, lineage=NONCE, line=TEXT, number=(1, MA
                   files=U64, size_bytes=U64, chunks=U64, changed_chunks=U64, new_chunks=U64, added_bytes=U64))
 NEW_MAP = dict(format=U32, database=TEXT, lineage=NONCE, snapshot=AT, id=HASH, chain=Maybe([AT], False), files=FILES)
 PART = dict(id=HASH, at=U64, len=(0, MAX_PACK_BYTES), slots=(0, MAX_SLOTS), sparse=Maybe(bool, False),
+            table=Maybe("([0-9a-f]{2}){1,4096}", False),
             **{"from": Maybe([dict(database=TEXT, snapshot=AT)], False)})
 INDEX = dict(format=U32, len=U64, packs=[PART])
 def fit(value, spec, what="it"):
@@ -196,7 +197,7 @@ def read_refs(cursor):
             for _ in range(cursor.varint(0, len(cursor.data) // 33))]
 @functools.lru_cache(1)
 def read_bundles(store):
-    """By pack the places where it lies in bundles: key, offset, length, kind. "Bundle"."""
+    """By pack the places where it lies in bundles: kind, slots, key, offset, length, table of a bare one. "Bundle"."""
     places, end = collections.defaultdict(list), 0
     for name in (name for name in list_folder(store, "bundles") if name.endswith(".idx")):
         with about(f"bundles/{name}"):
@@ -206,12 +207,20 @@ def read_bundles(store):
                   "its packs do not fill the bundle")
             for part in index["packs"]:
                 kind = SPARSE_PACK if part.get("sparse") else PACK
-                places[bytes.fromhex(part["id"])].append((kind, -part["slots"], f"bundles/{name[:-4]}", part["at"], part["len"]))
+                place = kind, -part["slots"], f"bundles/{name[:-4]}", part["at"], part["len"], part.get("table", "")
+                places[bytes.fromhex(part["id"])].append(place)
     return {pack: sorted(found) for pack, found in places.items()}
-def read_part(store, key, at, length, kind, pack_id):  # a pack in a bundle
+def open_part(store, kind, slots, key, at, length, table, pack_id):
+    """A pack in a bundle; of a bare one only the frames are there. "Bundle"."""
     with about(key):
         with open(path_of(store, key), "rb") as file: data = os.pread(file.fileno(), length, at)
-        return memoryview(UNSEALED[0].open_pack(data, pack_id, kind) if UNSEALED else data)
+        check(len(data) == length, "it is cut")
+        if UNSEALED and not table: data = UNSEALED[0].open_pack(data, pack_id, kind)
+    if not table: return open_pack(key, memoryview(data), kind, pack_id)
+    with about(f"pack {pack_id.hex()} in {key}"):
+        frame_count, content = (cursor := Cursor(bytes.fromhex(table))).varint(0, -slots), cursor.data[cursor.at :]
+        if UNSEALED: data = UNSEALED[0].open_frames(data, pack_id, content, frame_count, kind)
+        return read_table(Cursor(content), frame_count, -slots, memoryview(bytes(16) + data), kind, pack_id)
 @functools.lru_cache(8)
 def find_pack(store, database, pack_id, home):
     """The places of a pack that are read: its home, else bundles, else `packs/`. "Where a pack lies"."""
@@ -220,7 +229,7 @@ def find_pack(store, database, pack_id, home):
         if data := read_record(store, database, *home)[2].get(SECTION_PACK): return [open_pack(key, data, PACK, pack_id)]
     if not home and is_there(store, key): return [open_pack(key, read_object(store, key, MAX_PACK_BYTES), PACK, pack_id)]
     parts = read_bundles(store).get(pack_id, ())
-    found = [open_pack(name, read_part(store, name, at, n, kind, pack_id), kind, pack_id) for kind, _, name, at, n in parts]
+    found = [open_part(store, *part, pack_id) for part in parts]
     return found or [open_pack(key, read_object(store, key, MAX_PACK_BYTES), PACK, pack_id)]
 def open_pack(key, data, kind, pack_id):
     """A pack's slots by number, and its frames. "Pack", "Sparse pack"."""
@@ -231,34 +240,37 @@ def open_pack(key, data, kind, pack_id):
               and raw_len <= MAX_TABLE_BYTES and frame_count <= slot_count <= MAX_SLOTS, "its footer is wrong")
         check(data[-64:-32] == pack_id, "it is another pack")
         check(digest(data[:16], data[-92 - table_len : -32]) == data[-32:], "its digest is wrong")
-        table = Cursor(unzstd(data[-92 - table_len : -92], raw_len))
-        kinds, counts = table.take(frame_count), table.column(frame_count, 1, slot_count)
-        check(set(kinds) <= {0, 1} and sum(counts) == slot_count, "frames of unknown kinds, or not of all slots")
-        gaps = table.column(frame_count, 0, MAX_SLOTS) if kind == SPARSE_PACK else [0] * frame_count
-        check(sum(counts) + sum(gaps) <= MAX_SLOTS, "a slot's number is out of range")
-        payloads, hashes = table.column(frame_count, 0, MAX_U32), Cursor(table.take(16 * frame_count))
-        lens, deltas = iter(table.column(slot_count, 1, MAX_CHUNK_BYTES)), sum(map(int.__mul__, counts, kinds))
-        delta_lens, bases_at, refs = iter(table.column(deltas, 0, MAX_U32)), table.at, read_refs(table)
-        base_counts = table.column(deltas, 1, MAX_BASES)
-        base_refs = [refs[pack] for pack in table.column(sum(base_counts), 0, len(refs) - 1)]
-        base_slots = list(accumulate(table.zigzag() for _ in base_refs))
-        check(table.at == raw_len and all(0 <= slot < MAX_SLOTS for slot in base_slots), "its table's end or bases")
-        base_counts, bases, claim, at, slot, slots, frames = iter(base_counts), zip(base_refs, base_slots), [], 16, 0, {}, []
-        for of, count, gap, payload in zip(kinds, counts, gaps, payloads):
-            ids, end, inner, slot = data[at : at + 32 * count], at + 32 * count + payload, 0, slot + gap
-            check(digest(ids)[:16] == hashes.take(16) and end - at <= MAX_U32, f"frame {len(frames)}: its ids")
-            for n, raw_len in zip(range(0, len(ids), 32), islice(lens, count)):
-                stored, own = (next(delta_lens), [*islice(bases, next(base_counts))]) if of else (raw_len, ())
-                slots[slot] = len(frames), bytes(ids[n : n + 32]), inner, stored, raw_len, own
-                claim += bytes([of]), slots[slot][1]
-                inner, slot = inner + stored, slot + 1
-            check(inner == payload if of else inner <= MAX_FRAME_RAW_BYTES, f"frame {len(frames)}: its length")
-            frames.append((data[at + 32 * count : end], inner))
-            at = end
-        claim.append(table.data[bases_at:] if deltas else b"")
-        is_right = kind == SPARSE_PACK or digest(*claim) == pack_id  # what was left out is part of the id
-        check(at == total - FOOTER_LEN - table_len and is_right, "its frames' end or its id")
-        return slots, frames
+        content = Cursor(unzstd(data[-92 - table_len : -92], raw_len))
+        return read_table(content, frame_count, slot_count, data[: total - FOOTER_LEN - table_len], kind, pack_id)
+def read_table(table, frame_count, slot_count, data, kind, pack_id):
+    """Slots and frames of a pack, of which `data` is all before the table. "Table"."""
+    kinds, counts = table.take(frame_count), table.column(frame_count, 1, slot_count)
+    check(set(kinds) <= {0, 1} and sum(counts) == slot_count, "frames of unknown kinds, or not of all slots")
+    gaps = table.column(frame_count, 0, MAX_SLOTS) if kind == SPARSE_PACK else [0] * frame_count
+    check(sum(counts) + sum(gaps) <= MAX_SLOTS, "a slot's number is out of range")
+    payloads, hashes = table.column(frame_count, 0, MAX_U32), Cursor(table.take(16 * frame_count))
+    lens, deltas = iter(table.column(slot_count, 1, MAX_CHUNK_BYTES)), sum(map(int.__mul__, counts, kinds))
+    delta_lens, bases_at, refs = iter(table.column(deltas, 0, MAX_U32)), table.at, read_refs(table)
+    base_counts = table.column(deltas, 1, MAX_BASES)
+    base_refs = [refs[pack] for pack in table.column(sum(base_counts), 0, len(refs) - 1)]
+    base_slots = list(accumulate(table.zigzag() for _ in base_refs))
+    check(table.at == len(table.data) and all(0 <= slot < MAX_SLOTS for slot in base_slots), "its table's end or bases")
+    base_counts, bases, claim, at, slot, slots, frames = iter(base_counts), zip(base_refs, base_slots), [], 16, 0, {}, []
+    for of, count, gap, payload in zip(kinds, counts, gaps, payloads):
+        ids, end, inner, slot = data[at : at + 32 * count], at + 32 * count + payload, 0, slot + gap
+        check(digest(ids)[:16] == hashes.take(16) and end - at <= MAX_U32, f"frame {len(frames)}: its ids")
+        for n, raw_len in zip(range(0, len(ids), 32), islice(lens, count)):
+            stored, own = (next(delta_lens), [*islice(bases, next(base_counts))]) if of else (raw_len, ())
+            slots[slot] = len(frames), bytes(ids[n : n + 32]), inner, stored, raw_len, own
+            claim += bytes([of]), slots[slot][1]
+            inner, slot = inner + stored, slot + 1
+        check(inner == payload if of else inner <= MAX_FRAME_RAW_BYTES, f"frame {len(frames)}: its length")
+        frames.append((data[at + 32 * count : end], inner))
+        at = end
+    claim.append(table.data[bases_at:] if deltas else b"")
+    is_right = kind == SPARSE_PACK or digest(*claim) == pack_id  # what was left out is part of the id
+    check(at == len(data) and is_right, "its frames' end or its id")
+    return slots, frames
 def read_slot(store, database, ref, slot, is_base=False):  # a slot's chunk: "Whole frames", "Deltas"
     places = find_pack(store, database, *ref)
     with about(f"pack {ref[0].hex()}, slot {slot}"):

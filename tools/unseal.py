@@ -96,18 +96,25 @@ class Store:
         footer = part(2, 0, footer_at := len(data) - FOOTER_LEN - SEAL_LEN, len(data))
         table_len, raw_len, frame_count = struct.unpack("<3I", footer[4:16])
         table = part(1, 0, table_at := footer_at - table_len - SEAL_LEN, footer_at)
-        frames, at = [], 16
-        for n, length in enumerate(frame_lens(table, raw_len, frame_count, pack_kind == 6)):
-            frames.append(part(0, n, at, at + length + SEAL_LEN))
+        raw = unzstd(table, raw_len)
+        frames = self.open_frames(data[16:table_at], pack_id, raw, frame_count, pack_kind)
+        return header(pack_kind) + frames + table + footer
+    def open_frames(self, data, pack_id, table, frame_count, pack_kind):
+        """The frames of a pack, or of a bare one in a bundle. "Sealed packs"."""
+        frames, at = [], 0
+        for n, length in enumerate(frame_lens(table, frame_count, pack_kind == 6)):
+            bound_to = header(SEALED_PACK) + pack_id + struct.pack("<BI", 0, n)
+            frames.append(unseal(self.data, bound_to, data[at:at + length + SEAL_LEN]))
             at += length + SEAL_LEN
-        if at != table_at: raise ValueError("its frames do not fill it")
-        return header(pack_kind) + b"".join(frames) + table + footer
+        if at != len(data): raise ValueError("its frames do not fill it")
+        return b"".join(frames)
 
-def frame_lens(table, raw_len, frame_count, is_sparse):
-    """The lengths of a pack's frames. "Table", columns 2 and 3; between them lie the gaps of a sparse pack."""
+def unzstd(table, raw_len):
     import zstandard
     if raw_len > 48 * 2**20: raise ValueError("its table is too large")
-    raw = zstandard.ZstdDecompressor().decompress(table, max_output_size=raw_len, allow_extra_data=False)
+    return zstandard.ZstdDecompressor().decompress(table, max_output_size=raw_len, allow_extra_data=False)
+def frame_lens(raw, frame_count, is_sparse):
+    """The lengths of a pack's frames. "Table", columns 2 and 3; between them lie the gaps of a sparse pack."""
     numbers, at = [], frame_count
     while len(numbers) < (3 if is_sparse else 2) * frame_count:
         value = shift = 0

@@ -15,7 +15,7 @@ use pagekeep::format::key_slot::{KEY_SLOT_LEN, KeySlot, MAX_WORK_KIB};
 use pagekeep::format::map::MapPart;
 use pagekeep::format::marks::{Marks, MarksRecord};
 use pagekeep::format::new_map::NewMap;
-use pagekeep::format::pack::{FOOTER_LEN, PackFooter, PackTable, frame_ids};
+use pagekeep::format::pack::{BareTable, FOOTER_LEN, PackFooter, PackTable, frame_ids};
 use pagekeep::format::protocol::{SessionList, SessionText, Tombstone};
 use pagekeep::format::record::Record;
 use pagekeep::format::refs::RefRecord;
@@ -166,7 +166,28 @@ pub fn table(bytes: &[u8]) {
         footer.extend_from_slice(digest.as_bytes());
         pack.extend_from_slice(&footer);
         self::pack(&pack);
+        // The same table as that of a bare pack.
+        let mut content = Vec::new();
+        put_varint(&mut content, frames);
+        content.extend_from_slice(raw);
+        let hex: String = content.iter().map(|byte| format!("{byte:02x}")).collect();
+        let Ok(bare) = BareTable::try_from(hex) else { continue };
+        for is_sealed in [false, true] {
+            if let Ok(table) = bare.decode(kind, &PackId([0; 32]), slots, body as u64, is_sealed) {
+                use_table(&table, &vec![7; HEADER_LEN + body]);
+                let _ = bare.dress(&table, &vec![7; body]);
+            }
+        }
     }
+}
+
+/// Appends a varint.
+fn put_varint(out: &mut Vec<u8>, mut value: u32) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
 }
 
 /// A map part as it is stored.
@@ -240,9 +261,9 @@ pub fn record_header(bytes: &[u8]) {
     record(&sealed(object));
 }
 
-/// What lies between a husk's header and its trailer.
+/// What lies behind a husk's header.
 pub fn husk_content(bytes: &[u8]) {
-    let object = sealed([&header(ObjectKind::Husk)[..], bytes].concat());
+    let object = [&header(ObjectKind::Husk)[..], bytes].concat();
     if let Ok(husk) = Husk::decode(&object) {
         assert_eq!(husk.encode(), object);
     }
@@ -262,6 +283,12 @@ pub fn stored_text(bytes: &[u8]) {
     let stored = |kind| sealed(with_text(kind, bytes));
     if let Ok(index) = BundleIndex::decode(&stored(ObjectKind::BundleIndex)) {
         assert_eq!(BundleIndex::decode(&index.encode()).expect("an index that was written"), index);
+        for pack in index.packs.iter().filter(|pack| pack.len < 1 << 20) {
+            let Some(bare) = &pack.table else { continue };
+            if let Ok(table) = bare.decode(pack.kind(), &pack.id, pack.slots, pack.len, false) {
+                use_table(&table, &vec![7; HEADER_LEN + pack.len as usize]);
+            }
+        }
     }
     if let Ok(session) = SessionText::decode(&stored(ObjectKind::Session)) {
         assert_eq!(SessionText::decode(&session.encode()).expect("a session that was written"), session);

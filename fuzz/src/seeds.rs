@@ -57,10 +57,10 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "record_header" => vec![fixture("snapshot.json")],
         "husk_content" => {
             let husk = fixture("pruned/pruned.husk");
-            vec![husk[16..husk.len() - 48].to_vec()]
+            vec![husk[16..].to_vec()]
         }
         "new_map_header" => vec![text(&fixture("pruned/new.map"))],
-        "text" => ["bundle.idx", "session", "tombstone", "sessions"]
+        "text" => ["bundle.idx", "bare.idx", "session", "tombstone", "sessions"]
             .iter()
             .map(|name| text(&fixture(&format!("pruned/{name}"))))
             .collect(),

@@ -1,13 +1,13 @@
 //! The index of a bundle: which packs lie where in it. FORMAT.md, "Bundle".
 //!
 //! A bundle is packs, one after the other: whole ones, byte for byte, and sparse ones, of which slots that nothing needed
-//! were left out. A slot's number never changes its meaning.
+//! were left out. A slot's number never changes its meaning. Of small ones the frames alone lie there: their tables are here.
 
 use serde::{Deserialize, Serialize};
 
 use super::FormatError;
 use super::envelope::{FORMAT_VERSION, ObjectKind};
-use super::pack::{MAX_PACK_BYTES, MAX_SLOTS};
+use super::pack::{BareTable, MAX_PACK_BYTES, MAX_SLOTS};
 use super::record::SnapshotName;
 use super::text;
 use crate::base::{Name, PackId};
@@ -32,13 +32,16 @@ pub struct BundledPack {
     pub id: PackId,
     /// Offset of its first byte in the bundle.
     pub at: u64,
-    /// Its length in bytes.
+    /// Its length there in bytes.
     pub len: u64,
     /// How many slots are here.
     pub slots: u32,
     /// Whether slots may have been left out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sparse: bool,
+    /// The table of a bare pack, of which only the frames lie there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<BareTable>,
     /// The records in which it rode.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<FormerHome>,

@@ -160,6 +160,12 @@ pub(crate) fn compress(raw: &[u8]) -> Vec<u8> {
     FrameEncoder::new(9).encode(raw)
 }
 
+/// Compresses a text: of some length with more effort, as long as that takes no time that is noticed.
+pub(crate) fn compress_text(text: &[u8]) -> Vec<u8> {
+    let level = if (4 << 10..1 << 20).contains(&text.len()) { 19 } else { 9 };
+    FrameEncoder::new(level).encode(text)
+}
+
 /// Decompresses a small structure whose length was bounded by the caller.
 pub(crate) fn decompress(payload: &[u8], raw_len: usize) -> Result<Vec<u8>, FormatError> {
     thread_local! {

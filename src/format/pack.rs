@@ -9,13 +9,17 @@
 //! needed to plan reads. A reader trusts the table after its digest, a frame's ids after their hash in the table, and a
 //! chunk after its id.
 
+mod bare;
 mod build;
 mod footer;
 mod table;
 
+pub use bare::{BareTable, MAX_BARE_TABLE_BYTES};
 pub use build::{NewDelta, Pack, PackBuilder};
 pub use footer::PackFooter;
 pub use table::{BaseSlot, Delta, Frame, PackTable, frame_ids};
+
+use build::put_end;
 
 use crate::base::{Name, PackId, SnapshotNumber};
 

@@ -26,7 +26,7 @@ pub(super) fn encode(kind: ObjectKind, text: &impl Serialize) -> Vec<u8> {
 
 /// Appends the lengths and the frame of a text.
 pub(super) fn put_json(out: &mut Vec<u8>, json: &[u8]) {
-    let stored = codec::compress(json);
+    let stored = codec::compress_text(json);
     let lengths = [(stored.len() as u32).to_le_bytes(), (json.len() as u32).to_le_bytes()].concat();
     envelope::put_skippable(out, &lengths);
     out.extend_from_slice(&stored);

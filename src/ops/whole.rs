@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::complete::lacking;
-use super::{Context, Database, OpError, retention};
-use crate::base::{Name, Nonce, PackId};
+use super::{Context, Database, OpError};
+use crate::base::{Name, Nonce, PackId, SnapshotNumber};
 use crate::format::husk::is_husk_len;
 use crate::format::new_map::NewMap;
 use crate::format::pack::{Home, PackRef, PackTable};
@@ -15,7 +15,7 @@ use crate::store::{Created, Located, Packs, Store, keys};
 const BUNDLES_AT_ONCE: usize = 8;
 
 /// Copies every snapshot of a history, with all its lines, and the packs they need; with what holds the place of those that
-/// are gone, and what is marked there. What is there already stays. A record comes after its packs, and after the records
+/// are gone. What is there already stays. A record comes after its packs, and after the records
 /// before it on its line.
 ///
 /// # Errors
@@ -53,8 +53,15 @@ pub(super) fn bring_whole(
             }
         }
     }
-    bring_husks(local, from, database)?;
-    retention::bring_marks(context, local, from, database, lineage)
+    bring_husks(local, from, database, |_, _| true)
+}
+
+/// Copies what a prune made of packs and maps of a database, with the packs that these name.
+///
+/// # Errors
+/// When a store fails.
+pub(super) fn bring_moved(context: &Context, local: &Store, from: &Store, database: &Name) -> Result<(), OpError> {
+    Bringing { context, local, from, seen: HashSet::new() }.pruned(database)
 }
 
 struct Bringing<'a> {
@@ -71,7 +78,7 @@ impl Bringing<'_> {
             self.context.progress.check()?;
             for pack in index.packs {
                 let id = pack.id;
-                let place = Located { bundle: bundle.clone(), bundle_len: index.len, pack };
+                let place = Located { bundle: bundle.clone(), bundle_len: index.len, pack, is_listed: false };
                 let bases = self.from.open_bundled(&id, &place)?.table.base_packs;
                 self.packs(&bases)?;
             }
@@ -114,13 +121,18 @@ impl Bringing<'_> {
     }
 }
 
-/// Takes the numbers here that are taken there and have no record.
-fn bring_husks(local: &Store, from: &Store, database: &Name) -> Result<(), OpError> {
+/// Takes those of the numbers here that are taken there and have no record.
+pub(super) fn bring_husks(
+    local: &Store,
+    from: &Store,
+    database: &Name,
+    is_wanted: impl Fn(&Name, SnapshotNumber) -> bool,
+) -> Result<(), OpError> {
     for object in from.remote().list(&keys::database_folder(database))? {
         let Some((of, line, number)) = keys::parse_snapshot(&object.key).filter(|_| is_husk_len(object.size)) else {
             continue;
         };
-        if of == *database {
+        if of == *database && is_wanted(&line, number) {
             local.fence(database, &line, &from.husk(database, &line, number)?)?;
         }
     }

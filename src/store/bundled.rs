@@ -16,6 +16,8 @@ use super::packs::TAIL_BYTES;
 use super::{Located, OpenPack, Store, StoreError, keys};
 use crate::base::{Nonce, PackId};
 use crate::format::FormatError;
+use crate::format::envelope::HEADER_LEN;
+use crate::format::pack::BareTable;
 use crate::remote::LocalObject;
 
 /// Bytes read at once, at least.
@@ -45,8 +47,10 @@ pub(super) struct BundledBytes {
     pub(super) store: Store,
     pub(super) key: String,
     pub(super) bundle: Nonce,
-    /// Where the pack begins.
+    /// Where it begins there.
     at: u64,
+    /// The table of a bare pack: what lies there is the frames.
+    bare: Option<BareTable>,
     bundle_len: u64,
     pack: PackId,
     /// The bundle, where it is a file of this machine.
@@ -54,9 +58,16 @@ pub(super) struct BundledBytes {
 }
 
 impl BundledBytes {
-    /// Part of the pack.
+    /// The table of a bare pack.
+    pub(super) fn bare(&self) -> Option<&BareTable> {
+        self.bare.as_ref()
+    }
+
+    /// Part of the pack; of a bare one, part of its frames.
     pub(super) fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
-        let range = self.at + range.start..self.at + range.end;
+        let left_out = if self.bare.is_some() { HEADER_LEN as u64 } else { 0 };
+        debug_assert!(range.start >= left_out);
+        let range = self.at + range.start - left_out..self.at + range.end - left_out;
         if let Some(file) = &self.file {
             return Ok(file.read(range)?);
         }
@@ -93,10 +104,20 @@ impl Store {
         let file = opened.map_err(|error| self.gone(id, Some(&place.bundle), error))?.map(Arc::new);
         let (store, bundle, at, len, bundle_len) =
             (self.clone(), place.bundle.clone(), pack.at, pack.len, place.bundle_len);
-        let bytes = BundledBytes { store, key: key.clone(), bundle, at, bundle_len, pack: *id, file };
+        let bare = pack.table.clone();
+        let bytes = BundledBytes { store, key: key.clone(), bundle, at, bare, bundle_len, pack: *id, file };
+        let ring = self.remote().ring()?;
+        if let Some(table) = bytes.bare() {
+            let table = table.decode(pack.kind(), id, pack.slots, len, ring.is_some());
+            let table = table.map_err(|source| self.damaged(&keys::bundle_index(&place.bundle), source))?;
+            if !place.is_listed && len > 0 {
+                let end = HEADER_LEN as u64 + len;
+                bytes.read(end - 1..end)?;
+            }
+            return Ok(OpenPack { table, bytes: PackBytes::Bundled(bytes), ring });
+        }
 
         let tail = bytes.read(len.saturating_sub(TAIL_BYTES)..len)?;
-        let ring = self.remote().ring()?;
         let end = End { kind: pack.kind(), id, ring: ring.as_deref() };
         let footer_at = tail.len().checked_sub(end.footer_len()).ok_or_else(|| {
             damaged(FormatError::Truncated { what: "the pack", needed: end.footer_len() as u64, available: len })
@@ -154,7 +175,7 @@ mod tests {
         let (key, bundle_len) = (keys::bundle(&bundle), content.len() as u64);
         store.remote().put_new(&key, content.clone()).unwrap();
         let pack = PackId([1; 32]);
-        let bytes = BundledBytes { store: store.clone(), key, bundle, at, bundle_len, pack, file: None };
+        let bytes = BundledBytes { store: store.clone(), key, bundle, at, bundle_len, pack, file: None, bare: None };
         let edge = BLOCK_BYTES - at;
         for range in [
             0..10,

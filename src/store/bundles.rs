@@ -1,21 +1,17 @@
-//! Packs that were put together: written, and found again.
+//! Packs that were put together, found again.
 //!
 //! A store that was never pruned has none, and whoever finds every pack at its home never asks. The first pack that is not
 //! there makes the indexes be listed and read, once; from then on packs that are known to have left a record are looked for
 //! here first.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-
-use super::sealing::KeyRing;
 use super::{Store, StoreError, keys};
 use crate::base::ordered::ordered;
 use crate::base::{Name, Nonce, PackId};
-use crate::format::FormatError;
 use crate::format::bundle::{BundleIndex, BundledPack, FormerHome};
-use crate::format::pack::{Home, PackRef, PackTable};
+use crate::format::pack::{Home, PackRef};
 use crate::format::record::SnapshotName;
 use crate::format::text::MAX_TEXT_BYTES;
 
@@ -25,8 +21,16 @@ const READING: usize = 8;
 /// Indexes for which a thread is begun.
 const READ_BY_ONE: usize = 4;
 
-/// A bundle, and what it holds or what is wrong with its index.
-pub type ReadIndex = (Nonce, Result<BundleIndex, StoreError>);
+/// A bundle whose index was read.
+#[derive(Debug)]
+pub struct ReadBundle {
+    /// Its mark.
+    pub mark: Nonce,
+    /// Bytes of it that are there: none when only the index is.
+    pub there: u64,
+    /// What it holds, or what is wrong with its index.
+    pub index: Result<BundleIndex, StoreError>,
+}
 
 /// A pack in a bundle.
 #[derive(Clone, Debug)]
@@ -37,6 +41,8 @@ pub struct Located {
     pub bundle_len: u64,
     /// The pack, and its place there.
     pub pack: BundledPack,
+    /// Whether a listing showed that it is there. To open a bare pack nothing else is read, so without it one looks.
+    pub is_listed: bool,
 }
 
 /// Where the packs of all bundles lie.
@@ -48,24 +54,24 @@ pub struct Locator {
 }
 
 impl Locator {
-    /// Every place of a pack: whole ones first, then those with the most slots.
+    /// Every place of a pack: those that are there first, of them the whole ones, then those with the most slots.
     pub fn find(&self, id: &PackId) -> &[Located] {
         self.places.get(id).map_or(&[], Vec::as_slice)
     }
 
-    fn add(&mut self, bundle: &Nonce, index: BundleIndex) {
+    fn add(&mut self, bundle: &Nonce, there: u64, index: BundleIndex) {
         for pack in index.packs {
-            self.places.entry(pack.id).or_default().push(Located {
-                bundle: bundle.clone(),
-                bundle_len: index.len,
-                pack,
-            });
+            let is_listed = pack.at + pack.len <= there;
+            let (bundle, bundle_len) = (bundle.clone(), index.len);
+            self.places.entry(pack.id).or_default().push(Located { bundle, bundle_len, pack, is_listed });
         }
     }
 
     fn sort(&mut self) {
         for places in self.places.values_mut() {
-            places.sort_by_key(|place| (place.pack.sparse, u32::MAX - place.pack.slots, place.bundle.clone()));
+            places.sort_by_key(|place| {
+                (!place.is_listed, place.pack.sparse, u32::MAX - place.pack.slots, place.bundle.clone())
+            });
         }
     }
 }
@@ -96,32 +102,33 @@ impl Store {
     /// When one cannot be read or is damaged.
     pub fn read_bundles(&self, at_once: usize) -> Result<Vec<(Nonce, BundleIndex)>, StoreError> {
         let read = self.try_bundles(at_once)?;
-        read.into_iter().map(|(id, index)| Ok((id, index?))).collect()
+        read.into_iter().map(|bundle| Ok((bundle.mark, bundle.index?))).collect()
     }
 
     /// The same, with what is wrong with each index that is damaged.
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn try_bundles(&self, at_once: usize) -> Result<Vec<ReadIndex>, StoreError> {
+    pub fn try_bundles(&self, at_once: usize) -> Result<Vec<ReadBundle>, StoreError> {
         let listed = self.remote().list(keys::BUNDLES)?;
-        let indexes =
-            listed.iter().filter_map(|object| keys::parse_bundle(&object.key)).filter(|(_, is_index)| *is_index);
-        let ids: Vec<Nonce> = indexes.map(|(id, _)| id).collect();
-        let mut found = Vec::with_capacity(ids.len());
+        let halves = listed.iter().filter_map(|object| Some((keys::parse_bundle(&object.key)?, object.size)));
+        let halves: BTreeMap<(Nonce, bool), u64> = halves.collect();
+        let there = |mark: &Nonce| halves.get(&(mark.clone(), false)).copied().unwrap_or(0);
+        let marks: Vec<&Nonce> = halves.keys().filter(|(_, is_index)| *is_index).map(|(mark, _)| mark).collect();
+        let mut found = Vec::with_capacity(marks.len());
         ordered(
             // A few are read as fast one after the other as threads begin.
-            at_once.min(ids.len().div_ceil(READ_BY_ONE)).max(1),
+            at_once.min(marks.len().div_ceil(READ_BY_ONE)).max(1),
             2 * at_once,
-            |give| ids.into_iter().all(give),
+            |give| marks.into_iter().all(give),
             || (),
-            |(), id| (self.bundle_index(&id), id),
-            |(index, id)| match index {
+            |(), mark| (self.bundle_index(mark), mark),
+            |(index, mark)| match index {
                 // It was removed after it was listed.
                 Err(error) if error.is_absence() => Ok(()),
                 Err(error) if !matches!(error, StoreError::Damaged { .. }) => Err(error),
                 index => {
-                    found.push((id, index));
+                    found.push(ReadBundle { mark: mark.clone(), there: there(mark), index });
                     Ok(())
                 }
             },
@@ -145,10 +152,10 @@ impl Store {
             return Ok(Arc::clone(locator));
         }
         let mut locator = Locator::default();
-        for (id, index) in self.try_bundles(READING)? {
+        for ReadBundle { mark, there, index } in self.try_bundles(READING)? {
             // What the others hold is there all the same.
             match index {
-                Ok(index) => locator.add(&id, index),
+                Ok(index) => locator.add(&mark, there, index),
                 Err(_) => locator.is_partial = true,
             }
         }
@@ -214,95 +221,5 @@ impl Store {
             return None;
         }
         places.iter().find(|place| !is_tried(place)).cloned()
-    }
-}
-
-impl Store {
-    /// Copies a bundle to another store, under its mark; returns the bytes of both parts.
-    ///
-    /// # Errors
-    /// When it is missing or damaged, or either remote fails.
-    pub fn copy_bundle(&self, mark: &Nonce, to: &Store) -> Result<u64, StoreError> {
-        let BundleIndex { len: bundle_len, packs, .. } = self.bundle_index(mark)?;
-        let mut copy = BundleWriter::default();
-        for pack in packs {
-            let place = Located { bundle: mark.clone(), bundle_len, pack: pack.clone() };
-            copy.add(pack.clone(), &self.open_bundled(&pack.id, &place)?.whole()?);
-        }
-        copy.finish_as(to, mark)
-    }
-}
-
-/// A bundle that is put together in memory.
-#[derive(Debug, Default)]
-pub struct BundleWriter {
-    bytes: Vec<u8>,
-    packs: Vec<BundledPack>,
-}
-
-impl BundleWriter {
-    /// Bytes so far.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// Whether nothing was added yet.
-    pub fn is_empty(&self) -> bool {
-        self.packs.is_empty()
-    }
-
-    /// Adds a pack as it is.
-    ///
-    /// # Errors
-    /// When the bytes are no pack.
-    pub fn add_whole(&mut self, id: PackId, pack: &[u8], from: Vec<FormerHome>) -> Result<(), FormatError> {
-        let slots = PackTable::of_pack(pack)?.slot_count();
-        self.add(BundledPack { id, at: 0, len: 0, slots, sparse: false, from }, pack);
-        Ok(())
-    }
-
-    /// Adds what stays of a pack, with the number of its slots.
-    pub fn add_sparse(&mut self, id: PackId, slots: u32, pack: &[u8], from: Vec<FormerHome>) {
-        self.add(BundledPack { id, at: 0, len: 0, slots, sparse: true, from }, pack);
-    }
-
-    fn add(&mut self, pack: BundledPack, bytes: &[u8]) {
-        self.packs.push(BundledPack { at: self.bytes.len() as u64, len: bytes.len() as u64, ..pack });
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    /// Stores the bundle, then its index: from then on it is found. Returns its mark, and the bytes of both.
-    ///
-    /// # Errors
-    /// When the remote fails; what is there then, a prune removes.
-    pub fn finish(self, store: &Store) -> Result<(Nonce, u64), StoreError> {
-        let mark = Nonce::fresh();
-        let bytes = self.finish_as(store, &mark)?;
-        Ok((mark, bytes))
-    }
-
-    /// Stores it under this mark.
-    fn finish_as(mut self, store: &Store, mark: &Nonce) -> Result<u64, StoreError> {
-        if let Some(ring) = store.remote().ring()? {
-            self = self.sealed(&ring).map_err(|source| store.damaged(&keys::bundle(mark), source))?;
-        }
-        let index = BundleIndex::new(self.bytes.len() as u64, self.packs).encode();
-        let bytes = (self.bytes.len() + index.len()) as u64;
-        // Whatever is there under a fresh mark came from this request, made twice.
-        store.create_object(&keys::bundle(mark), Bytes::from(self.bytes))?;
-        store.create_object(&keys::bundle_index(mark), Bytes::from(index))?;
-        store.forget_places();
-        Ok(bytes)
-    }
-
-    /// The same with each pack sealed.
-    fn sealed(self, ring: &KeyRing) -> Result<Self, FormatError> {
-        let mut sealed = Self::default();
-        for pack in self.packs {
-            let bytes = &self.bytes[pack.at as usize..(pack.at + pack.len) as usize];
-            let bytes = ring.seal_pack_as(pack.kind(), bytes.to_vec())?;
-            sealed.add(pack, &bytes);
-        }
-        Ok(sealed)
     }
 }

@@ -6,6 +6,7 @@
 //! lies in a database, nor where the chunks of a file are.
 
 mod border;
+mod bundle_writer;
 mod bundled;
 mod bundles;
 mod cache;
@@ -44,7 +45,8 @@ use crate::format::store_file::{Encryption, MAX_STORE_FILE_BYTES, StoreFile};
 use crate::remote::{PutOutcome, Remote, RemoteError, RemoteErrorKind};
 
 pub use border::{Border, Unlock};
-pub use bundles::{BundleWriter, Located, Locator, ReadIndex};
+pub use bundle_writer::BundleWriter;
+pub use bundles::{Located, Locator, ReadBundle};
 pub use cache::ObjectCache;
 pub use chunks::{ChunkReader, DecodedFrame};
 pub(crate) use chunks::{damaged, wrong_chunk};

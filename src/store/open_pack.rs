@@ -11,7 +11,7 @@ use super::{Store, StoreError, damaged, keys};
 use crate::base::{Nonce, PackId};
 use crate::format::FormatError;
 use crate::format::envelope::{HEADER_LEN, ObjectKind, check_header, header};
-use crate::format::pack::PackTable;
+use crate::format::pack::{BareTable, PackTable};
 use crate::format::sealed::{FrameRun, sealed_pack_len};
 use crate::remote::LocalObject;
 
@@ -87,11 +87,15 @@ impl OpenPack {
     /// # Errors
     /// When the remote fails, the pack is shorter, or it was changed.
     pub fn read(&self, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let is_header = range == (0..HEADER_LEN as u64);
+        if is_header && self.bare().is_some() {
+            return Ok(Bytes::copy_from_slice(&header(self.table.kind())));
+        }
         let Some(ring) = &self.ring else { return self.read_there(range) };
-        if range == (0..HEADER_LEN as u64) {
+        if is_header {
             let there = self.read_there(range)?;
             check_header(&there, ObjectKind::SealedPack).map_err(|source| damaged(self, source))?;
-            return Ok(Bytes::copy_from_slice(&header(self.kind())));
+            return Ok(Bytes::copy_from_slice(&header(self.table.kind())));
         }
         let run = FrameRun::holding(&self.table, range.clone()).map_err(|source| damaged(self, source))?;
         let there = self.read_there(run.sealed.clone())?;
@@ -103,14 +107,25 @@ impl OpenPack {
     /// # Errors
     /// As [`OpenPack::read`].
     pub fn whole(&self) -> Result<Bytes, StoreError> {
+        if let Some(bare) = self.bare() {
+            let frames = match self.table.frames.last() {
+                Some(last) => self.read(HEADER_LEN as u64..last.offset + u64::from(last.stored_len))?,
+                None => Bytes::new(),
+            };
+            return bare.dress(&self.table, &frames).map(Bytes::from).map_err(|source| damaged(self, source));
+        }
         let there = self.read_there(0..self.len_there())?;
         let Some(ring) = &self.ring else { return Ok(there) };
-        let plain = ring.open_pack_as(self.kind(), &self.table.id, there.into());
+        let plain = ring.open_pack_as(self.table.kind(), &self.table.id, there.into());
         plain.map(Bytes::from).map_err(|source| damaged(self, source))
     }
 
-    fn kind(&self) -> ObjectKind {
-        if self.table.is_sparse { ObjectKind::SparsePack } else { ObjectKind::Pack }
+    /// The table of a pack of which the frames alone lie in a bundle.
+    fn bare(&self) -> Option<&BareTable> {
+        match &self.bytes {
+            PackBytes::Bundled(part) => part.bare(),
+            _ => None,
+        }
     }
 
     /// Part of what was read of sealed frames.

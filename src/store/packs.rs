@@ -10,7 +10,7 @@ use super::open_pack::{OpenPack, PackBytes};
 use super::{MAX_RECORD_BYTES, Store, StoreError, first_of, keys};
 use crate::base::{Name, PackId, SlotNumber};
 use crate::format::FormatError;
-use crate::format::pack::{FOOTER_LEN, Home, PackRef, PackTable};
+use crate::format::pack::{BareTable, FOOTER_LEN, Home, PackRef, PackTable};
 use crate::format::record::Record;
 
 /// Bytes fetched from a pack's end at first: the table of a 16 MiB pack of whole frames takes about 5 KB. Of deltas it takes
@@ -32,7 +32,8 @@ impl Weighter<(PackId, u32), Arc<OpenPack>> for Weight {
     fn weight(&self, _: &(PackId, u32), pack: &Arc<OpenPack>) -> u64 {
         let own = match &pack.bytes {
             PackBytes::Memory(bytes) => bytes.len(),
-            PackBytes::Object(_) | PackBytes::File(_) | PackBytes::Bundled(_) => 0,
+            PackBytes::Bundled(part) => part.bare().map_or(0, BareTable::memory_bytes),
+            PackBytes::Object(_) | PackBytes::File(_) => 0,
         };
         (own + pack.table.memory_bytes() + 128) as u64
     }

@@ -165,21 +165,8 @@ impl PackBuilder {
         let own = || PackId::of(&self.content, if self.bases.is_empty() { &[] } else { &bases });
         let id = self.sparse.unwrap_or_else(own);
         let raw = self.table(&bases);
-        let table = codec::compress(&raw);
-        let table_at = self.bytes.len();
-        self.bytes.extend_from_slice(&table);
-
-        let footer_at = self.bytes.len();
-        self.bytes.extend_from_slice(&[FORMAT_VERSION, 0, 0, 0]);
-        for number in [table.len() as u32, raw.len() as u32, self.frames.len() as u32, self.slot_count()] {
-            self.bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        let total = (footer_at + FOOTER_LEN) as u64;
-        self.bytes.extend_from_slice(&total.to_le_bytes());
-        self.bytes.extend_from_slice(id.as_bytes());
-        let mut digest = blake3::Hasher::new();
-        digest.update(&self.bytes[..HEADER_LEN]).update(&self.bytes[table_at..]);
-        self.bytes.extend_from_slice(digest.finalize().as_bytes());
+        let (frame_count, slot_count) = (self.frames.len() as u32, self.slot_count());
+        put_end(&mut self.bytes, &id, &raw, frame_count, slot_count);
         Pack { id, bytes: self.bytes, slots: self.content }
     }
 
@@ -217,4 +204,21 @@ impl PackBuilder {
         }
         out
     }
+}
+
+/// Appends table and footer to the header and frames of a pack.
+pub(super) fn put_end(pack: &mut Vec<u8>, id: &PackId, content: &[u8], frame_count: u32, slot_count: u32) {
+    let table_at = pack.len();
+    let table = codec::compress(content);
+    pack.extend_from_slice(&table);
+    let total = (pack.len() + FOOTER_LEN) as u64;
+    pack.extend_from_slice(&[FORMAT_VERSION, 0, 0, 0]);
+    for number in [table.len() as u32, content.len() as u32, frame_count, slot_count] {
+        pack.extend_from_slice(&number.to_le_bytes());
+    }
+    pack.extend_from_slice(&total.to_le_bytes());
+    pack.extend_from_slice(id.as_bytes());
+    let mut digest = blake3::Hasher::new();
+    digest.update(&pack[..HEADER_LEN]).update(&pack[table_at..]);
+    pack.extend_from_slice(digest.finalize().as_bytes());
 }

@@ -1,5 +1,6 @@
 //! Reading a pack's footer: where its table is, and what must be true of it.
 
+use super::table::Outline;
 use super::{FOOTER_LEN, MAX_PACK_BYTES, MAX_SLOTS, MAX_TABLE_BYTES};
 use crate::base::PackId;
 use crate::format::FormatError;
@@ -14,10 +15,10 @@ pub struct PackFooter {
     /// Stored bytes of the table, directly before the footer.
     pub table_len: u32,
     pub(super) table_raw_len: u32,
-    pub(super) frame_count: u32,
-    pub(super) slot_count: u32,
-    pub(super) total_len: u64,
-    pub(super) id: PackId,
+    frame_count: u32,
+    slot_count: u32,
+    total_len: u64,
+    id: PackId,
     pub(super) digest: [u8; 32],
 }
 
@@ -89,6 +90,17 @@ impl PackFooter {
     /// Offset of the table's first byte in the pack.
     pub fn table_at(&self) -> u64 {
         self.total_len - FOOTER_LEN as u64 - u64::from(self.table_len)
+    }
+
+    /// What its table must fill.
+    pub(super) fn outline(&self) -> Outline {
+        Outline {
+            id: self.id,
+            pack_len: self.total_len,
+            frame_count: self.frame_count,
+            slot_count: self.slot_count,
+            frames_end: self.table_at(),
+        }
     }
 
     /// The digest covers the header, the table, and the footer up to the digest.

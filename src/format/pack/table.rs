@@ -80,6 +80,17 @@ pub struct PackTable {
     bases: Vec<BaseSlot>,
 }
 
+/// What a table must fill.
+pub(super) struct Outline {
+    pub(super) id: PackId,
+    /// Bytes of the pack.
+    pub(super) pack_len: u64,
+    pub(super) frame_count: u32,
+    pub(super) slot_count: u32,
+    /// Offset in the pack of the byte after the last frame.
+    pub(super) frames_end: u64,
+}
+
 impl PackTable {
     /// Decodes the table that lies before `footer`.
     ///
@@ -99,16 +110,23 @@ impl PackTable {
             let hex = |hash: [u8; 32]| blake3::Hash::from_bytes(hash).to_hex().to_string();
             return Err(FormatError::Digest { what: WHAT, found: hex(footer.digest), computed: hex(computed) });
         }
-        let raw = codec::decompress(table, footer.table_raw_len as usize)?;
-        let mut cursor = Cursor::new(&raw, WHAT);
+        Self::decode_content(kind, &footer.outline(), &codec::decompress(table, footer.table_raw_len as usize)?)
+    }
+
+    /// Decodes what a table holds, decompressed.
+    ///
+    /// # Errors
+    /// When it contradicts itself or the outline.
+    pub(super) fn decode_content(kind: ObjectKind, outline: &Outline, content: &[u8]) -> Result<Self, FormatError> {
+        let mut cursor = Cursor::new(content, WHAT);
         let is_sparse = kind == ObjectKind::SparsePack;
-        let frames = take_frames(&mut cursor, footer, is_sparse)?;
+        let frames = take_frames(&mut cursor, outline, is_sparse)?;
         let chunk_lens = take_lens(&mut cursor, &frames)?;
         let mut deltas = take_delta_lens(&mut cursor, &frames)?;
         let base_packs = take_pack_refs(&mut cursor)?;
         let bases = take_bases(&mut cursor, &mut deltas, base_packs.len())?;
         cursor.finish()?;
-        let (id, pack_len) = (footer.id, footer.total_len);
+        let (id, pack_len) = (outline.id, outline.pack_len);
         Ok(Self { id, pack_len, frames, base_packs, is_sparse, chunk_lens, deltas, bases })
     }
 
@@ -134,6 +152,11 @@ impl PackTable {
         })?;
         let footer = PackFooter::decode(&pack[footer_at..], available)?;
         Self::decode_as(kind, &footer, &pack[footer.table_at() as usize..footer_at])
+    }
+
+    /// The kind of pack it is the table of.
+    pub fn kind(&self) -> ObjectKind {
+        if self.is_sparse { ObjectKind::SparsePack } else { ObjectKind::Pack }
     }
 
     /// Number of the slots that are here.
@@ -227,8 +250,8 @@ pub fn frame_ids(frame: &Frame, stored: &[u8]) -> Result<(Vec<ChunkId>, usize), 
     Ok((ids, ids_len))
 }
 
-fn take_frames(cursor: &mut Cursor<'_>, footer: &PackFooter, is_sparse: bool) -> Result<Vec<Frame>, FormatError> {
-    let count = footer.frame_count as usize;
+fn take_frames(cursor: &mut Cursor<'_>, outline: &Outline, is_sparse: bool) -> Result<Vec<Frame>, FormatError> {
+    let count = outline.frame_count as usize;
     let kinds = cursor.take(count)?;
     let mut frames = Vec::with_capacity(count);
     let (mut first_len, mut first_delta) = (0u32, 0u32);
@@ -236,7 +259,7 @@ fn take_frames(cursor: &mut Cursor<'_>, footer: &PackFooter, is_sparse: bool) ->
         if kind > 1 {
             return Err(FormatError::Unknown { what: WHAT, found: format!("frame kind {kind}") });
         }
-        let left = footer.slot_count - first_len;
+        let left = outline.slot_count - first_len;
         let slots = cursor.varint("a frame's slot count", left.into())? as u32;
         if slots == 0 {
             return Err(FormatError::Inconsistent { what: WHAT, detail: "a frame without chunks".into() });
@@ -255,8 +278,8 @@ fn take_frames(cursor: &mut Cursor<'_>, footer: &PackFooter, is_sparse: bool) ->
         first_len += slots;
         first_delta += if kind == 1 { slots } else { 0 };
     }
-    if first_len != footer.slot_count {
-        let detail = format!("its frames hold {first_len} chunks, its footer says {}", footer.slot_count);
+    if first_len != outline.slot_count {
+        let detail = format!("its frames hold {first_len} chunks, there should be {}", outline.slot_count);
         return Err(FormatError::Inconsistent { what: WHAT, detail });
     }
     if is_sparse {
@@ -270,7 +293,7 @@ fn take_frames(cursor: &mut Cursor<'_>, footer: &PackFooter, is_sparse: bool) ->
     }
     let mut offset = HEADER_LEN as u64;
     for frame in &mut frames {
-        let payload = cursor.varint("a frame's length", footer.table_at())?;
+        let payload = cursor.varint("a frame's length", outline.frames_end)?;
         let stored = FormatError::bound("a frame's length", payload + 32 * u64::from(frame.slots), u32::MAX.into())?;
         frame.offset = offset;
         frame.stored_len = stored as u32;
@@ -279,8 +302,8 @@ fn take_frames(cursor: &mut Cursor<'_>, footer: &PackFooter, is_sparse: bool) ->
     for frame in &mut frames {
         frame.ids_hash.copy_from_slice(cursor.take(IDS_HASH_LEN)?);
     }
-    if offset != footer.table_at() {
-        let detail = format!("its frames end at {offset}, its table begins at {}", footer.table_at());
+    if offset != outline.frames_end {
+        let detail = format!("its frames end at {offset}, they should end at {}", outline.frames_end);
         return Err(FormatError::Inconsistent { what: WHAT, detail });
     }
     Ok(frames)

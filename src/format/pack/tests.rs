@@ -1,6 +1,7 @@
 use super::*;
 use crate::base::{ChunkId, SlotContent, SlotNumber};
 use crate::format::codec::{FrameDecoder, FrameEncoder};
+use crate::format::envelope::ObjectKind;
 
 fn sample() -> Pack {
     let mut builder = PackBuilder::new();
@@ -97,4 +98,54 @@ fn deltas_to_other_bases_are_another_pack() {
     };
     assert_eq!(build(12), build(12));
     assert_ne!(build(12), build(13));
+}
+
+/// What a table says, whatever way it was read.
+fn told(table: &PackTable) -> (PackId, Vec<Frame>, Vec<PackRef>, Vec<u32>, PackId) {
+    let chunks: Vec<ChunkId> = (0..table.slot_count()).map(|slot| ChunkId([slot as u8; 32])).collect();
+    let lens = table.frames.iter().flat_map(|frame| table.lens_of(frame)).copied().collect();
+    (table.id, table.frames.clone(), table.base_packs.clone(), lens, table.identity(&chunks))
+}
+
+#[test]
+fn a_bare_pack_is_read_and_put_together_again() {
+    let pack = sample();
+    let table = PackTable::of_pack(&pack.bytes).unwrap();
+    let (frames, bare) = BareTable::of(ObjectKind::Pack, &pack.bytes).unwrap().unwrap();
+    let bare = BareTable::try_from(String::from(bare)).unwrap();
+    let frames = &pack.bytes[frames];
+    let (len, slots) = (frames.len() as u64, table.slot_count());
+    let read = bare.decode(ObjectKind::Pack, &pack.id, slots, len, false).unwrap();
+    assert_eq!(told(&read), told(&table));
+    let sealed = bare.decode(ObjectKind::Pack, &pack.id, slots, len + 2 * 40, true).unwrap();
+    assert_eq!(told(&sealed), told(&table));
+    assert!(bare.dress(&read, frames).unwrap() == pack.bytes);
+
+    for (slots, len, is_sealed) in [
+        (slots - 1, len, false),
+        (slots + 1, len, false),
+        (slots, len - 1, false),
+        (slots, len, true),
+        (slots, 3, true),
+    ] {
+        assert!(bare.decode(ObjectKind::Pack, &pack.id, slots, len, is_sealed).is_err(), "{slots}, {len}");
+    }
+    assert!(bare.decode(ObjectKind::SparsePack, &pack.id, slots, len, false).is_err(), "it has no column of gaps");
+    let mut other = frames.to_vec();
+    other[40] ^= 1;
+    assert!(bare.dress(&read, &other).is_err(), "an id that is not the table's");
+    assert!(bare.dress(&read, &frames[..frames.len() - 1]).is_err(), "cut");
+    for wrong in ["", "0", "0G", "0A", "é", &"00".repeat(MAX_BARE_TABLE_BYTES + 1)] {
+        assert!(BareTable::try_from(wrong.to_owned()).is_err(), "{wrong:.9}");
+    }
+    let none = BareTable::try_from("00".to_owned()).unwrap();
+    assert!(none.decode(ObjectKind::Pack, &pack.id, 0, 0, false).is_err(), "no column of packs");
+}
+
+#[test]
+fn a_large_pack_is_not_stripped() {
+    let mut builder = PackBuilder::new();
+    let ids: Vec<ChunkId> = (0..250u32).map(|n| ChunkId::of(&n.to_le_bytes())).collect();
+    builder.add_whole(ids.iter().map(|id| (*id, 4096)), &FrameEncoder::new(3).encode(&[0; 250 * 4096]));
+    assert!(BareTable::of(ObjectKind::Pack, &builder.finish().bytes).unwrap().is_none());
 }

@@ -49,7 +49,8 @@ impl Holder {
             }
             Holder::Bundle(bundle, pack) => {
                 let bundle_len = found.bundles[bundle].0.len;
-                let place = Located { bundle: bundle.clone(), bundle_len, pack: pack.clone() };
+                let (bundle, pack) = (bundle.clone(), pack.clone());
+                let place = Located { bundle, bundle_len, pack, is_listed: true };
                 store.open_bundled(id, &place).map(Some)
             }
         }

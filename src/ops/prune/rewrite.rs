@@ -156,8 +156,8 @@ fn deltas(
         .collect()
 }
 
-/// Writes maps anew, all under one mark. In each line the first, of rank 0, is whole; the one of rank r builds on r with its
-/// lowest set bit cleared, as records do by their numbers: so each holds about half of log2 r times its own change.
+/// Writes maps anew, all under one mark. In each line the first, of rank 0, is whole; others build on an earlier one by the
+/// rule of [`base_of`].
 fn write_maps(env: &Env<'_>, store: &Store, places: &[SnapshotPlace]) -> Result<u64, OpError> {
     let (writing, mut written) = (Nonce::fresh(), 0);
     let mut lines: BTreeMap<(Name, Name), Vec<&SnapshotPlace>> = BTreeMap::new();
@@ -172,7 +172,7 @@ fn write_maps(env: &Env<'_>, store: &Store, places: &[SnapshotPlace]) -> Result<
             env.progress.check()?;
             let record = states.record(place)?;
             let state = states.lay(&record).map_err(|(_, error)| error)?;
-            let base = rank & rank.saturating_sub(1);
+            let base = base_of(rank);
             below.retain(|(known, _)| *known <= base);
             let chain: Vec<SnapshotName> = below.iter().rev().map(|(_, state)| state.header.name()).collect();
             let map = new_map(&state, below.last().map(|(_, state)| state), chain);
@@ -181,6 +181,12 @@ fn write_maps(env: &Env<'_>, store: &Store, places: &[SnapshotPlace]) -> Result<
         }
     }
     Ok(written)
+}
+
+/// On which rank a map builds: that with one less in its lowest digit to base 4 that is not 0. So each holds about three
+/// eighths of log2 r times its own change, and at most one and a half times log2 r are read.
+fn base_of(rank: u32) -> u32 {
+    rank.saturating_sub(1 << (rank.trailing_zeros() & !1).min(30))
 }
 
 fn new_map(state: &State, base: Option<&State>, chain: Vec<SnapshotName>) -> NewMap {
@@ -209,4 +215,19 @@ fn new_map(state: &State, base: Option<&State>, chain: Vec<SnapshotName>) -> New
 /// A map of a snapshot that builds on nothing, for a store that lacks what its record builds on.
 pub(in crate::ops) fn whole_map(state: &State) -> NewMap {
     new_map(state, None, Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base_of;
+
+    #[test]
+    fn maps_build_on_few_and_near_ones() {
+        let bases: Vec<u32> = (0..=17).map(base_of).collect();
+        assert_eq!(bases, [0, 0, 1, 2, 0, 4, 5, 6, 4, 8, 9, 10, 8, 12, 13, 14, 0, 16]);
+        assert_eq!(base_of(3 << 30), 1 << 31);
+        let chain = |rank| std::iter::successors(Some(rank), |rank| (*rank > 0).then(|| base_of(*rank))).count() - 1;
+        assert_eq!((1..1024).map(chain).max(), Some(15));
+        assert_eq!(chain(u32::MAX), 48, "no more than a chain may have");
+    }
 }

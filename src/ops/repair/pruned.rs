@@ -74,15 +74,10 @@ fn bundle(survey: &Survey<'_>, sources: &[Store], mark: &Nonce, key: &str) -> Re
                 left.push_back((base.id, false));
             }
         }
-        let bytes = open.whole()?;
         let former = homes.iter().filter_map(|(home, _)| keys::parse_snapshot(home));
         let from =
             former.map(|(database, line, number)| FormerHome { database, snapshot: SnapshotName { line, number } });
-        if open.table.is_sparse {
-            writer.add_sparse(id, open.table.slot_count(), &bytes, from.collect());
-        } else {
-            writer.add_whole(id, &bytes, from.collect()).map_err(|source| store.damaged(key, source))?;
-        }
+        writer.add_open(&open, from.collect())?;
         places.insert(place);
         taken.insert(id);
     }
@@ -117,13 +112,9 @@ fn carry(
     writer: &mut BundleWriter,
 ) -> bool {
     let bundle_len = index.map_or(0, |index| index.len);
-    let place = Located { bundle: mark.clone(), bundle_len, pack: pack.clone() };
-    let Ok(bytes) = store.open_bundled(&pack.id, &place).and_then(|open| open.whole()) else { return false };
-    if pack.sparse {
-        writer.add_sparse(pack.id, pack.slots, &bytes, pack.from.clone());
-        return true;
-    }
-    writer.add_whole(pack.id, &bytes, pack.from.clone()).is_ok()
+    let place = Located { bundle: mark.clone(), bundle_len, pack: pack.clone(), is_listed: false };
+    let open = store.open_bundled(&pack.id, &place);
+    open.and_then(|open| writer.add_open(&open, pack.from.clone())).is_ok()
 }
 
 /// Whether it is known of every other pack what needs it and where it lies: what is wrong besides are bundles that nobody

@@ -68,16 +68,32 @@ impl Deed<'_> {
             if changed.is_empty() {
                 return Ok(changed);
             }
-            let record = NewMarks::from(self.header(context, since, before.as_ref(), &now, &changed)?);
-            if MarksRecord::decode(&record.bytes).is_err() {
-                return Err(self.too_many());
-            }
-            match self.store.create_marks(&record)? {
+            match self.create(self.header(context, since, before.as_ref(), &now, &changed)?)? {
                 CreatedMarks::Ours => return Ok(changed),
                 CreatedMarks::Theirs => {}
             }
         }
         Err(self.contended())
+    }
+
+    /// Says once more, in a record of its own, what the newest record says: then the one before it says all that holds, too.
+    /// Nothing is done when somebody else says something meanwhile.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(in crate::ops) fn again(&self, context: &Context) -> Result<(), OpError> {
+        let Some(newest) = self.store.newest_marks(self.database)? else { return Ok(()) };
+        let marks = Marks::of(&newest.header).map_err(OpError::BadRecord)?;
+        self.create(self.header(context, context.now(), Some(&newest), &marks, &[])?)?;
+        Ok(())
+    }
+
+    fn create(&self, header: MarksHeader) -> Result<CreatedMarks, OpError> {
+        let record = NewMarks::from(header);
+        if MarksRecord::decode(&record.bytes).is_err() {
+            return Err(self.too_many());
+        }
+        Ok(self.store.create_marks(&record)?)
     }
 
     fn header(

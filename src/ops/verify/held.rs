@@ -49,6 +49,11 @@ impl Held {
         contains(&self.whole, slot)
     }
 
+    /// How many slots are there.
+    pub(super) fn slots_there(&self) -> u32 {
+        self.there.iter().map(|range| range.end - range.start).sum()
+    }
+
     /// The first of some slots that is not there.
     pub(super) fn lacks(&self, slots: &SlotSet) -> Option<u32> {
         slots.iter().find(|slot| !contains(&self.there, *slot))

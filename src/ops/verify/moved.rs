@@ -6,10 +6,11 @@ use super::finding::{Finding, FindingKind};
 use super::held::Held;
 use super::survey::Survey;
 use crate::base::{Nonce, PackId};
+use crate::format::FormatError;
 use crate::format::husk::is_husk_len;
 use crate::ops::OpError;
 use crate::remote::Listed;
-use crate::store::{Located, keys};
+use crate::store::{Located, ReadBundle, keys};
 
 /// Indexes read at once.
 const READING: usize = 8;
@@ -102,8 +103,8 @@ impl Survey<'_> {
         // One without an index is what a stopped prune left, unless something is lacking.
         let lone = halves.iter().find(|(mark, is_index)| !is_index && !halves.contains(&(mark.clone(), true)));
         moved.unknown = lone.map(|(mark, _)| keys::bundle_index(mark));
-        for (bundle, index) in self.store.try_bundles(READING)? {
-            let (key, index_key) = (keys::bundle(&bundle), keys::bundle_index(&bundle));
+        for ReadBundle { mark, there, index } in self.store.try_bundles(READING)? {
+            let (key, index_key) = (keys::bundle(&mark), keys::bundle_index(&mark));
             let index = match index {
                 Ok(index) => index,
                 Err(error) => {
@@ -112,19 +113,24 @@ impl Survey<'_> {
                     continue;
                 }
             };
+            if there > index.len {
+                let detail = format!("its index speaks of {} bytes, it has {there}", index.len);
+                let source = FormatError::Inconsistent { what: "the bundle", detail };
+                self.failed(&key, self.store.damaged(&key, source))?;
+            }
             for pack in index.packs {
                 self.context.progress.check()?;
-                let id = pack.id;
-                let place = Located { bundle: bundle.clone(), bundle_len: index.len, pack };
+                let (id, is_listed) = (pack.id, pack.at + pack.len <= there);
+                let place = Located { bundle: mark.clone(), bundle_len: index.len, pack, is_listed };
                 match self.store.open_bundled(&id, &place) {
                     Ok(open) => {
                         let held = Held::of(&open.table);
-                        if moved.whole.get(&id).is_none_or(|(known, _)| known.len < held.len) {
+                        if moved.whole.get(&id).is_none_or(|(known, _)| known.slots_there() < held.slots_there()) {
                             moved.whole.insert(id, (held, key.clone()));
                         }
                         continue;
                     }
-                    Err(_) if !halves.contains(&(bundle.clone(), false)) => {
+                    Err(_) if there == 0 => {
                         self.add(Finding::new(&key, FindingKind::Missing, "it is not there, and its index is"));
                     }
                     Err(error) => self.failed(&key, error)?,
