@@ -5,6 +5,8 @@ mod cli;
 
 #[path = "prune/clones.rs"]
 mod clones;
+#[path = "prune/copies.rs"]
+mod copies;
 #[path = "prune/damage.rs"]
 mod damage;
 #[path = "prune/dead.rs"]
@@ -17,6 +19,8 @@ mod kept;
 mod kills;
 #[path = "prune/lost.rs"]
 mod lost;
+#[path = "prune/meanwhile.rs"]
+mod meanwhile;
 #[path = "prune/size.rs"]
 mod size;
 #[path = "prune/superseded.rs"]

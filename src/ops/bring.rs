@@ -106,7 +106,7 @@ fn push_line(
         let lines = memory.absent.entry(database.name.clone()).or_default();
         lines.entry(line.line.clone()).or_default().extend(pushed.gone.iter().copied());
     }
-    if let Some(last) = pushed.numbers.last() {
+    if let Some(last) = pushed.numbers.last().max(pushed.there.as_ref()) {
         wanted.mark(context, database, &remote.store, *last)?;
         let id = local.record(&database.name, &line.line, *last).map(|record| record.id);
         known = id.ok().map(|id| Pushed { number: *last, id });

@@ -69,7 +69,7 @@ pub fn checkout(
     if let (Some(workspace), None, false) = (&place.workspace, &place.lock, is_local(database, history)) {
         // Refused while nothing is made yet: the local store has one snapshot of each number.
         note_theirs(workspace, &history.store, &record)?;
-        super::lineage::mirror(&database.local_store(context)?, &history.store, &record)?;
+        super::lineage::mirror_what_is_left(&database.local_store(context)?, &history.store, &record)?;
     }
     if new {
         let target = RefTarget { line: record.header.line.clone(), number: record.header.number, id: record.id };
@@ -192,7 +192,10 @@ fn note_theirs(workspace: &Workspace, from: &Store, record: &Record) -> Result<(
         }
         for name in header.chain.iter().chain([&header.name()]) {
             if name.line == known.line && name.number > memory.number {
-                memory.theirs.push(from.record(&header.database, &name.line, name.number)?.id);
+                match from.record(&header.database, &name.line, name.number) {
+                    Err(StoreError::NoSnapshot { .. }) => {}
+                    theirs => memory.theirs.push(theirs?.id),
+                }
             }
         }
         memory.theirs.sort_unstable();

@@ -270,7 +270,7 @@ impl History {
             Err(_) => String::new(),
         };
         let spec = match &spec.version {
-            Version::Number(number) => format!("{}@{number}", self.database),
+            Version::Number(number) => title(&self.database, &self.line, *number),
             _ => format!("{}@{}", self.database, spec.text.split('@').next_back().unwrap_or_default()),
         };
         OpError::NoSnapshot { spec, remote: self.store.remote().name().to_owned(), has }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::keys::meet;
+use super::prune::whole_map;
 use super::whole::bring_whole;
-use super::{Context, Database, Encrypt, OpError, lines, refs};
-use crate::base::{Name, SnapshotNumber};
+use super::{Context, Database, Encrypt, OpError, lines, refs, retention};
+use crate::base::{Name, Nonce, SnapshotNumber};
 use crate::format::record::Record;
 use crate::format::root::RootBuilder;
 use crate::map::State;
@@ -108,7 +109,7 @@ fn add_at(
     let met = meet(context, database, &remote, encrypt)?;
     let (store, file) = Store::create(met.border.clone(), now, &context.tool).inspect_err(|_| met.take_back())?;
     let (existed, encryption) = (met.existed, met.encryption);
-    let conditional_put = store.keeps_first_writer(&crate::base::Nonce::fresh())?;
+    let conditional_put = store.keeps_first_writer(&Nonce::fresh())?;
     let mut joined = false;
     if let Some(name) = join {
         join_history(context, database, &store, Some(name))?;
@@ -231,6 +232,8 @@ pub(super) fn adopt(
         bring_whole(context, &local, store, theirs, &newest.header.lineage)?;
     }
     mirror(&local, store, newest)?;
+    // Of the records that came some may be there for their maps only.
+    retention::bring_marks(context, &local, store, theirs, &newest.header.lineage)?;
     refs::pull(database, &local, store, &mut RemoteMemory::default())?;
     let handle = database.handle.clone();
     if !is_known {
@@ -276,6 +279,24 @@ pub(super) fn mirror(local: &Store, store: &Store, record: &Record) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Copies a record as [`mirror`] does; where a prune took one that it builds on, the record alone, and its map anew.
+///
+/// # Errors
+/// As [`mirror`].
+pub(super) fn mirror_what_is_left(local: &Store, store: &Store, record: &Record) -> Result<(), OpError> {
+    match mirror(local, store, record) {
+        Err(OpError::Store(StoreError::NoSnapshot { .. })) => {}
+        done => return done,
+    }
+    let (header, state) = (&record.header, State::load(store, record.clone())?);
+    let bytes = store.record_bytes(&header.database, &header.line, header.number)?;
+    local.put_new_map(&whole_map(&state), &Nonce::fresh())?;
+    match local.create_record(&header.database, &header.line, header.number, &header.nonce, bytes)? {
+        Created::Theirs(here) => Err(super::conflict(header, &here.header.lineage, store)),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the source's content is that of one of these snapshots.

@@ -106,7 +106,7 @@ pub use whole::borrowed;
 
 use crate::base::Nonce;
 use crate::format::husk::{Husk, HuskReason};
-use crate::format::record::Header;
+use crate::format::record::{Header, Record};
 use crate::store::Store;
 
 /// Why somebody else's record stands where ours was to be.
@@ -120,6 +120,12 @@ fn conflict(theirs: &Header, lineage: &Nonce, store: &Store) -> OpError {
     }
 }
 
+/// The newest snapshot of the same line at a store.
+fn newest(ours: &Header, store: &Store) -> Option<Record> {
+    let number = store.newest(&ours.database, &ours.line).ok().flatten()?;
+    store.record(&ours.database, &ours.line, number).ok()
+}
+
 /// Why the record of a snapshot cannot be created where a husk is.
 fn gone(context: &Context, ours: &Header, husk: Husk, store: &Store) -> OpError {
     let remote = store.remote().name().to_owned();
@@ -131,10 +137,13 @@ fn gone(context: &Context, ours: &Header, husk: Husk, store: &Store) -> OpError 
         {
             PruneError::Expired { number: husk.number, remote }.into()
         }
-        // Somebody made it, forgot it, and it was pruned.
-        HuskReason::Pruned => {
-            let (database, host) = (ours.database.clone(), "another machine".into());
-            OpError::Overtaken { database, number: husk.number, name: None, remote, host, time: context.now() }
-        }
+        // Somebody made it, forgot it, and it was pruned: who made the newest says more than when it went.
+        HuskReason::Pruned => match newest(ours, store) {
+            Some(theirs) => conflict(&theirs.header, &ours.lineage, store),
+            None => {
+                let (database, host) = (ours.database.clone(), "another machine".into());
+                OpError::Overtaken { database, number: husk.number, name: None, remote, host, time: context.now() }
+            }
+        },
     }
 }

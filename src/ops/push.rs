@@ -60,6 +60,8 @@ impl Before {
 pub(super) struct Pushed {
     /// The snapshots that are there now.
     pub(super) numbers: Vec<SnapshotNumber>,
+    /// The newest that turned out to be there already.
+    pub(super) there: Option<SnapshotNumber>,
     /// Those that cannot be there any more: a prune did not wait for them.
     pub(super) expired: Vec<SnapshotNumber>,
     /// Those that cannot be brought: what they are made of is at no place that is known.
@@ -72,6 +74,9 @@ impl Push<'_> {
         let (mut pushed, mut before) = (Pushed::default(), Vec::new());
         for number in wanted.all.iter().copied() {
             self.context.progress.check()?;
+            if pushed.there.is_some_and(|there| number <= there) {
+                continue;
+            }
             let bytes = match wanted.left_out.contains(&number) {
                 true => None,
                 false => self.record(number)?,
@@ -93,11 +98,37 @@ impl Push<'_> {
                         pushed.gone.push(number);
                         before.push(Before::Nothing(number));
                     }
+                    Err(error @ OpError::Overtaken { .. }) => match self.brought_before(number)? {
+                        Some(newest) => {
+                            // Nothing is known of what is there of those that were removed.
+                            self.there.clear();
+                            before.clear();
+                            self.last = Some(newest.id);
+                            pushed.there = Some(newest.header.number);
+                        }
+                        None => return Err(error),
+                    },
                     Err(error) => return Err(error),
                 },
             }
         }
         Ok(pushed)
+    }
+
+    /// The newest snapshot there, when it is of this history, and this one was there, too, and was forgotten and removed: a run
+    /// that brought them was stopped before it noted that.
+    fn brought_before(&self, number: SnapshotNumber) -> Result<Option<Record>, OpError> {
+        let (name, line) = (&self.database.name, self.line);
+        let is_pruned = self.to.husk(name, line, number).is_ok_and(|husk| husk.reason == HuskReason::Pruned);
+        let Some(newest) = self.to.newest(name, line)?.filter(|newest| is_pruned && *newest > number) else {
+            return Ok(None);
+        };
+        let theirs = self.to.record(name, line, newest)?;
+        match self.from[0].record(name, line, newest) {
+            Ok(ours) if ours.id == theirs.id => Ok(Some(theirs)),
+            Ok(_) | Err(StoreError::NoSnapshot { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether what lacks something is an earlier snapshot that no remote is known to have: the remote that has it was

@@ -19,7 +19,7 @@ use crate::map::State;
 use crate::store::{BundleWriter, OpenPack, Packs, Store, StoreError, damaged, first_of, keys};
 
 /// A bundle is stored when it has grown so far.
-const BUNDLE_BYTES: usize = 16 << 20;
+pub(super) const BUNDLE_BYTES: usize = 16 << 20;
 
 impl Push<'_> {
     /// Puts whatever the remote lacks of a snapshot, but for its record.
@@ -73,14 +73,8 @@ impl Push<'_> {
     }
 
     fn add(&self, bundle: &mut BundleWriter, open: &OpenPack, home: Option<SnapshotName>) -> Result<(), OpError> {
-        let bytes = open.whole()?;
         let from = home.map(|snapshot| FormerHome { database: self.database.name.clone(), snapshot });
-        let from = from.into_iter().collect();
-        match open.table.is_sparse {
-            true => bundle.add_sparse(open.table.id, open.table.slot_count(), &bytes, from),
-            false => bundle.add_whole(open.table.id, &bytes, from).map_err(OpError::Inconsistent)?,
-        }
-        Ok(())
+        Ok(bundle.add_open(open, from.into_iter().collect())?)
     }
 
     /// Whether a pack rides in a record at the remote, and stays there.
@@ -120,10 +114,10 @@ impl Push<'_> {
 }
 
 /// Slots by the pack they lie in.
-type Slots = HashMap<PackId, SlotSet>;
+pub(super) type Slots = HashMap<PackId, SlotSet>;
 
 /// The slots a snapshot is made of, those of bases included; none where every pack is whole, and nothing has to be asked.
-fn slots(state: &State, packs: &Packs, needed: &[PackRef]) -> Result<Slots, OpError> {
+pub(super) fn slots(state: &State, packs: &Packs, needed: &[PackRef]) -> Result<Slots, OpError> {
     let mut slots = Slots::new();
     let mut is_sparse = false;
     for pack in needed {
@@ -147,7 +141,7 @@ fn slots(state: &State, packs: &Packs, needed: &[PackRef]) -> Result<Slots, OpEr
 }
 
 /// Opens a pack where it has all these slots: what a prune left of it at one place may lack what another place has.
-fn open_whole(packs: &Packs, pack: &PackRef, slots: Option<&SlotSet>) -> Result<Arc<OpenPack>, OpError> {
+pub(super) fn open_whole(packs: &Packs, pack: &PackRef, slots: Option<&SlotSet>) -> Result<Arc<OpenPack>, OpError> {
     let lack = |table: &PackTable, slot| table.frame_of(SlotNumber(slot)).err();
     let lacks = |table: &PackTable| slots.into_iter().flat_map(SlotSet::iter).find_map(|slot| lack(table, slot));
     let open = packs.open_where(pack, |table| lacks(table).is_none())?;

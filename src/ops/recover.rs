@@ -2,7 +2,7 @@
 //!
 //! Only the newest snapshot's record, and those it builds on, are needed to go on. Packs stay where they are.
 
-use super::lineage::{adopt, mirror, newest_of};
+use super::lineage::{adopt, mirror_what_is_left, newest_of};
 use super::sync::open_known;
 use super::{Context, Database, OpError, lines, retention};
 use crate::base::{Name, SnapshotNumber};
@@ -35,7 +35,7 @@ pub(super) fn recover(context: &Context, database: &mut Database, thorough: bool
                 return Err(super::conflict(&same.header, &same.header.lineage, &store));
             }
             local.remote().delete(&key)?;
-            mirror(&local, &store, &same)?;
+            mirror_what_is_left(&local, &store, &same)?;
             Ok(Some(format!("the record of {lost} was lost here and fetched again from {}", store.remote().name())))
         }
         (_, Some(error), None) => Err(error),

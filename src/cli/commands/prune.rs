@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::args::Prune;
-use crate::cli::output::{Output, count, size, table, time};
+use crate::cli::output::{Output, count, counted, size, table, time};
 use crate::cli::session::Session;
 use crate::format::protocol::{Fate, Why};
 use crate::ops::{self, OpError, PruneOptions, PruneReport};
@@ -75,10 +75,8 @@ fn shown(report: &PruneReport) -> Output {
         output = output.say(format!("{} objects were needed after all and stay", count(pruned.taken_back)));
     }
     if pruned.fenced > 0 {
-        output = output.say(format!(
-            "{} writers did not come to their end in time: their next sync begins anew",
-            count(pruned.fenced)
-        ));
+        output = output
+            .say(format!("{} did not come to an end in time: the next begins anew", counted(pruned.fenced, "sync")));
     }
     match pruned.waits {
         Some(Duration::ZERO) if !pruned.condemned.is_empty() => {

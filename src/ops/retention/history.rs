@@ -20,7 +20,11 @@ pub(in crate::ops) fn carry_holds(
     remote: &Store,
 ) -> Result<(), OpError> {
     let name = &database.name;
-    for one in marks(aside, name)?.all().map(|(_, one)| one).filter(|one| one.mark == Mark::Held) {
+    let here = marks(local, name)?;
+    for (at, one) in marks(aside, name)?.all().filter(|(_, one)| one.mark == Mark::Held) {
+        if here.is_pruned(at) {
+            continue;
+        }
         let target = RefTarget { line: one.line.clone(), number: one.number, id: one.id };
         match remote.record(name, &one.line, one.number) {
             Ok(found) if found.id == one.id => {}
