@@ -47,6 +47,11 @@ fn sync_as(kept: &Kept, remote: &str, options: &SyncOptions) -> Result<SyncRepor
     sync(&kept.context, &mut database, &remote, options)
 }
 
+/// The scheduled run that is due so many seconds after the first.
+fn run(seconds: i64) -> SyncOptions {
+    SyncOptions { run: Some(Timestamp::from_second(1_800_000_000 + seconds).unwrap()), ..SyncOptions::default() }
+}
+
 fn set_aside(kept: &Kept) -> usize {
     names(&kept.folder.path().join(".pagekeep")).iter().filter(|name| name.contains("rebase")).count()
 }
@@ -74,8 +79,6 @@ fn what_others_made_is_gone_on_after() {
 #[test]
 fn a_run_is_done_once() {
     let (a, b) = two("all");
-    let due = Timestamp::from_second(1_800_000_000).unwrap();
-    let run = |seconds| SyncOptions { run: Some(due + jiff::SignedDuration::from_secs(seconds)), ..Default::default() };
     a.touch(1);
     assert!(matches!(sync_as(&a, REMOTE, &run(0)).unwrap().outcome, Outcome::Created(_)));
     b.touch(2);
@@ -90,8 +93,6 @@ fn a_run_is_done_once() {
 #[test]
 fn a_run_is_done_once_although_the_remote_is_away_in_between() {
     let (a, b) = two("all");
-    let due = Timestamp::from_second(1_800_000_000).unwrap();
-    let run = |seconds| SyncOptions { run: Some(due + jiff::SignedDuration::from_secs(seconds)), ..Default::default() };
     a.touch(1);
     sync_as(&a, REMOTE, &run(0)).unwrap();
     catch_up(&b.context, &mut b.database()).unwrap();
